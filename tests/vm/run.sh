@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The guest tier: one boot, all tests that need a kernel with real dma-bufs.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+usage() {
+  cat <<'U'
+usage: tests/vm/run.sh [-t SECONDS] [-a KERNEL_ARGUMENTS] BUILD_DIR [NAME...]
+
+Boots the guest once and runs tests/vm/suite.sh there: each guest test of BUILD_DIR, and its
+integration tests on udmabuf and on a dma-heap; or only the programs that are named. Results,
+one XML file and one log a program, are left in BUILD_DIR/guest.
+
+  -t SECONDS  limit from boot to end; 1200
+U
+}
+
+limit=1200 kernel_arguments=''
+case ${1:-} in --help | -h) usage; exit 0 ;; esac
+while getopts t:a: option; do
+  case $option in
+    t) limit=$OPTARG ;;
+    a) kernel_arguments=$OPTARG ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+if [ $# -eq 0 ] || [ ! -d "$1" ]; then usage >&2; exit 2; fi
+build=$(cd "$1" && pwd)
+shift
+
+rm -rf "$build/guest"
+exec "$here/guest.sh" -t "$limit" -a "$kernel_arguments" -d "$build/guest" \
+  "$here/suite.sh" "$build" "$@"
