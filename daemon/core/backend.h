@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam to devices. The core knows no ioctl; a backend knows no policy, no lease and no session.
+#ifndef HLBUF_DAEMON_CORE_BACKEND_H_
+#define HLBUF_DAEMON_CORE_BACKEND_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "daemon/core/peer.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// What a kind of device memory is and can do. Constant between two openings of the device.
+struct BackendTraits {
+  std::string kind;                 // "software", "udmabuf", "dma-heap"
+  std::uint64_t page_bytes = 4096;  // sizes are rounded up to it; a power of two
+  std::uint64_t buffer_bytes_max = 0;
+  std::uint64_t total_bytes = 0;  // 0: no bound of its own
+  bool cpu_map = false;           // its buffers can be mmap()ed
+  bool counts_references =
+      false;               // real dma-bufs: fdinfo tells how many references the kernel holds
+  bool simulated = false;  // not a dma-buf at all
+  bool can_drill = false;  // Reset() is a drill that costs nobody a device
+};
+
+struct AllocationSpec {
+  std::uint64_t size_bytes = 0;  // a multiple of page_bytes, at most buffer_bytes_max
+  Domain domain;                 // bytes of another one must not show through
+};
+
+// One exported range of memory. The FD is close-on-exec and the only one of its file in this
+// process.
+struct Allocation {
+  UniqueFd fd;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t window = 0;  // where in the device; the backend's own number
+  ino_t inode = 0;           // identity of the dma-buf, as fdinfo and /proc/*/fd show it
+};
+
+// What a drilled reset does.
+enum class Drill : std::uint8_t {
+  kNone,   // the device comes back
+  kFails,  // the device stays away until the next Reset()
+};
+
+// One device. Called on the broker thread, returns at once; each `done` runs exactly once, later,
+// on the broker thread, in the order of the calls. Nothing here waits for clients.
+//
+// Errors carry a code of core/error.h: NO_MEMORY (no room), DEVICE_ERROR (errno in words),
+// DEVICE_UNAVAILABLE.
+class Backend {
+ public:
+  template <class T>
+  using Done = absl::AnyInvocable<void(T) &&>;
+
+  virtual ~Backend() = default;
+  virtual const BackendTraits& traits() const = 0;
+
+  virtual void Open(Done<absl::Status> done) = 0;
+  virtual void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) = 0;
+
+  // How many references the kernel counts for each of `fds`, read twice, the larger one told; 1 is
+  // ours. 0: unreadable. A count may be too high for a moment (a system call in progress), never
+  // too low. The descriptors are borrowed until `done`. Only where traits().counts_references.
+  virtual void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) = 0;
+
+  // Takes the allocation back, closes its FD and makes its window clean for others. The last close
+  // of a dma-buf may take seconds in a driver; it happens away from the broker thread.
+  virtual void Free(Allocation allocation, Done<absl::Status> done) = 0;
+
+  // Closes the device once everything asked before has been done, resets it, and leaves it closed.
+  virtual void Reset(Drill drill, Done<absl::Status> done) = 0;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_BACKEND_H_

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices, sessions and operators' requests; what clients ask for is in broker_requests.cc.
+#include "daemon/core/broker.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+
+Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer)
+    : settings_(std::move(settings)),
+      policy_(std::move(policy)),
+      ledger_(clock, observer, settings_.limits, settings_.first_id),
+      draining_(
+          ledger_,
+          [this](BufferRecord& buffer, Verdict verdict) { revocations_.OnLetGo(buffer, verdict); },
+          [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); }),
+      revocations_(ledger_, draining_),
+      resets_(ledger_, revocations_) {}
+
+// Backends first: what their workers still had to say is said to nobody, and no descriptor outlives
+// them.
+Broker::~Broker() { devices_.clear(); }
+
+Device& Broker::AddDevice(std::string name, std::unique_ptr<Backend> backend) {
+  devices_.push_back(
+      std::make_unique<Device>(std::move(name), std::move(backend), settings_.first_epoch));
+  Device& device = *devices_.back();
+  device.set_proof(draining_.MakeProof(device.backend()));
+  resets_.Open(device);
+  return device;
+}
+
+Device* Broker::FindDevice(absl::string_view name) const {
+  for (const auto& device : devices_)
+    if (device->name() == name) return device.get();
+  return nullptr;
+}
+
+const Device* Broker::default_device() const {
+  if (!settings_.default_device.empty()) return FindDevice(settings_.default_device);
+  return devices_.empty() ? nullptr : devices_.front().get();
+}
+
+absl::StatusOr<SessionRecord*> Broker::Connect(Peer peer, Notices& notices) {
+  const Domain domain = peer.domain();
+  DomainAccount& account = ledger_.accounts.Of(domain);
+  absl::StatusOr<Charge> charge = account.account.Take(Resource::kSessions, 1);
+  if (!charge.ok()) {
+    ledger_.Tell({.kind = EventKind::kRequestRefused,
+                  .domain = domain,
+                  .pid = peer.pid,
+                  .text = absl::StrCat("connect: ", charge.status().message())});
+    ledger_.accounts.DropIfIdle(domain);
+    return charge.status();
+  }
+  auto session = std::make_unique<SessionRecord>();
+  session->id = ledger_.ids.Next<SessionId>();
+  session->peer = std::move(peer);
+  session->account = &account;
+  session->notices = &notices;
+  session->since = ledger_.clock.Now();
+  session->charge = *std::move(charge);
+  SessionRecord* record = session.get();
+  ledger_.sessions.emplace(record->id, std::move(session));
+  return record;
+}
+
+void Broker::Greet(SessionRecord& session, std::string client) {
+  session.state = Checked(Next(session.state, SessionEvent::kHello));
+  session.client = std::move(client);
+  ledger_.Tell(EventKind::kSessionBegan, session, session.client);
+}
+
+void Broker::Park(SessionRecord& session, SessionEvent on, absl::string_view why) {
+  session.state = Checked(Next(session.state, on));
+  while (!session.leases.empty()) EndLease(*session.leases.back(), LeaseEvent::kSessionEnded);
+  ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
+}
+
+void Broker::Forget(SessionRecord& session) {
+  session.state = Checked(Next(session.state, SessionEvent::kQueueEmpty));
+  const Domain domain = session.peer.domain();
+  ledger_.sessions.erase(session.id);
+  ledger_.accounts.DropIfIdle(domain);
+}
+
+absl::Status Broker::TakeInFlight(SessionRecord& session, std::uint64_t fds) {
+  ASSIGN_OR_RETURN(session.in_flight, session.account->account.Take(Resource::kInFlight, fds));
+  return absl::OkStatus();
+}
+
+void Broker::EndLease(LeaseRecord& lease, LeaseEvent on) {
+  BufferRecord& buffer = *lease.buffer;
+  ledger_.End(lease, on);
+  if (buffer.state == BufferState::kDraining)
+    draining_.OnLeaseEnded(buffer);
+  else if (buffer.leases.empty())
+    draining_.Begin(buffer, BufferEvent::kLastLeaseEnded);
+}
+
+absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> buffers,
+                                                   absl::Duration grace, Revocations::Done done) {
+  std::vector<BufferRecord*> found;
+  for (const BufferId id : buffers) {
+    BufferRecord* buffer = ledger_.registry.Find(id);
+    if (buffer == nullptr || !buffer->allocation.fd)
+      return Error(ErrorCode::kNotFound, absl::StrCat("there is no buffer ", IdText(id),
+                                                      "; ListBuffers shows those that are"));
+    found.push_back(buffer);
+  }
+  return revocations_.Begin(found, RevokeReason::kOperator, grace, std::move(done));
+}
+
+absl::Status Broker::SimulateReset(absl::string_view name, Drill drill, absl::Duration grace,
+                                   Resets::Done done) {
+  Device* device = FindDevice(name);
+  if (device == nullptr)
+    return Error(ErrorCode::kNotFound,
+                 absl::StrCat("there is no device '", name, "'; ListDevices shows those that are"));
+  if (!device->traits().can_drill)
+    return Error(ErrorCode::kUnimplemented,
+                 absl::StrCat(name, " is ", device->traits().kind,
+                              ", which allows no drill; set drills = true on the device, or ",
+                              "use a software device"));
+  return resets_.Begin(*device, drill, grace, std::move(done));
+}
+
+}  // namespace hlbuf

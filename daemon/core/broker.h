@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_BROKER_H_
+#define HLBUF_DAEMON_CORE_BROKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "daemon/core/device.h"
+#include "daemon/core/draining.h"
+#include "daemon/core/ledger.h"
+#include "daemon/core/policy.h"
+#include "daemon/core/resets.h"
+#include "daemon/core/revocations.h"
+
+namespace hlbuf {
+
+struct BrokerSettings {
+  QuotaLimits limits;
+  std::string default_device;  // empty: the first one added
+  absl::Duration operator_grace =
+      absl::Seconds(10);  // RevokeBuffers and UNSHARE, unless the request says otherwise
+  absl::Duration reset_grace =
+      absl::Seconds(20);  // below the 30 s in which the habanalabs driver waits
+  std::uint64_t first_id = 1;
+  std::uint64_t first_epoch = 1;
+};
+
+struct AllocateRequest {
+  std::uint64_t size_bytes = 0;
+  std::string name;
+  std::string device;
+  std::vector<std::string> labels;
+};
+
+struct OpenItem {
+  BufferId id;  // 0: by name
+  absl::string_view name;
+  uid_t owner_uid = static_cast<uid_t>(-1);  // of the name; -1: the asker's own domain
+};
+
+// A lease and the descriptor to send with it. `fd` is borrowed and good until the broker is called
+// again.
+struct Grant {
+  BufferId buffer;
+  LeaseId lease;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t epoch = 0;
+  int fd = -1;
+};
+
+// Decides who holds which buffer. Knows no sockets, protobuf, threads or clocks of its own: inputs
+// are values, outputs are values, or calls on Observer and Notices. Broker thread only; never
+// blocks.
+//
+// Every refusal is a status of core/error.h: what, why, and what to do about it.
+class Broker {
+ public:
+  Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer);
+  ~Broker();
+
+  // Devices. Opening begins at once; its outcome is a DEVICE_STATE event.
+  Device& AddDevice(std::string name, std::unique_ptr<Backend> backend);
+  Device* FindDevice(absl::string_view name) const;
+  const std::vector<std::unique_ptr<Device>>& devices() const { return devices_; }
+  const Device* default_device() const;
+
+  // Sessions. A record lives from Connect() until Forget(); `notices` lives longer.
+  // Errors: QUOTA_EXCEEDED.
+  absl::StatusOr<SessionRecord*> Connect(Peer peer, Notices& notices);
+  void Greet(SessionRecord& session, std::string client);
+  // Ends all leases. The record stays, PARKED, with its charges, as long as the peer has not taken
+  // what was sent.
+  void Park(SessionRecord& session, SessionEvent on, absl::string_view why);
+  void Forget(SessionRecord& session);
+
+  // Charges descriptors about to be sent. Errors: BUSY.
+  absl::Status TakeInFlight(SessionRecord& session, std::uint64_t fds);
+  void GiveBackInFlight(SessionRecord& session) { session.in_flight.GiveBack(); }
+
+  // `done` runs later, with a lease, unless the session has been parked meanwhile: then it gets
+  // GONE and holds nothing. Errors: INVALID_ARGUMENT, NOT_FOUND (device), PERMISSION_DENIED,
+  // ALREADY_EXISTS, QUOTA_EXCEEDED, DEVICE_UNAVAILABLE, and those of Backend::Allocate.
+  using Allocated = absl::AnyInvocable<void(absl::StatusOr<LeaseId>) &&>;
+  void Allocate(SessionRecord& session, AllocateRequest request, Allocated done);
+
+  // One result for each item, in order. Not OK: the limits do not allow the whole batch, and
+  // nothing was granted. Errors of an item: NOT_FOUND, GONE, REVOKED, PERMISSION_DENIED.
+  absl::Status Open(SessionRecord& session, absl::Span<const OpenItem> items,
+                    std::vector<absl::StatusOr<Grant>>& results);
+
+  // The grant of a lease, for a descriptor that is sent later than it was granted.
+  // Errors: REVOKED when the lease was asked back or has ended meanwhile.
+  absl::StatusOr<Grant> GrantOf(LeaseId lease) const;
+
+  // Ids that are not this session's, or not any more, are ignored.
+  void Release(SessionRecord& session, absl::Span<const LeaseId> leases);
+
+  // Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (nobody).
+  absl::Status Share(SessionRecord& session, BufferId buffer, Grantee grantee);
+  absl::Status Unshare(SessionRecord& session, BufferId buffer, Grantee grantee);
+
+  // Operators' requests; who may make them was decided outside.
+  // Errors: NOT_FOUND, GONE; nothing is revoked then, and `done` is not called.
+  absl::StatusOr<RevocationId> RevokeBuffers(absl::Span<const BufferId> buffers,
+                                             absl::Duration grace, Revocations::Done done);
+  // Errors: NOT_FOUND, DEVICE_UNAVAILABLE, UNIMPLEMENTED (a device that can only be reset for
+  // real).
+  absl::Status SimulateReset(absl::string_view device, Drill drill, absl::Duration grace,
+                             Resets::Done done);
+
+  // What to wait for, and what to do then.
+  absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }
+  void RunDeadlines() { ledger_.deadlines.Run(ledger_.clock.Now()); }
+
+  const Ledger& ledger() const { return ledger_; }
+  const BrokerSettings& settings() const { return settings_; }
+  void Tell(Event event) { ledger_.Tell(std::move(event)); }
+
+ private:
+  absl::StatusOr<std::unique_ptr<BufferRecord>> Admit(SessionRecord& session,
+                                                      AllocateRequest request);
+  void OnAllocated(BufferId id, SessionId session, absl::StatusOr<Allocation> allocation,
+                   Allocated done);
+  absl::StatusOr<BufferRecord*> Find(const SessionRecord& session, const OpenItem& item) const;
+  absl::StatusOr<Grant> OpenOne(SessionRecord& session, const OpenItem& item, Charge& leases);
+  absl::StatusOr<BufferRecord*> FindToShare(SessionRecord& session, BufferId id, Grantee grantee);
+  absl::Status Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
+                      const Decision& decision);
+  absl::Status Missing(BufferId id, const Domain& asker) const;
+  Decision MayOpen(const Peer& peer, const BufferRecord& buffer) const;
+  void EndLease(LeaseRecord& lease, LeaseEvent on);
+
+  BrokerSettings settings_;
+  Policy policy_;
+  Ledger ledger_;
+  Draining draining_;
+  Revocations revocations_;
+  Resets resets_;
+  std::vector<std::unique_ptr<Device>> devices_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_BROKER_H_

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// What clients ask of the broker: allocate, open, release, share, unshare.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/broker.h"
+#include "daemon/core/error.h"
+#include "daemon/core/names.h"
+
+namespace hlbuf {
+namespace {
+
+absl::Status Unavailable(const Device& device) {
+  return Error(ErrorCode::kDeviceUnavailable,
+               absl::StrCat(device.name(), " is ", StateText(device.state()),
+                            device.failure().empty() ? "" : ": ", device.failure(),
+                            "; a DEVICE notice tells when it is READY"));
+}
+
+// Rounded up to the device's page, or why not.
+absl::StatusOr<std::uint64_t> ExportedBytes(const Device& device, std::uint64_t size_bytes) {
+  const BackendTraits& traits = device.traits();
+  if (size_bytes == 0)
+    return Error(ErrorCode::kInvalidArgument, "size_bytes is 0; a buffer has at least one byte");
+  if (size_bytes > traits.buffer_bytes_max)
+    return Error(ErrorCode::kInvalidArgument,
+                 absl::StrCat("size_bytes is ", size_bytes, "; a buffer of ", device.name(), " (",
+                              traits.kind, ") has at most ", traits.buffer_bytes_max, " bytes"));
+  return (size_bytes + traits.page_bytes - 1) / traits.page_bytes * traits.page_bytes;
+}
+
+std::string Named(const BufferRecord& buffer) {
+  return absl::StrCat("buffer ", IdText(buffer.id), buffer.name.empty() ? "" : " '", buffer.name,
+                      buffer.name.empty() ? "" : "'");
+}
+
+}  // namespace
+
+absl::Status Broker::Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
+                            const Decision& decision) {
+  const std::string text = absl::StrCat(
+      "rule '", decision.rule, "' refuses ", session.peer.domain().Text(), " to ", VerbText(verb),
+      " ", what,
+      verb == Verb::kOpen ? "; its owner can SHARE it" : "; the administrator's [[rule]]s decide");
+  ledger_.Tell(EventKind::kRequestRefused, session, text);
+  return Error(ErrorCode::kPermissionDenied, text);
+}
+
+absl::Status Broker::Missing(BufferId id, const Domain& asker) const {
+  const absl::string_view fate = ledger_.registry.FateOf(id, asker);
+  if (!fate.empty())
+    return Error(ErrorCode::kGone, absl::StrCat("buffer ", IdText(id), " was ", fate));
+  return Error(ErrorCode::kNotFound, absl::StrCat("there is no buffer ", IdText(id)));
+}
+
+absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& session,
+                                                            AllocateRequest request) {
+  if (!request.name.empty()) RETURN_IF_ERROR(CheckName("buffer name", request.name));
+  RETURN_IF_ERROR(CheckLabels(request.labels));
+  if (!request.device.empty()) RETURN_IF_ERROR(CheckName("device name", request.device));
+  const Device* named = request.device.empty() ? default_device() : FindDevice(request.device);
+  if (named == nullptr)
+    return Error(ErrorCode::kNotFound, absl::StrCat("there is no device '", request.device, "'"));
+  Device& device = *FindDevice(named->name());
+  const Decision decision =
+      policy_.Decide(session.peer, Verb::kAllocate, {.device = device.name()});
+  if (!decision.allowed)
+    return Refuse(session, Verb::kAllocate, absl::StrCat("on ", device.name()), decision);
+  if (device.state() != DeviceState::kReady) return Unavailable(device);
+  ASSIGN_OR_RETURN(const std::uint64_t bytes, ExportedBytes(device, request.size_bytes));
+  if (!request.name.empty() &&
+      ledger_.registry.FindByName(*session.account, request.name) != nullptr)
+    return Error(ErrorCode::kAlreadyExists,
+                 absl::StrCat(session.peer.domain().Text(), " has a buffer '", request.name,
+                              "' already; open it, or choose another name"));
+  auto buffer = std::make_unique<BufferRecord>();
+  ASSIGN_OR_RETURN(buffer->bytes, session.account->account.Take(Resource::kBytes, bytes));
+  ASSIGN_OR_RETURN(buffer->buffers, session.account->account.Take(Resource::kBuffers, 1));
+  buffer->name = std::move(request.name);
+  buffer->labels = std::move(request.labels);
+  buffer->device = &device;
+  buffer->epoch = device.epoch();
+  buffer->owner = session.account;
+  buffer->since = ledger_.clock.Now();
+  buffer->allocation.size_bytes = bytes;
+  return buffer;
+}
+
+void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated done) {
+  absl::StatusOr<std::unique_ptr<BufferRecord>> admitted = Admit(session, std::move(request));
+  if (!admitted.ok()) return std::move(done)(admitted.status());
+  (*admitted)->id = ledger_.ids.Next<BufferId>();
+  BufferRecord& buffer = ledger_.registry.Add(*std::move(admitted));
+  Device& device = *buffer.device;
+  device.Use(buffer.bytes.amount());
+  device.JobBegan();
+  device.backend().Allocate(
+      {.size_bytes = buffer.allocation.size_bytes, .domain = buffer.owner->domain},
+      [this, id = buffer.id, session_id = session.id,
+       done = std::move(done)](absl::StatusOr<Allocation> allocation) mutable {
+        OnAllocated(id, session_id, std::move(allocation), std::move(done));
+      });
+}
+
+// The world may have changed since the worker was asked: state and epoch are judged when the result
+// arrives.
+void Broker::OnAllocated(BufferId id, SessionId session_id, absl::StatusOr<Allocation> allocation,
+                         Allocated done) {
+  BufferRecord& buffer = *ledger_.registry.Find(id);
+  Device& device = *buffer.device;
+  const auto session = ledger_.sessions.find(session_id);
+  const bool wanted =
+      session != ledger_.sessions.end() && session->second->state == SessionState::kReady;
+  const bool current = device.state() == DeviceState::kReady && device.epoch() == buffer.epoch;
+  absl::Status outcome = allocation.status();
+  if (outcome.ok() && !wanted)
+    outcome = Error(ErrorCode::kGone, "its session ended while it was allocated");
+  if (outcome.ok() && !current) outcome = Unavailable(device);
+  absl::StatusOr<Charge> lease = session != ledger_.sessions.end()
+                                     ? buffer.owner->account.Take(Resource::kLeases, 1)
+                                     : Charge();
+  if (outcome.ok()) outcome = lease.status();
+
+  if (!allocation.ok()) {
+    buffer.state = Checked(Next(buffer.state, BufferEvent::kExportFailed));
+    device.Unuse(buffer.bytes.amount());
+    const Domain owner = buffer.owner->domain;
+    ledger_.registry.Remove(buffer, "never allocated");
+    ledger_.accounts.DropIfIdle(owner);
+  } else {
+    buffer.allocation = *std::move(allocation);
+    if (outcome.ok()) {
+      buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
+      ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);
+    } else {
+      draining_.Begin(buffer, BufferEvent::kExportedLate);
+    }
+  }
+  absl::StatusOr<LeaseId> granted = outcome;
+  if (outcome.ok())
+    granted = ledger_.Grant(*session->second, buffer, std::nullopt, *std::move(lease)).id;
+  device.JobEnded();
+  std::move(done)(std::move(granted));
+}
+
+Decision Broker::MayOpen(const Peer& peer, const BufferRecord& buffer) const {
+  return policy_.Decide(
+      peer, Verb::kOpen,
+      {.device = buffer.device->name(), .owner = &buffer.owner->domain, .shares = buffer.shares});
+}
+
+absl::StatusOr<BufferRecord*> Broker::Find(const SessionRecord& session,
+                                           const OpenItem& item) const {
+  const Domain own = session.peer.domain();
+  if (item.id) {
+    BufferRecord* buffer = ledger_.registry.Find(item.id);
+    if (buffer == nullptr || buffer->state == BufferState::kAllocating)
+      return Missing(item.id, own);
+    return buffer;
+  }
+  RETURN_IF_ERROR(CheckName("buffer name", item.name));
+  const bool self = item.owner_uid == static_cast<uid_t>(-1);
+  const DomainAccount* owner =
+      self ? session.account
+           : ledger_.accounts.Find({.uid = item.owner_uid, .container = own.container});
+  BufferRecord* buffer =
+      owner == nullptr ? nullptr : ledger_.registry.FindByName(*owner, item.name);
+  if (buffer == nullptr && !self &&
+      (owner = ledger_.accounts.Find({.uid = item.owner_uid, .container = ""})) != nullptr)
+    buffer = ledger_.registry.FindByName(*owner, item.name);
+  if (buffer == nullptr || buffer->state == BufferState::kAllocating)
+    return Error(ErrorCode::kNotFound,
+                 absl::StrCat("there is no buffer '", item.name, "' of ",
+                              self ? own.Text() : absl::StrCat("uid ", item.owner_uid)));
+  return buffer;
+}
+
+absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& item,
+                                      Charge& leases) {
+  ASSIGN_OR_RETURN(BufferRecord * buffer, Find(session, item));
+  const Decision decision = MayOpen(session.peer, *buffer);
+  if (!decision.allowed)
+    return Refuse(session, Verb::kOpen,
+                  absl::StrCat(Named(*buffer), " of ", buffer->owner->domain.Text()), decision);
+  if (buffer->state == BufferState::kRevoking)
+    return Error(ErrorCode::kRevoked, absl::StrCat(Named(*buffer), " is being revoked (",
+                                                   RevokeReasonText(*buffer->revoked), ")"));
+  if (buffer->state != BufferState::kLive)
+    return Error(
+        ErrorCode::kGone,
+        absl::StrCat(Named(*buffer),
+                     " ended with its last lease and only waits until everybody has let go"));
+  const LeaseRecord& lease = ledger_.Grant(session, *buffer, decision.share, leases.Split(1));
+  return Grant{.buffer = buffer->id,
+               .lease = lease.id,
+               .size_bytes = buffer->allocation.size_bytes,
+               .epoch = buffer->epoch,
+               .fd = buffer->allocation.fd.get()};
+}
+
+absl::Status Broker::Open(SessionRecord& session, absl::Span<const OpenItem> items,
+                          std::vector<absl::StatusOr<Grant>>& results) {
+  results.clear();
+  absl::StatusOr<Charge> leases = session.account->account.Take(Resource::kLeases, items.size());
+  if (!leases.ok()) {
+    ledger_.Tell(EventKind::kRequestRefused, session, std::string(leases.status().message()));
+    return leases.status();
+  }
+  for (const OpenItem& item : items) results.push_back(OpenOne(session, item, *leases));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Grant> Broker::GrantOf(LeaseId id) const {
+  const LeaseRecord* lease = ledger_.FindLease(id);
+  if (lease == nullptr || lease->state != LeaseState::kActive)
+    return Error(ErrorCode::kRevoked, "the buffer was revoked before its descriptor could be sent");
+  const BufferRecord& buffer = *lease->buffer;
+  return Grant{.buffer = buffer.id,
+               .lease = id,
+               .size_bytes = buffer.allocation.size_bytes,
+               .epoch = buffer.epoch,
+               .fd = buffer.allocation.fd.get()};
+}
+
+void Broker::Release(SessionRecord& session, absl::Span<const LeaseId> leases) {
+  for (const LeaseId id : leases) {
+    LeaseRecord* lease = ledger_.FindLease(id);
+    if (lease != nullptr && lease->session == &session) EndLease(*lease, LeaseEvent::kRelease);
+  }
+}
+
+absl::StatusOr<BufferRecord*> Broker::FindToShare(SessionRecord& session, BufferId id,
+                                                  Grantee grantee) {
+  if (grantee.id == kNobodyUid || grantee.id == UINT32_MAX)
+    return Error(ErrorCode::kInvalidArgument,
+                 absl::StrCat(grantee.id, " is nobody's id; name the uid or gid to share with"));
+  BufferRecord* buffer = ledger_.registry.Find(id);
+  if (buffer == nullptr || buffer->state == BufferState::kAllocating)
+    return Missing(id, session.peer.domain());
+  const Decision decision = policy_.Decide(session.peer, Verb::kShare,
+                                           {.device = buffer->device->name(),
+                                            .owner = &buffer->owner->domain,
+                                            .shares = buffer->shares});
+  if (!decision.allowed) return Refuse(session, Verb::kShare, Named(*buffer), decision);
+  return buffer;
+}
+
+absl::Status Broker::Share(SessionRecord& session, BufferId id, Grantee grantee) {
+  constexpr std::size_t kSharesMax = 64;
+  ASSIGN_OR_RETURN(BufferRecord * buffer, FindToShare(session, id, grantee));
+  if (std::find(buffer->shares.begin(), buffer->shares.end(), grantee) != buffer->shares.end())
+    return absl::OkStatus();
+  if (buffer->shares.size() == kSharesMax)
+    return Error(ErrorCode::kQuotaExceeded,
+                 absl::StrCat(Named(*buffer), " is shared with ", kSharesMax,
+                              " grantees already; share with a group, or UNSHARE some"));
+  buffer->shares.push_back(grantee);
+  return absl::OkStatus();
+}
+
+// Asks back what only this SHARE allowed; who may open the buffer by another rule keeps its lease
+// under that one.
+absl::Status Broker::Unshare(SessionRecord& session, BufferId id, Grantee grantee) {
+  ASSIGN_OR_RETURN(BufferRecord * buffer, FindToShare(session, id, grantee));
+  std::erase(buffer->shares, grantee);
+  std::vector<LeaseRecord*> asked_back;
+  for (LeaseRecord* lease : buffer->leases) {
+    if (lease->share != grantee) continue;
+    const Decision decision = MayOpen(lease->session->peer, *buffer);
+    if (decision.allowed)
+      lease->share = decision.share;
+    else
+      asked_back.push_back(lease);
+  }
+  revocations_.AskBack(asked_back, RevokeReason::kUnshared, settings_.operator_grace);
+  return absl::OkStatus();
+}
+
+}  // namespace hlbuf

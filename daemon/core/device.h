@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_DEVICE_H_
+#define HLBUF_DAEMON_CORE_DEVICE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "daemon/core/backend.h"
+#include "daemon/core/release_proof.h"
+#include "daemon/core/states.h"
+
+namespace hlbuf {
+
+// One device of the broker: its backend, its state, its epoch, and what is in progress on its
+// worker.
+class Device {
+ public:
+  Device(std::string name, std::unique_ptr<Backend> backend, std::uint64_t first_epoch)
+      : name_(std::move(name)), backend_(std::move(backend)), epoch_(first_epoch) {}
+
+  const std::string& name() const { return name_; }
+  DeviceState state() const { return state_; }
+  // Counts the lives of the device; never repeats, not even over restarts of the daemon.
+  std::uint64_t epoch() const { return epoch_; }
+  const BackendTraits& traits() const { return backend_->traits(); }
+  std::uint64_t used_bytes() const { return used_bytes_; }
+  const std::string& failure() const { return failure_; }
+
+  Backend& backend() { return *backend_; }
+  ReleaseProof& proof() { return *proof_; }
+  void set_proof(std::unique_ptr<ReleaseProof> proof) { proof_ = std::move(proof); }
+
+  void Apply(DeviceEvent on) { state_ = Checked(Next(state_, on)); }
+  void BeginEpoch() { ++epoch_; }
+  void set_failure(std::string words) { failure_ = std::move(words); }
+  void Use(std::uint64_t bytes) { used_bytes_ += bytes; }
+  void Unuse(std::uint64_t bytes) { used_bytes_ -= bytes; }
+
+  // Allocations and frees that the worker has not finished. The device is closed only when there
+  // are none.
+  void JobBegan() { ++jobs_; }
+  void JobEnded();
+  // Runs `task` when no job is in progress; at once if none is.
+  void WhenIdle(absl::AnyInvocable<void() &&> task);
+
+ private:
+  std::string name_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<ReleaseProof> proof_;
+  DeviceState state_ = DeviceState::kAbsent;
+  std::uint64_t epoch_;
+  std::uint64_t used_bytes_ = 0;
+  std::string failure_;
+  std::uint64_t jobs_ = 0;
+  absl::AnyInvocable<void() &&> when_idle_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_DEVICE_H_

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/draining.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace hlbuf {
+namespace {
+
+// References that live longer than this after the last lease are somebody's leak, and worth an
+// event.
+constexpr absl::Duration kOutlivedAfter = absl::Seconds(1);
+
+}  // namespace
+
+std::unique_ptr<ReleaseProof> Draining::MakeProof(Backend& backend) {
+  return std::make_unique<ReleaseProof>(
+      backend, ledger_.deadlines, ledger_.clock,
+      [this](BufferId id, std::uint32_t references) { OnCount(id, references); });
+}
+
+void Draining::Begin(BufferRecord& buffer, BufferEvent on) {
+  buffer.state = Checked(Next(buffer.state, on));
+  buffer.draining_since = ledger_.clock.Now();
+  ledger_.registry.DropName(buffer);
+  if (buffer.device->traits().counts_references) {
+    buffer.device->proof().Watch(buffer.id, buffer.allocation.fd.get());
+  } else if (buffer.leases.empty()) {
+    Finish(buffer, {.kind = Verdict::Kind::kAcknowledged});
+  }
+}
+
+void Draining::OnLeaseEnded(BufferRecord& buffer) {
+  if (!buffer.leases.empty() || !buffer.allocation.fd) return;
+  if (buffer.device->traits().counts_references)
+    buffer.device->proof().CountSoon(buffer.id);
+  else
+    Finish(buffer, {.kind = Verdict::Kind::kAcknowledged});
+}
+
+void Draining::OnCount(BufferId id, std::uint32_t references) {
+  BufferRecord& buffer = *ledger_.registry.Find(id);
+  buffer.references = references;
+  if (references == 0) {
+    // The kernel says what these sessions have not said yet.
+    while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
+    return Finish(buffer, {.kind = Verdict::Kind::kProven});
+  }
+  if (buffer.leases.empty() && !buffer.outlived &&
+      ledger_.clock.Now() - buffer.draining_since > kOutlivedAfter) {
+    buffer.outlived = true;
+    ledger_.Tell(EventKind::kReferencesOutliveLeases, buffer,
+                 absl::StrCat(references,
+                              " references are out though nobody has a lease; somebody keeps a "
+                              "descriptor, a mapping or ",
+                              "a registration of it"));
+  }
+  counted_(buffer);
+}
+
+void Draining::Finish(BufferRecord& buffer, Verdict verdict) {
+  let_go_(buffer, verdict);
+  buffer.verdict = verdict;
+  Device& device = *buffer.device;
+  device.JobBegan();
+  device.backend().Free(std::move(buffer.allocation),
+                        [this, &buffer](const absl::Status& freed) { OnFreed(buffer, freed); });
+}
+
+void Draining::OnFreed(BufferRecord& buffer, const absl::Status& freed) {
+  buffer.state = Checked(Next(buffer.state, BufferEvent::kLetGo));
+  Device& device = *buffer.device;
+  const Domain owner = buffer.owner->domain;
+  std::string fate = FateOf(buffer);
+  ledger_.Tell(EventKind::kBufferFreed, buffer,
+               freed.ok() ? fate : absl::StrCat(fate, "; ", freed.message()));
+  device.Unuse(buffer.bytes.amount());
+  ledger_.registry.Remove(buffer, std::move(fate));
+  ledger_.accounts.DropIfIdle(owner);
+  device.JobEnded();
+}
+
+std::string Draining::FateOf(const BufferRecord& buffer) const {
+  const std::string last =
+      absl::StrCat("freed at the end of its last lease (", VerdictText(buffer.verdict->kind), ")");
+  if (!buffer.revoked.has_value()) return last;
+  return absl::StrCat("revoked (", RevokeReasonText(*buffer.revoked), ") in epoch ", buffer.epoch,
+                      " of ", buffer.device->name(), ", then ", last);
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_DRAINING_H_
+#define HLBUF_DAEMON_CORE_DRAINING_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "daemon/core/device.h"
+#include "daemon/core/ledger.h"
+
+namespace hlbuf {
+
+// Takes buffers from their last lease to FREED: waits for the proof where the device gives one, for
+// the leases where it does not, then lets the device take the memory back. Until then the memory
+// stays charged to the buffer's owner.
+class Draining {
+ public:
+  // Told once for each drained buffer, when nobody else holds it any more (PROVEN or ACKNOWLEDGED).
+  using LetGo = absl::AnyInvocable<void(BufferRecord&, Verdict)>;
+  // Told for each count that was above zero.
+  using Counted = absl::AnyInvocable<void(BufferRecord&)>;
+
+  Draining(Ledger& ledger, LetGo let_go, Counted counted)
+      : ledger_(ledger), let_go_(std::move(let_go)), counted_(std::move(counted)) {}
+
+  // For a device that was added: makes its ReleaseProof.
+  std::unique_ptr<ReleaseProof> MakeProof(Backend& backend);
+
+  // `on` is what ends the buffer's life: its last lease, a deadline, an export that came too late.
+  void Begin(BufferRecord& buffer, BufferEvent on);
+  // A lease of a DRAINING buffer ended.
+  void OnLeaseEnded(BufferRecord& buffer);
+
+ private:
+  void OnCount(BufferId id, std::uint32_t references);
+  void Finish(BufferRecord& buffer, Verdict verdict);
+  void OnFreed(BufferRecord& buffer, const absl::Status& freed);
+  std::string FateOf(const BufferRecord& buffer) const;
+
+  Ledger& ledger_;
+  LetGo let_go_;
+  Counted counted_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_DRAINING_H_

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/ledger.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/core/device.h"
+
+namespace hlbuf {
+
+LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
+                           std::optional<Grantee> share, Charge charge) {
+  auto lease = std::make_unique<LeaseRecord>();
+  lease->id = ids.Next<LeaseId>();
+  lease->session = &session;
+  lease->buffer = &buffer;
+  lease->share = share;
+  lease->since = clock.Now();
+  lease->charge = std::move(charge);
+  lease->place_in_session = static_cast<std::uint32_t>(session.leases.size());
+  lease->place_in_buffer = static_cast<std::uint32_t>(buffer.leases.size());
+  session.leases.push_back(lease.get());
+  buffer.leases.push_back(lease.get());
+  LeaseRecord& record = *lease;
+  leases.emplace(record.id, std::move(lease));
+  if (observer.wants_leases()) {
+    Tell({.kind = EventKind::kLeaseGranted,
+          .device = buffer.device->name(),
+          .buffer = buffer.id,
+          .lease = record.id,
+          .session = session.id,
+          .domain = session.peer.domain(),
+          .pid = session.peer.pid});
+  }
+  return record;
+}
+
+void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
+  lease.state = Checked(Next(lease.state, on));
+  if (observer.wants_leases()) {
+    Tell({.kind = EventKind::kLeaseEnded,
+          .device = lease.buffer->device->name(),
+          .buffer = lease.buffer->id,
+          .lease = lease.id,
+          .session = lease.session->id,
+          .domain = lease.session->peer.domain(),
+          .pid = lease.session->peer.pid,
+          .text = on == LeaseEvent::kSessionEnded ? "its session ended" : "released"});
+  }
+  Unlist(lease.session->leases, &LeaseRecord::place_in_session, lease);
+  Unlist(lease.buffer->leases, &LeaseRecord::place_in_buffer, lease);
+  leases.erase(lease.id);
+}
+
+LeaseRecord* Ledger::FindLease(LeaseId id) const {
+  const auto it = leases.find(id);
+  return it == leases.end() ? nullptr : it->second.get();
+}
+
+void Ledger::Tell(Event event) {
+  event.time = clock.Now();
+  observer.OnEvent(event);
+}
+
+void Ledger::Tell(EventKind kind, const BufferRecord& buffer, std::string text,
+                  RevocationId revocation) {
+  Tell({.kind = kind,
+        .device = buffer.device->name(),
+        .buffer = buffer.id,
+        .revocation = revocation,
+        .domain = buffer.owner->domain,
+        .text = std::move(text)});
+}
+
+void Ledger::Tell(EventKind kind, const SessionRecord& session, std::string text) {
+  Tell({.kind = kind,
+        .session = session.id,
+        .domain = session.peer.domain(),
+        .pid = session.peer.pid,
+        .text = std::move(text)});
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_LEDGER_H_
+#define HLBUF_DAEMON_CORE_LEDGER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "daemon/base/clock.h"
+#include "daemon/core/deadlines.h"
+#include "daemon/core/ids.h"
+#include "daemon/core/observer.h"
+#include "daemon/core/quota.h"
+#include "daemon/core/records.h"
+#include "daemon/core/registry.h"
+
+namespace hlbuf {
+
+// Everything the broker remembers, shared by its parts. Broker thread only.
+//
+// Member order is the order of destruction reversed: records give their charges back before the
+// accounts go.
+struct Ledger {
+  Ledger(const Clock& c, Observer& o, const QuotaLimits& limits, std::uint64_t first_id)
+      : clock(c), observer(o), accounts(limits), ids(first_id) {}
+
+  // Makes a lease; `charge` is one of Resource::kLeases.
+  LeaseRecord& Grant(SessionRecord& session, BufferRecord& buffer, std::optional<Grantee> share,
+                     Charge charge);
+  // Ends a lease and forgets it. What that means for its buffer is the caller's affair.
+  void End(LeaseRecord& lease, LeaseEvent on);
+  LeaseRecord* FindLease(LeaseId id) const;
+
+  // Fills in the time and what is known of the buffer, and tells the observer.
+  void Tell(Event event);
+  void Tell(EventKind kind, const BufferRecord& buffer, std::string text,
+            RevocationId revocation = {});
+  void Tell(EventKind kind, const SessionRecord& session, std::string text);
+
+  const Clock& clock;
+  Observer& observer;
+  Deadlines deadlines;
+  Accounts accounts;
+  IdSequence ids;
+  absl::btree_map<SessionId, std::unique_ptr<SessionRecord>> sessions;
+  Registry registry;
+  absl::flat_hash_map<LeaseId, std::unique_ptr<LeaseRecord>> leases;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_LEDGER_H_

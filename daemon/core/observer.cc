@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/observer.h"
+
+#include <array>
+
+namespace hlbuf {
+
+absl::string_view RevokeReasonText(RevokeReason reason) {
+  switch (reason) {
+    case RevokeReason::kReset:
+      return "device reset";
+    case RevokeReason::kOperator:
+      return "asked back by an operator";
+    case RevokeReason::kUnshared:
+      return "no longer shared";
+  }
+  return "unknown";
+}
+
+absl::string_view VerdictText(Verdict::Kind kind) {
+  static constexpr std::array<absl::string_view, 3> kNames = {"PROVEN", "ACKNOWLEDGED", "HELD"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+absl::string_view EventKindText(EventKind kind) {
+  static constexpr std::array<absl::string_view, 14> kNames = {
+      "DEVICE_STATE",    "BUFFER_ALLOCATED",
+      "BUFFER_FREED",    "LEASE_GRANTED",
+      "LEASE_ENDED",     "REVOCATION_BEGAN",
+      "BUFFER_VERDICT",  "REVOCATION_ENDED",
+      "SESSION_BEGAN",   "SESSION_ENDED",
+      "REQUEST_REFUSED", "PROTOCOL_BROKEN",
+      "PING_UNANSWERED", "REFERENCES_OUTLIVE_LEASES"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the broker tells the outside: events for watchers and logs, notices for clients.
+#ifndef HLBUF_DAEMON_CORE_OBSERVER_H_
+#define HLBUF_DAEMON_CORE_OBSERVER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "daemon/core/ids.h"
+#include "daemon/core/peer.h"
+#include "daemon/core/states.h"
+
+namespace hlbuf {
+
+// Numbers are those of enum hlbuf_wire_revoke_reason.
+enum class RevokeReason : std::uint8_t { kReset = 1, kOperator = 2, kUnshared = 3 };
+absl::string_view RevokeReasonText(RevokeReason reason);
+
+// What became of a buffer that was asked back.
+struct Verdict {
+  enum class Kind : std::uint8_t {
+    kProven,        // the kernel shows no reference but ours
+    kAcknowledged,  // every holder said so; this device gives no count
+    kHeld,          // the deadline passed and `references` are still out
+  };
+  Kind kind = Kind::kProven;
+  std::uint32_t references = 0;  // kHeld: as the kernel counts them, else the leases that are out
+};
+absl::string_view VerdictText(Verdict::Kind kind);
+
+enum class EventKind : std::uint8_t {
+  kDeviceState,
+  kBufferAllocated,
+  kBufferFreed,
+  kLeaseGranted,  // only told while Observer::wants_leases()
+  kLeaseEnded,    // likewise
+  kRevocationBegan,
+  kBufferVerdict,
+  kRevocationEnded,
+  kSessionBegan,
+  kSessionEnded,
+  kRequestRefused,  // by policy or quota
+  kProtocolBroken,  // by a peer
+  kPingUnanswered,
+  kReferencesOutliveLeases,  // for more than a second
+};
+absl::string_view EventKindText(EventKind kind);
+
+// One thing that happened. Fields that say nothing about it are empty.
+struct Event {
+  EventKind kind = EventKind::kDeviceState;
+  absl::Time time;  // of the injected clock
+  std::string device;
+  BufferId buffer;
+  LeaseId lease;
+  SessionId session;
+  RevocationId revocation;
+  Domain domain;  // whose buffer or session
+  pid_t pid = 0;
+  std::string text;  // for people; peers' bytes never reach it unchecked
+};
+
+// Broker thread. Must not call back into the broker, must not block.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void OnEvent(const Event& event) = 0;
+  // Per-grant events cost the hand-over path; they are made only on request.
+  virtual bool wants_leases() const { return false; }
+};
+
+struct RevokedLease {
+  LeaseId lease;
+  BufferId buffer;
+};
+
+// The client's end of a session, as the broker sees it. Broker thread; must not call back into the
+// broker.
+class Notices {
+ public:
+  virtual ~Notices() = default;
+  // All leases of this session that one revocation asks back, in one call. `deadline` is of the
+  // injected clock.
+  virtual void OnRevoke(RevokeReason reason, absl::Time deadline,
+                        absl::Span<const RevokedLease> leases) = 0;
+  virtual void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) = 0;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_OBSERVER_H_

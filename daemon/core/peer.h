@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_PEER_H_
+#define HLBUF_DAEMON_CORE_PEER_H_
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hlbuf {
+
+// What the kernel shows for an id that has no name in the daemon's user namespace
+// (/proc/sys/kernel/overflowuid).
+inline constexpr uid_t kNobodyUid = 65534;
+
+// Who must not see whose bytes. Two containers of one uid are two domains.
+struct Domain {
+  uid_t uid = kNobodyUid;
+  std::string container;  // empty outside of containers
+
+  friend bool operator==(const Domain&, const Domain&) = default;
+  template <class H>
+  friend H AbslHashValue(H h, const Domain& d) {
+    return H::combine(std::move(h), d.uid, d.container);
+  }
+  std::string Text() const {
+    return "uid " + std::to_string(uid) +
+           (container.empty() ? "" : ", container " + container.substr(0, 12));
+  }
+};
+
+// A process as the kernel vouched for it when its connection was made. Whatever it says of itself
+// is not in here.
+struct Peer {
+  uid_t uid = kNobodyUid;
+  gid_t gid = kNobodyUid;
+  std::vector<gid_t> groups;  // supplementary ones too, sorted
+  pid_t pid = 0;              // 0: not visible from the daemon's pid namespace
+  std::string container;      // id as its cgroup shows it, else empty
+  std::string unit;           // systemd unit of its cgroup, else empty
+
+  // An unmapped uid or an invisible process is nobody: no rule ever matches it.
+  bool known() const { return uid != kNobodyUid && uid != static_cast<uid_t>(-1) && pid > 0; }
+  bool InGroup(gid_t group) const {
+    return gid == group || std::binary_search(groups.begin(), groups.end(), group);
+  }
+  Domain domain() const { return {.uid = uid, .container = container}; }
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_PEER_H_

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/registry.h"
+
+namespace hlbuf {
+
+BufferRecord& Registry::Add(std::unique_ptr<BufferRecord> buffer) {
+  BufferRecord& record = *buffer;
+  if (!record.name.empty()) by_name_.emplace(NameKey(record.owner, record.name), &record);
+  in_order_.emplace_hint(in_order_.end(), record.id, &record);
+  by_id_.emplace(record.id, std::move(buffer));
+  return record;
+}
+
+BufferRecord* Registry::FindByName(const DomainAccount& owner, absl::string_view name) const {
+  const auto it = by_name_.find(NameKey(&owner, std::string(name)));
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+void Registry::DropName(const BufferRecord& buffer) {
+  const auto it = by_name_.find(NameKey(buffer.owner, buffer.name));
+  if (it != by_name_.end() && it->second == &buffer) by_name_.erase(it);
+}
+
+void Registry::Remove(BufferRecord& buffer, std::string fate) {
+  DropName(buffer);
+  fates_.emplace(buffer.id, Fate{.owner = buffer.owner->domain, .text = std::move(fate)});
+  fates_in_order_.push_back(buffer.id);
+  if (fates_in_order_.size() > kRemembered) {
+    fates_.erase(fates_in_order_.front());
+    fates_in_order_.pop_front();
+  }
+  in_order_.erase(buffer.id);
+  by_id_.erase(buffer.id);
+}
+
+absl::string_view Registry::FateOf(BufferId id, const Domain& asker) const {
+  const auto it = fates_.find(id);
+  return it != fates_.end() && it->second.owner == asker ? absl::string_view(it->second.text)
+                                                         : absl::string_view();
+}
+
+}  // namespace hlbuf

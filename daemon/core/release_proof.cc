@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/release_proof.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hlbuf {
+
+void ReleaseProof::Watch(BufferId buffer, int fd) {
+  watched_[buffer].fd = fd;
+  BecomeDue(buffer);
+}
+
+void ReleaseProof::CountSoon(BufferId buffer) {
+  const auto it = watched_.find(buffer);
+  if (it == watched_.end() || it->second.due) return;
+  deadlines_.Cancel(it->second.timer);
+  BecomeDue(buffer);
+}
+
+void ReleaseProof::BecomeDue(BufferId buffer) {
+  watched_[buffer].due = true;
+  due_.push_back(buffer);
+  if (!counting_) StartSlice();
+}
+
+void ReleaseProof::StartSlice() {
+  if (due_.empty()) return;
+  std::vector<BufferId> slice(
+      due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(std::min(kSlice, due_.size())));
+  due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(slice.size()));
+  std::vector<int> fds;
+  fds.reserve(slice.size());
+  for (const BufferId buffer : slice) fds.push_back(watched_[buffer].fd);
+  counting_ = true;
+  backend_.CountReferences(std::move(fds),
+                           [this, slice = std::move(slice)](std::vector<std::uint32_t> counts) {
+                             OnCounts(slice, counts);
+                           });
+}
+
+void ReleaseProof::OnCounts(const std::vector<BufferId>& slice,
+                            const std::vector<std::uint32_t>& counts) {
+  counting_ = false;
+  for (std::size_t i = 0; i < slice.size(); ++i)
+    OnCount(slice[i], i < counts.size() ? counts[i] : 0);
+  if (!counting_) StartSlice();
+}
+
+void ReleaseProof::OnCount(BufferId buffer, std::uint32_t count) {
+  if (count == 1) {
+    watched_.erase(buffer);
+    report_(buffer, 0);
+    return;
+  }
+  Watched& watched = watched_[buffer];
+  watched.due = false;
+  watched.timer =
+      deadlines_.At(clock_.Now() + watched.pause, [this, buffer] { BecomeDue(buffer); });
+  watched.pause = std::min(watched.pause * 2, kLongestPause);
+  // A count that could not be read proves nothing: somebody may hold it.
+  report_(buffer, count == 0 ? 1 : count - 1);
+}
+
+}  // namespace hlbuf

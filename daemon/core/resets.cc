@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/resets.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+namespace {
+
+// Everything of the device that somebody may still hold. What is on its way back to the device
+// already is nobody's.
+std::vector<BufferRecord*> HeldOf(const Ledger& ledger, const Device& device) {
+  std::vector<BufferRecord*> held;
+  for (const auto& [id, buffer] : ledger.registry.in_order())
+    if (buffer->device == &device && buffer->allocation.fd) held.push_back(buffer);
+  return held;
+}
+
+}  // namespace
+
+void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
+  device.Apply(on);
+  ledger_.Tell(
+      {.kind = EventKind::kDeviceState,
+       .device = device.name(),
+       .text = absl::StrCat(StateText(device.state()), ", epoch ", device.epoch(), ": ", why)});
+  for (const auto& [id, session] : ledger_.sessions)
+    if (session->state == SessionState::kReady)
+      session->notices->OnDevice(device.name(), device.state(), device.epoch());
+}
+
+void Resets::Open(Device& device) {
+  Step(device, DeviceEvent::kOpen, "opening");
+  device.backend().Open([this, &device](const absl::Status& opened) { OnOpened(device, opened); });
+}
+
+absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Done done) {
+  if (device.state() != DeviceState::kReady && device.state() != DeviceState::kFailed)
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat(device.name(), " is ", StateText(device.state()),
+                              "; wait until it is READY and ask again"));
+  running_.insert_or_assign(&device, Running{.drill = drill, .done = std::move(done)});
+  const bool failed = device.state() == DeviceState::kFailed;
+  Step(device, DeviceEvent::kReset,
+       failed ? "reset of a failed device" : "a reset begins: every lease is asked back");
+  if (failed) {
+    Close(device);
+    return absl::OkStatus();
+  }
+  revocations_.Begin(HeldOf(ledger_, device), RevokeReason::kReset, grace,
+                     [this, &device](const RevocationReport& report) {
+                       running_.at(&device).report.revocation = report;
+                       Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
+                       Close(device);
+                     });
+  return absl::OkStatus();
+}
+
+void Resets::Close(Device& device) {
+  device.WhenIdle([this, &device] {
+    Step(device, DeviceEvent::kClosed, "resetting");
+    device.backend().Reset(running_.at(&device).drill,
+                           [this, &device](const absl::Status& reset) { OnReset(device, reset); });
+  });
+}
+
+void Resets::OnReset(Device& device, const absl::Status& reset) {
+  if (!reset.ok()) {
+    device.set_failure(std::string(reset.message()));
+    Step(device, DeviceEvent::kResetFailed, reset.message());
+    return End(device, reset);
+  }
+  device.BeginEpoch();
+  Step(device, DeviceEvent::kResetDone, "opening again");
+  device.backend().Open([this, &device](const absl::Status& opened) { OnOpened(device, opened); });
+}
+
+void Resets::OnOpened(Device& device, const absl::Status& opened) {
+  device.set_failure(opened.ok() ? "" : std::string(opened.message()));
+  if (opened.ok())
+    Step(device, DeviceEvent::kOpened, "open for allocations");
+  else
+    Step(device, DeviceEvent::kOpenFailed, opened.message());
+  End(device, opened);
+}
+
+void Resets::End(Device& device, const absl::Status& outcome) {
+  const auto it = running_.find(&device);
+  if (it == running_.end()) return;  // the first opening is nobody's request
+  Running running = std::move(it->second);
+  running_.erase(it);
+  running.report.epoch = device.epoch();
+  running.report.outcome = outcome;
+  std::move(running.done)(running.report);
+}
+
+}  // namespace hlbuf

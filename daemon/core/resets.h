@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_RESETS_H_
+#define HLBUF_DAEMON_CORE_RESETS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "daemon/core/device.h"
+#include "daemon/core/ledger.h"
+#include "daemon/core/revocations.h"
+
+namespace hlbuf {
+
+struct ResetReport {
+  RevocationReport revocation;
+  std::uint64_t epoch = 0;  // of the device afterwards
+  absl::Status outcome;     // OK: READY again
+};
+
+// Leads a device through the steps of its life: opening, and from a reset's notice to the next
+// epoch. The broker never is what a reset waits for: when the deadline has passed the device goes
+// on, and the verdicts say who still holds what.
+class Resets {
+ public:
+  using Done = absl::AnyInvocable<void(const ResetReport&) &&>;
+
+  Resets(Ledger& ledger, Revocations& revocations) : ledger_(ledger), revocations_(revocations) {}
+
+  void Open(Device& device);
+  // Errors: DEVICE_UNAVAILABLE when the device is not READY or FAILED; `done` is not called then.
+  absl::Status Begin(Device& device, Drill drill, absl::Duration grace, Done done);
+
+ private:
+  struct Running {
+    Drill drill = Drill::kNone;
+    ResetReport report;
+    Done done;
+  };
+  void Step(Device& device, DeviceEvent on, absl::string_view why);
+  void Close(Device& device);
+  void OnReset(Device& device, const absl::Status& reset);
+  void OnOpened(Device& device, const absl::Status& opened);
+  void End(Device& device, const absl::Status& outcome);
+
+  Ledger& ledger_;
+  Revocations& revocations_;
+  absl::flat_hash_map<Device*, Running> running_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_RESETS_H_

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/core/revocations.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace hlbuf {
+namespace {
+
+std::vector<Holder> HoldersOf(const BufferRecord& buffer) {
+  std::vector<Holder> holders;
+  holders.reserve(buffer.leases.size());
+  for (const LeaseRecord* lease : buffer.leases)
+    holders.push_back({.session = lease->session->id,
+                       .domain = lease->session->peer.domain(),
+                       .pid = lease->session->peer.pid});
+  return holders;
+}
+
+}  // namespace
+
+RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
+                                absl::Duration grace, Done done) {
+  const auto id = ledger_.ids.Next<RevocationId>();
+  auto owned = std::make_unique<Running>();
+  Running& running = *owned;
+  running.done = std::move(done);
+  running.report = {.id = id,
+                    .reason = reason,
+                    .began = ledger_.clock.Now(),
+                    .deadline = ledger_.clock.Now() + grace};
+  running_.emplace(id, std::move(owned));
+
+  std::vector<LeaseRecord*> leases;
+  for (BufferRecord* buffer : buffers) {
+    running.waiting.insert(buffer->id);
+    buffer->revocations.push_back(id);
+    buffer->revoked = reason;
+    if (buffer->state == BufferState::kLive)
+      buffer->state = Checked(Next(buffer->state, BufferEvent::kRevoke));
+    leases.insert(leases.end(), buffer->leases.begin(), buffer->leases.end());
+  }
+  ledger_.Tell({.kind = EventKind::kRevocationBegan,
+                .revocation = id,
+                .text = absl::StrCat(RevokeReasonText(reason), ": ", buffers.size(), " buffers, ",
+                                     leases.size(), " leases")});
+  running.report.leases_told = static_cast<std::uint32_t>(leases.size());
+  running.report.sessions_told = Notify(leases, reason, running.report.deadline);
+  running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
+  EndIfSettled(id);
+  return id;
+}
+
+void Revocations::AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
+                          absl::Duration grace) {
+  const absl::Time deadline = ledger_.clock.Now() + grace;
+  Notify(leases, reason, deadline);
+  std::vector<LeaseId> ids;
+  for (const LeaseRecord* lease : leases) ids.push_back(lease->id);
+  ledger_.deadlines.At(deadline, [this, ids = std::move(ids)] {
+    for (const LeaseId id : ids)
+      if (LeaseRecord* lease = ledger_.FindLease(id);
+          lease != nullptr && lease->state == LeaseState::kRevoking)
+        lease->state = Checked(Next(lease->state, LeaseEvent::kDeadline));
+  });
+}
+
+std::uint32_t Revocations::Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
+                                  absl::Time deadline) {
+  absl::flat_hash_map<SessionRecord*, std::vector<RevokedLease>> batches;
+  for (LeaseRecord* lease : leases) {
+    if (lease->state == LeaseState::kActive)
+      lease->state = Checked(Next(lease->state, LeaseEvent::kRevoke));
+    batches[lease->session].push_back({.lease = lease->id, .buffer = lease->buffer->id});
+  }
+  for (const auto& [session, batch] : batches) session->notices->OnRevoke(reason, deadline, batch);
+  return static_cast<std::uint32_t>(batches.size());
+}
+
+void Revocations::Expire(RevocationId id) {
+  Running& running = *running_.at(id);
+  running.expired = true;
+  const std::vector<BufferId> waiting(running.waiting.begin(), running.waiting.end());
+  for (const BufferId buffer : waiting) ExpireBuffer(id, *ledger_.registry.Find(buffer));
+  EndIfSettled(id);
+}
+
+void Revocations::ExpireBuffer(RevocationId id, BufferRecord& buffer) {
+  for (LeaseRecord* lease : buffer.leases)
+    if (lease->state == LeaseState::kRevoking)
+      lease->state = Checked(Next(lease->state, LeaseEvent::kDeadline));
+  const bool counts = buffer.device->traits().counts_references;
+  if (buffer.state == BufferState::kRevoking)
+    draining_.Begin(buffer, BufferEvent::kDeadline);
+  else if (counts)
+    buffer.device->proof().CountSoon(buffer.id);
+  // Where the kernel counts, the verdict waits for its answer; elsewhere the leases are all there
+  // is to know.
+  if (!counts)
+    Settle(id, buffer,
+           {.kind = Verdict::Kind::kHeld,
+            .references = static_cast<std::uint32_t>(buffer.leases.size())});
+}
+
+void Revocations::OnLetGo(BufferRecord& buffer, Verdict verdict) {
+  const auto waiting = std::exchange(buffer.revocations, {});
+  for (const RevocationId id : waiting) {
+    Settle(id, buffer, verdict);
+    EndIfSettled(id);
+  }
+}
+
+void Revocations::OnCounted(BufferRecord& buffer) {
+  const auto waiting = buffer.revocations;
+  for (const RevocationId id : waiting) {
+    if (!running_.at(id)->expired) continue;
+    Settle(id, buffer, {.kind = Verdict::Kind::kHeld, .references = buffer.references});
+    EndIfSettled(id);
+  }
+}
+
+void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict) {
+  Running& running = *running_.at(id);
+  running.waiting.erase(buffer.id);
+  std::erase(buffer.revocations, id);
+  buffer.verdict = verdict;
+  BufferVerdict settled = {
+      .buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain, .verdict = verdict};
+  std::string words(VerdictText(verdict.kind));
+  if (verdict.kind == Verdict::Kind::kHeld) {
+    settled.holders = HoldersOf(buffer);
+    absl::StrAppend(&words, ": ", verdict.references, " references, ", settled.holders.size(),
+                    " leases are still out");
+  }
+  ledger_.Tell(EventKind::kBufferVerdict, buffer, std::move(words), id);
+  running.report.verdicts.push_back(std::move(settled));
+}
+
+void Revocations::EndIfSettled(RevocationId id) {
+  const auto it = running_.find(id);
+  if (it == running_.end() || !it->second->waiting.empty()) return;
+  const std::unique_ptr<Running> running = std::move(it->second);
+  running_.erase(it);
+  ledger_.deadlines.Cancel(running->timer);
+  running->report.ended = ledger_.clock.Now();
+  ledger_.Tell(
+      {.kind = EventKind::kRevocationEnded,
+       .revocation = id,
+       .text = absl::StrCat(running->report.verdicts.size(), " verdicts after ",
+                            absl::FormatDuration(running->report.ended - running->report.began))});
+  std::move(running->done)(running->report);
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_REVOCATIONS_H_
+#define HLBUF_DAEMON_CORE_REVOCATIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "daemon/core/draining.h"
+#include "daemon/core/ledger.h"
+
+namespace hlbuf {
+
+// A session that had not let go when the deadline passed.
+struct Holder {
+  SessionId session;
+  Domain domain;
+  pid_t pid = 0;
+};
+
+struct BufferVerdict {
+  BufferId buffer;
+  std::string name;
+  Domain owner;
+  Verdict verdict;
+  std::vector<Holder> holders;  // of a HELD one; references that no lease explains have no entry
+};
+
+struct RevocationReport {
+  RevocationId id;
+  RevokeReason reason = RevokeReason::kOperator;
+  absl::Time began, ended, deadline;  // of the injected clock
+  std::uint32_t sessions_told = 0;
+  std::uint32_t leases_told = 0;
+  std::vector<BufferVerdict> verdicts;
+};
+
+// Asks buffers back: notice, acknowledgement or deadline, verdict. A dma-buf cannot be taken from
+// anybody: after the deadline the verdict says who still holds it, and the buffer goes on draining
+// until they let go.
+class Revocations {
+ public:
+  using Done = absl::AnyInvocable<void(const RevocationReport&) &&>;
+
+  Revocations(Ledger& ledger, Draining& draining) : ledger_(ledger), draining_(draining) {}
+
+  // Every buffer gets a verdict, then `done` is called: at once if `buffers` is empty. A buffer
+  // that already drains is waited for, too.
+  RevocationId Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
+                     absl::Duration grace, Done done);
+
+  // Asks single leases back; their buffers live on. No verdict: the count of a buffer does not say
+  // whose a reference is.
+  void AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason reason, absl::Duration grace);
+
+  // From Draining: `buffer` was let go, or a count says that it was not.
+  void OnLetGo(BufferRecord& buffer, Verdict verdict);
+  void OnCounted(BufferRecord& buffer);
+
+ private:
+  struct Running {
+    RevocationReport report;
+    absl::flat_hash_set<BufferId> waiting;
+    Deadlines::Handle timer;
+    bool expired = false;
+    Done done;
+  };
+  // One notice a session, with all its leases. Returns how many sessions were told.
+  std::uint32_t Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
+                       absl::Time deadline);
+  void Expire(RevocationId id);
+  void ExpireBuffer(RevocationId id, BufferRecord& buffer);
+  void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
+  void EndIfSettled(RevocationId id);
+
+  Ledger& ledger_;
+  Draining& draining_;
+  absl::flat_hash_map<RevocationId, std::unique_ptr<Running>> running_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_REVOCATIONS_H_

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proto/wire/packet.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <string_view>
+
+namespace hlbuf {
+namespace {
+
+struct Pair {
+  Pair() {
+    int fds[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    ours = UniqueFd(fds[0]);
+    theirs = UniqueFd(fds[1]);
+  }
+  UniqueFd ours, theirs;
+};
+
+int OpenFds() {
+  int n = 0;
+  DIR* d = ::opendir("/proc/self/fd");
+  while (::readdir(d) != nullptr) ++n;
+  ::closedir(d);
+  return n;
+}
+
+absl::Span<const std::byte> Bytes(std::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+
+TEST(Packet, BringsBytesAndEveryCountOfDescriptorsCloseOnExec) {
+  Pair pair;
+  PacketBuffer buffer;
+  for (std::size_t count = 0; count <= HLBUF_WIRE_BATCH_MAX; ++count) {
+    const std::vector<int> fds(count, STDERR_FILENO);
+    ASSERT_TRUE(SendPacket(pair.ours.get(), Bytes("x"), fds).ok());
+    ASSERT_TRUE(ReceivePacket(pair.theirs.get(), buffer).ok());
+    ASSERT_EQ(buffer.fds().size(), count);
+    for (const UniqueFd& fd : buffer.fds()) EXPECT_EQ(::fcntl(fd.get(), F_GETFD), FD_CLOEXEC);
+  }
+}
+
+TEST(Packet, RefusesToSendMoreDescriptorsThanTheKernelTakes) {
+  Pair pair;
+  const std::vector<int> fds(HLBUF_WIRE_BATCH_MAX + 1, STDERR_FILENO);
+  EXPECT_EQ(SendPacket(pair.ours.get(), Bytes("x"), fds).code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Packet, TellsAnEmptyPacketFromEndOfFile) {
+  Pair pair;
+  PacketBuffer buffer;
+  ASSERT_TRUE(SendPacket(pair.ours.get(), {}).ok());
+  ASSERT_TRUE(ReceivePacket(pair.theirs.get(), buffer).ok());
+  EXPECT_TRUE(buffer.bytes().empty());
+  EXPECT_EQ(ReceivePacket(pair.theirs.get(), buffer).code(), absl::StatusCode::kUnavailable);
+  pair.ours.Reset();
+  EXPECT_EQ(ReceivePacket(pair.theirs.get(), buffer).code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST(Packet, TakesALongestFrameAndRefusesALongerOne) {
+  Pair pair;
+  PacketBuffer buffer;
+  std::vector<std::byte> frame(HLBUF_WIRE_FRAME_BYTES_MAX);
+  ASSERT_TRUE(SendPacket(pair.ours.get(), frame).ok());
+  ASSERT_TRUE(ReceivePacket(pair.theirs.get(), buffer).ok());
+  EXPECT_EQ(buffer.bytes().size(), frame.size());
+  frame.emplace_back();
+  ASSERT_TRUE(SendPacket(pair.ours.get(), frame).ok());
+  EXPECT_EQ(ReceivePacket(pair.theirs.get(), buffer).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(Packet, ClosesWhatArrivedWhenTheListOfDescriptorsIsCutShort) {
+  Pair pair;
+  PacketBuffer buffer;
+  const std::vector<int> fds(20, STDERR_FILENO);
+  ASSERT_TRUE(SendPacket(pair.ours.get(), Bytes("x"), fds).ok());
+  const int before = OpenFds();
+  rlimit old;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
+  const int next = ::dup(STDERR_FILENO);
+  ::close(next);
+  const rlimit low = {.rlim_cur = static_cast<rlim_t>(next) + 5, .rlim_max = old.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const absl::Status got = ReceivePacket(pair.theirs.get(), buffer);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &old), 0);
+  EXPECT_EQ(got.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(OpenFds(), before);
+}
+
+TEST(Packet, KnowsWhenThePeerTookEverything) {
+  Pair pair;
+  PacketBuffer buffer;
+  EXPECT_TRUE(PeerTookEverything(pair.ours.get()));
+  ASSERT_TRUE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+  EXPECT_FALSE(PeerTookEverything(pair.ours.get()));
+  ASSERT_TRUE(ReceivePacket(pair.theirs.get(), buffer).ok());
+  EXPECT_TRUE(PeerTookEverything(pair.ours.get()));
+}
+
+TEST(Packet, SaysUnavailableWhenThePeersQueueIsFull) {
+  Pair pair;
+  const std::vector<std::byte> frame(HLBUF_WIRE_FRAME_BYTES_MAX);
+  absl::Status status;
+  for (int i = 0; i < 1000 && status.ok(); ++i) status = SendPacket(pair.ours.get(), frame);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Packet, ReportsAPeerThatHasGone) {
+  Pair pair;
+  pair.theirs.Reset();
+  EXPECT_FALSE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+}
+
+}  // namespace
+}  // namespace hlbuf
