@@ -149,7 +149,8 @@ for attempt in 1 2 3; do
   # Once in some sixty boots an emulated kernel dies while it patches its own code. What died
   # before the job began has tested nothing, and may be tried again.
   if [ -e "$directory/started" ] || timed_out; then break; fi
-  say "the guest did not come up (attempt $attempt of 3)"
+  reason=$(grep -aoEm 1 'guest-init: .*|Oops.*|BUG: .*|Kernel panic.*' "$directory/console" || :)
+  say "the guest did not come up (attempt $attempt of 3)${reason:+: $reason}"
   accel=$tcg
 done
 

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# What the tiers have in common. A tier is a file tier_NAME.sh, run by tests/run.sh in a process of
+# its own, in the root of the sources, which begins with
+#   # about: one line for --list
+#   # packages: the groups of packages.sh that it needs
+# and sources this. It reports through count, check and skip; it fails by its exit status too.
+set -euo pipefail
+support=tests/support
+jobs=$(nproc)
+results=${HLBUF_TIER_RESULTS:?tiers are run by tests/run.sh}  # empty, and this tier's own
+counts=$results/counts  # lines of `passed failed skipped`
+
+# skip WHY: ends the tier; this machine cannot run it.
+skip() {
+  echo "$1" > "$results/skipped"
+  exit 77
+}
+
+count() { echo "$1 $2 $3" >> "$counts"; }
+
+# check NAME COMMAND...: one test. Its output is shown when it fails. The last command of a function
+# decides: set -e does not hold inside.
+check() {
+  local name=$1
+  shift
+  if "$@" > "$results/check.log" 2>&1; then
+    echo "ok      $name"
+    count 1 0 0
+  else
+    echo "FAILED  $name"
+    sed 's/^/    /' "$results/check.log" | head -n 200
+    count 0 1 0
+  fi
+}
+
+# check_all: whether no check of this tier has failed.
+check_all() { ! grep -qvE '^[0-9]+ 0 ' "$counts"; }
+
+# use_ccache: compilations of an earlier clone, in another directory, count as well.
+use_ccache() {
+  if ! command -v ccache > /dev/null; then return 0; fi
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+}
+
+# compile DIR: on a terminal with ninja's progress, else with what the compilers say.
+compile() {
+  local quiet=()
+  if [ ! -t 1 ]; then quiet=(-- --quiet); fi
+  echo "building $1"
+  cmake --build "$1" -j "$jobs" "${quiet[@]}"
+}
+
+# configure DIR CMAKE_ARGUMENTS...: shows the output when it fails.
+configure() {
+  local directory=$1
+  shift
+  use_ccache
+  mkdir -p "$directory"
+  if ! cmake "$@" > "$directory/configure.log" 2>&1; then
+    cat "$directory/configure.log"
+    return 1
+  fi
+}
+
+# build PRESET
+build() {
+  configure "build/$1" --preset "$1"
+  compile "build/$1"
+}
+
+# run_ctest DIR [CTEST_ARGUMENTS...]: counts each test of each program.
+run_ctest() {
+  local directory=$1 status=0 tally
+  shift
+  mkdir -p "$results/gtest"
+  GTEST_OUTPUT="xml:$PWD/$results/gtest/" ctest --test-dir "$directory" --output-on-failure \
+    --no-tests=error -j "$jobs" --output-junit "$PWD/$results/ctest.junit" "$@" || status=$?
+  tally=$(python3 $support/count_tests.py --ctest "$results/ctest.junit" "$results/gtest")
+  # shellcheck disable=SC2086  # three numbers
+  count $tally
+  return $status
+}
+
+# run_sanitized DIR [CTEST_ARGUMENTS...]: with fixed addresses where that is allowed, since GCC 12's
+# sanitizers refuse to start when the kernel spreads mappings wider than their shadow expects.
+run_sanitized() {
+  local machine
+  machine=$(uname -m)
+  if setarch "$machine" -R true 2> /dev/null; then
+    ctest() { setarch "$machine" -R ctest "$@"; }
+  fi
+  run_ctest "$@"
+}

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# about: the tests with threads (label tsan) under ThreadSanitizer
+# packages: build test
+# shellcheck source=tier.sh
+. tests/support/tier.sh
+build tsan
+run_sanitized build/tsan -L '^tsan$'
