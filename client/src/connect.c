@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client/src/call.h"
+#include "client/src/errors.h"
+#include "client/src/options.h"
+
+static const char kDefaultPath[] = "/run/hl-bufd/client/buf.sock";
+
+static void set_socket_timeout(int socket, int option, int32_t timeout_ms) {
+  const struct timeval timeout = {
+      .tv_sec = timeout_ms < 0 ? 0 : timeout_ms / 1000,
+      .tv_usec = timeout_ms < 0 ? 0 : (suseconds_t)(timeout_ms % 1000) * 1000};
+  (void)setsockopt(socket, SOL_SOCKET, option, &timeout, sizeof(timeout));
+}
+
+static hlbuf_client* new_client(const hlbuf_connect_options* options, hlbuf_error* error) {
+  hlbuf_client* client = calloc(1, sizeof(*client));
+  if (client == NULL || !hlbuf_leases_init(&client->leases)) {
+    free(client);
+    hlbuf_fail(error, HLBUF_E_OUT_OF_MEMORY, "no memory for a session");
+    return NULL;
+  }
+  client->pid = getpid();
+  client->references = 1;
+  client->callbacks = options->callbacks;
+  client->batch_max = HLBUF_WIRE_BATCH_MAX;
+  client->wake_fd = -1;
+  client->poll_fd = -1;
+  client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  pthread_mutex_init(&client->lock, NULL);
+  pthread_cond_init(&client->noticed, NULL);
+  return client;
+}
+
+static int fail_connect(hlbuf_error* error, const char* path, int number) {
+  const char* why = "";
+  if (number == EAGAIN)
+    return hlbuf_fail(error, HLBUF_E_TIMED_OUT,
+                      "%s: the service did not take the connection in time", path);
+  if (number == EACCES || number == EPERM)
+    why = "; is this user in the group of the socket (hl-bufd-clients)?";
+  if (number == ENOENT || number == ECONNREFUSED)
+    why = "; is the service running, and is this its socket (HLBUF_SOCKET)?";
+  if (number == EPROTOTYPE) why = "; this is another kind of socket";
+  char text[96];
+  return hlbuf_fail(error, HLBUF_E_CANNOT_CONNECT, "%s: %s%s", path,
+                    strerror_r(number, text, sizeof(text)), why);
+}
+
+static int open_connection(hlbuf_client* client, const char* path, hlbuf_error* error) {
+  if (client->socket < 0) return hlbuf_fail_system(error, "socket", errno);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const size_t bytes = strlen(path);
+  if (bytes == 0 || bytes >= sizeof(address.sun_path))
+    return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT,
+                      "socket_path: the path of a socket has 1 to %zu bytes",
+                      sizeof(address.sun_path) - 1);
+  memcpy(address.sun_path, path, bytes + 1);
+  const int64_t deadline = hlbuf_deadline(client->timeout_ms);
+  while (connect(client->socket, (const struct sockaddr*)&address, sizeof(address)) != 0) {
+    if (errno != EINTR) return fail_connect(error, path, errno);
+    if (hlbuf_now() >= deadline) return fail_connect(error, path, EAGAIN);
+  }
+  return HLBUF_OK;
+}
+
+static enum hlbuf_took take_welcome(struct hlbuf_call* call, hlbuf_client* client) {
+  struct hlbuf_wire_welcome frame;
+  if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) ||
+      frame.version != HLBUF_WIRE_VERSION || frame.batch_max == 0)
+    return HLBUF_TOOK_BREACH;
+  client->session_id = frame.session_id;
+  if (frame.batch_max < client->batch_max) client->batch_max = frame.batch_max;
+  call->code = hlbuf_succeed(call->error);
+  return HLBUF_TOOK;
+}
+
+/* Printable ASCII, cut to what HELLO takes. */
+static size_t copy_client_name(char* into, const char* name) {
+  size_t n = 0;
+  for (; name[n] != '\0' && n < HLBUF_WIRE_NAME_BYTES_MAX; ++n)
+    into[n] = name[n] >= 0x20 && name[n] < 0x7f ? name[n] : '?';
+  return n;
+}
+
+static int say_hello(hlbuf_client* client, const char* name, hlbuf_error* error) {
+  struct {
+    struct hlbuf_wire_hello fixed;
+    char name[HLBUF_WIRE_NAME_BYTES_MAX + 1];
+  } frame = {.fixed = {.version = HLBUF_WIRE_VERSION}};
+  const size_t name_bytes =
+      copy_client_name(frame.name, name != NULL ? name : program_invocation_short_name);
+  frame.fixed.client_bytes = (uint32_t)name_bytes;
+  const size_t bytes = sizeof(frame.fixed) + name_bytes;
+  frame.fixed.header = (struct hlbuf_wire_header){.frame_bytes = (uint32_t)bytes,
+                                                  .opcode = HLBUF_WIRE_HELLO,
+                                                  .fixed_bytes = sizeof(frame.fixed)};
+  struct hlbuf_call call = {.reply = HLBUF_WIRE_WELCOME, .take = take_welcome, .error = error};
+  const int code = hlbuf_call(client, &call, &frame, bytes);
+  if (code != HLBUF_E_SERVICE_GONE || client->goodbye_reason != HLBUF_GOODBYE_QUOTA) return code;
+  return hlbuf_fail(error, HLBUF_E_QUOTA_EXCEEDED, "%s", client->goodbye_text);
+}
+
+int hlbuf_connect(const hlbuf_connect_options* options, hlbuf_client** ret_client,
+                  hlbuf_error* error) {
+  hlbuf_connect_options own = {0};
+  if (options != NULL) {
+    const int code = hlbuf_copy_options(&own, sizeof(own), options, error);
+    if (code != HLBUF_OK) return code;
+  }
+  if (own.reserved != 0)
+    return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "options: reserved is not 0");
+  /* secure: a set-user-id program is not to be led to another socket. */
+  if (own.socket_path == NULL) own.socket_path = secure_getenv("HLBUF_SOCKET");
+  if (own.socket_path == NULL) own.socket_path = kDefaultPath;
+  hlbuf_client* client = new_client(&own, error);
+  if (client == NULL) return HLBUF_E_OUT_OF_MEMORY;
+  hlbuf_client_set_timeout(client, own.timeout_ms);
+  set_socket_timeout(client->socket, SO_SNDTIMEO, client->timeout_ms);
+  int code = open_connection(client, own.socket_path, error);
+  if (code == HLBUF_OK) code = say_hello(client, own.client_name, error);
+  if (code == HLBUF_OK)
+    *ret_client = client;
+  else
+    hlbuf_client_close(client);
+  return code;
+}
+
+void hlbuf_client_set_timeout(hlbuf_client* client, int32_t timeout_ms) {
+  if (hlbuf_is_forked(client)) return;
+  pthread_mutex_lock(&client->lock);
+  client->timeout_ms = hlbuf_normal_timeout(timeout_ms);
+  set_socket_timeout(client->socket, SO_RCVTIMEO, client->timeout_ms);
+  pthread_mutex_unlock(&client->lock);
+}
+
+uint64_t hlbuf_client_session_id(const hlbuf_client* client) { return client->session_id; }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A dispatcher sleeps in poll() beside the threads that make requests, so every answer would wake
+ * it too, for nothing. Hence: while requests are being made it stays off the socket and looks again
+ * every PAUSE_NS; their threads wake it at once when they meet a notice. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/src/call.h"
+#include "client/src/errors.h"
+
+enum { PAUSE_NS = 10 * 1000 * 1000 };
+
+int hlbuf_wakeup_open(hlbuf_client* client, hlbuf_error* error) {
+  if (client->wake_fd >= 0) return HLBUF_OK;
+  client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (client->wake_fd < 0) return hlbuf_fail_system(error, "eventfd", errno);
+  const struct hlbuf_notices* notices = &client->notices;
+  if (notices->goodbye || notices->first_revoked != NULL || notices->event_count > 0)
+    hlbuf_notices_announce(client);
+  return HLBUF_OK;
+}
+
+static bool watch(int epoll, int operation, int fd, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.fd = fd};
+  return epoll_ctl(epoll, operation, fd, &event) == 0;
+}
+
+void hlbuf_poll_update(hlbuf_client* client) {
+  const bool wanted = !hlbuf_outbox_is_empty(&client->outbox);
+  if (client->poll_fd < 0 || client->poll_for_room == wanted) return;
+  if (watch(client->poll_fd, EPOLL_CTL_MOD, client->socket, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN))
+    client->poll_for_room = wanted;
+}
+
+static int open_poll_fd(hlbuf_client* client, hlbuf_error* error) {
+  if (client->poll_fd >= 0) return client->poll_fd;
+  if (hlbuf_wakeup_open(client, error) != HLBUF_OK) return -1;
+  const int fd = epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0 || !watch(fd, EPOLL_CTL_ADD, client->socket, EPOLLIN) ||
+      !watch(fd, EPOLL_CTL_ADD, client->wake_fd, EPOLLIN)) {
+    hlbuf_fail_system(error, "epoll", errno);
+    if (fd >= 0) close(fd);
+    return -1;
+  }
+  client->poll_fd = fd;
+  hlbuf_poll_update(client);
+  return fd;
+}
+
+int hlbuf_client_fd(hlbuf_client* client, hlbuf_error* error) {
+  if (hlbuf_is_forked(client)) return hlbuf_fail_forked(error), -1;
+  pthread_mutex_lock(&client->lock);
+  const int fd = open_poll_fd(client, error);
+  pthread_mutex_unlock(&client->lock);
+  return fd;
+}
+
+/* True when the socket has something, which is not necessarily for us. */
+static bool poll_both(hlbuf_client* client, int64_t deadline) {
+  struct pollfd fds[2] = {{.fd = client->socket, .events = POLLIN},
+                          {.fd = client->wake_fd, .events = POLLIN}};
+  if (!hlbuf_outbox_is_empty(&client->outbox)) fds[0].events |= POLLOUT;
+  pthread_mutex_unlock(&client->lock);
+  const bool any = hlbuf_poll_until(fds, 2, deadline) > 0;
+  pthread_mutex_lock(&client->lock);
+  return any && fds[0].revents != 0;
+}
+
+static void pause_dispatch(hlbuf_client* client, int64_t deadline) {
+  const int64_t soon = hlbuf_now() + PAUSE_NS;
+  hlbuf_wait_until(client, &client->noticed, soon < deadline ? soon : deadline);
+}
+
+static bool read_one(hlbuf_client* client) {
+  if (client->reading || client->gone) return false;
+  const bool took = hlbuf_read(client, HLBUF_WAIT_NOT, 0);
+  hlbuf_call_hand_over(client);
+  return took;
+}
+
+int hlbuf_dispatch_until(hlbuf_client* client, int64_t deadline, hlbuf_error* error) {
+  uint64_t calls_seen = client->calls_started;
+  bool readable = false;
+  for (;;) {
+    hlbuf_outbox_flush(client);
+    const bool took = read_one(client);
+    if (hlbuf_deliver(client) || client->stopping) return hlbuf_succeed(error);
+    if (client->gone) return hlbuf_fail_gone(client, error);
+    if (deadline != HLBUF_NEVER && hlbuf_now() >= deadline) return hlbuf_succeed(error);
+    if (took) continue;
+    const bool busy = client->calls_started != calls_seen || (client->reading && readable);
+    calls_seen = client->calls_started;
+    readable = false;
+    if (busy)
+      pause_dispatch(client, deadline);
+    else
+      readable = poll_both(client, deadline);
+  }
+}
+
+int hlbuf_dispatch(hlbuf_client* client, int32_t timeout_ms, hlbuf_error* error) {
+  if (hlbuf_is_forked(client)) return hlbuf_fail_forked(error);
+  pthread_mutex_lock(&client->lock);
+  int code = hlbuf_wakeup_open(client, error);
+  if (code == HLBUF_OK) code = hlbuf_dispatch_until(client, hlbuf_deadline(timeout_ms), error);
+  pthread_mutex_unlock(&client->lock);
+  return code;
+}
