@@ -9,13 +9,14 @@
 struct allocate_frame {
   struct hlbuf_wire_allocate fixed;
   char trailing[HLBUF_WIRE_NAME_BYTES_MAX + HLBUF_WIRE_DEVICE_BYTES_MAX +
-                HLBUF_WIRE_LABEL_BYTES_MAX];
+                HLBUF_WIRE_LABEL_BYTES_MAX + HLBUF_WIRE_LABELS_MAX - 1];
 };
 
-/* `key=value` texts, with one NUL between two of them. */
+/* `key=value` texts, with one NUL between two of them, which the limit does not count. */
 static int join_labels(const hlbuf_allocate_options* options, char* into, size_t* ret_bytes,
                        hlbuf_error* error) {
   size_t used = 0;
+  size_t room = HLBUF_WIRE_LABEL_BYTES_MAX;
   if (options->label_count > HLBUF_WIRE_LABELS_MAX)
     return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "labels: a buffer has at most %d",
                       HLBUF_WIRE_LABELS_MAX);
@@ -23,13 +24,13 @@ static int join_labels(const hlbuf_allocate_options* options, char* into, size_t
     const size_t bytes = strlen(options->labels[i]);
     if (bytes == 0)
       return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "labels: number %zu is empty", i);
-    const size_t separator = used > 0;
-    if (bytes + separator > HLBUF_WIRE_LABEL_BYTES_MAX - used)
+    if (bytes > room)
       return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "labels: together at most %d bytes",
                         HLBUF_WIRE_LABEL_BYTES_MAX);
-    if (separator > 0) into[used++] = '\0';
+    if (i > 0) into[used++] = '\0';
     memcpy(into + used, options->labels[i], bytes);
     used += bytes;
+    room -= bytes;
   }
   *ret_bytes = used;
   return HLBUF_OK;

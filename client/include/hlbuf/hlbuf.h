@@ -309,7 +309,7 @@ HLBUF_API int hlbuf_share(hlbuf_client* client, uint64_t buffer_id, enum hlbuf_g
                           uint32_t grantee, hlbuf_error* error);
 /* Takes it back: leases that only this SHARE allowed are revoked.
  *
- * Errors: as hlbuf_share(); NOT_FOUND also when there was no such SHARE */
+ * Errors: as hlbuf_share(). Taking back what was not shared succeeds. */
 HLBUF_API int hlbuf_unshare(hlbuf_client* client, uint64_t buffer_id, enum hlbuf_grantee_kind kind,
                             uint32_t grantee, hlbuf_error* error);
 
