@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "daemon/base/log.h"
+
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace hlbuf {
+namespace {
+
+std::atomic<LogLevel> maximum{LogLevel::kInfo};
+
+constexpr std::array kLevels = {LogLevel::kError, LogLevel::kWarning, LogLevel::kNotice,
+                                LogLevel::kInfo, LogLevel::kDebug};
+
+bool SendToJournal(const std::vector<std::string>& fields) {
+  std::vector<iovec> parts;
+  for (const std::string& field : fields)
+    parts.push_back({.iov_base = const_cast<char*>(field.data()), .iov_len = field.size()});
+  return sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
+}
+
+// One write, so that lines of several threads and processes do not mix.
+void WriteLine(std::string line) {
+  line.push_back('\n');
+  // Nobody is left to tell when this fails.
+  (void)!write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace
+
+absl::string_view LogLevelText(LogLevel level) {
+  switch (level) {
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kNotice:
+      return "notice";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kDebug:
+      return "debug";
+  }
+  return "unknown";
+}
+
+std::optional<LogLevel> ParseLogLevel(absl::string_view text) {
+  for (const LogLevel level : kLevels)
+    if (LogLevelText(level) == text) return level;
+  return std::nullopt;
+}
+
+void SetLogLevel(LogLevel level) { maximum.store(level, std::memory_order_relaxed); }
+
+void Log(LogLevel level, absl::string_view text, absl::Span<const LogField> fields) {
+  if (level > maximum.load(std::memory_order_relaxed)) return;
+  static const LogTarget target = ChooseLogTarget(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  if (target == LogTarget::kJournal && SendToJournal(JournalFields(level, text, fields))) return;
+  // The journal's stream is read by lines, and understands priorities.
+  WriteLine(LogLine(target == LogTarget::kJournal ? LogTarget::kPrefixed : target, level, text));
+}
+
+LogTarget ChooseLogTarget(int stderr_fd, const char* journal_stream) {
+  struct stat file = {};
+  if (fstat(stderr_fd, &file) != 0) return LogTarget::kPlain;
+  if (journal_stream != nullptr && absl::StrCat(file.st_dev, ":", file.st_ino) == journal_stream)
+    return LogTarget::kJournal;
+  return isatty(stderr_fd) || S_ISREG(file.st_mode) ? LogTarget::kPlain : LogTarget::kPrefixed;
+}
+
+std::string EscapeForLog(absl::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte == '\n')
+      escaped += "\\n";
+    else if (byte == '\t')
+      escaped += "\\t";
+    else if (byte < 0x20 || byte == 0x7f)
+      absl::StrAppendFormat(&escaped, "\\x%02x", byte);
+    else if (byte == 0xc2 && next >= 0x80 && next < 0xa0)  // U+0080 to U+009F: controls as well
+      absl::StrAppendFormat(&escaped, "\\x%02x", static_cast<unsigned char>(text[++i]));
+    else
+      escaped.push_back(text[i]);
+  }
+  return escaped;
+}
+
+std::string LogLine(LogTarget target, LogLevel level, absl::string_view text) {
+  if (target == LogTarget::kPlain)
+    return absl::StrCat(LogLevelText(level), ": ", EscapeForLog(text));
+  return absl::StrCat("<", static_cast<int>(level), ">", EscapeForLog(text));
+}
+
+std::vector<std::string> JournalFields(LogLevel level, absl::string_view text,
+                                       absl::Span<const LogField> fields) {
+  std::vector<std::string> entries = {absl::StrCat("MESSAGE=", EscapeForLog(text)),
+                                      absl::StrCat("PRIORITY=", static_cast<int>(level))};
+  for (const LogField& field : fields)
+    entries.push_back(absl::StrCat(field.name, "=", EscapeForLog(field.value)));
+  return entries;
+}
+
+}  // namespace hlbuf
