@@ -18,7 +18,7 @@ packages_of() {
       test) echo libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
       lint) echo clang-format shellcheck python3 ;;
       fuzz) echo clang libclang-rt-14-dev ;;
-      guest) echo qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 ;;
+      guest) echo systemd qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 ;;
       *) echo "packages.sh: there is no group '$group'" >&2; return 2 ;;
     esac
   done
