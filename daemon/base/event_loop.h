@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_BASE_EVENT_LOOP_H_
+#define HLBUF_DAEMON_BASE_EVENT_LOOP_H_
+
+#include <systemd/sd-event.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/poster.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// CLOCK_BOOTTIME.
+class BootClock final : public Clock {
+ public:
+  absl::Time Now() const override;
+};
+
+// The broker thread: an sd-event loop. Everything but Post() and Exit() is for that thread alone.
+class EventLoop final : public Poster {
+ public:
+  using IoTask = absl::AnyInvocable<void(std::uint32_t revents)>;
+
+  // One watched descriptor. Destroyed: watched no longer, and its task is not called again, not
+  // even in this iteration.
+  class Watch {
+   public:
+    Watch() = default;
+    ~Watch();
+    // Replaces the EPOLL* mask. With EPOLLET this also asks for the present state once more.
+    void SetEvents(std::uint32_t events);
+
+   private:
+    friend class EventLoop;
+    IoTask task_;
+    sd_event_source* source_ = nullptr;
+    EventLoop* loop_ = nullptr;  // of the watch that is also asked before each wait
+  };
+
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
+  ~EventLoop() override;
+
+  // Runs `task` on the broker thread; in the order of the calls of one thread. After Run() has
+  // returned tasks wait for RunPosted().
+  void Post(absl::AnyInvocable<void() &&> task) override ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs what was posted so far; for the time after Run().
+  void RunPosted() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // `fd` stays open as long as the watch.
+  absl::StatusOr<std::unique_ptr<Watch>> AddIo(int fd, std::uint32_t events, IoTask task);
+
+  // The one timer there is: before each wait `next` is asked when to wake up at the latest (of
+  // BootClock; InfiniteFuture for never), and then `run` is called.
+  absl::Status SetTimer(absl::AnyInvocable<absl::Time()> next, absl::AnyInvocable<void()> run);
+
+  // Calls `task` for each of these signals, which are blocked for the whole process from now on:
+  // call it before the first thread starts.
+  absl::Status AddSignals(const std::vector<int>& signals, absl::AnyInvocable<void(int)> task);
+
+  // Until Exit().
+  absl::Status Run();
+  void Exit() { sd_event_exit(event_, 0); }
+
+ private:
+  EventLoop() = default;
+  static int OnTimer(sd_event_source* source, std::uint64_t usec, void* self);
+  static int BeforeWait(sd_event_source* source, void* watch);
+  static int OnIo(sd_event_source* source, int fd, std::uint32_t revents, void* watch);
+  static int OnSignal(sd_event_source* source, const signalfd_siginfo* signal, void* self);
+
+  sd_event* event_ = nullptr;
+  sd_event_source* timer_ = nullptr;
+  absl::Time armed_ = absl::InfiniteFuture();
+  absl::AnyInvocable<absl::Time()> next_;
+  absl::AnyInvocable<void()> run_;
+  absl::AnyInvocable<void(int)> on_signal_;
+  UniqueFd wake_;
+  std::unique_ptr<Watch> wake_watch_;
+  absl::Mutex mutex_;
+  std::vector<absl::AnyInvocable<void() &&>> posted_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_BASE_EVENT_LOOP_H_

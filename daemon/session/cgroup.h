@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_SESSION_CGROUP_H_
+#define HLBUF_DAEMON_SESSION_CGROUP_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace hlbuf {
+
+// What a process's control group says about where it runs.
+struct CgroupPlace {
+  std::string container;  // 64 hexadecimal digits, as container runtimes name them; empty outside
+  std::string unit;       // the innermost systemd unit; empty if there is none
+};
+
+// Reads the text of /proc/<pid>/cgroup: the unified hierarchy's line ("0::/path") where there is
+// one, else the line of "name=systemd". Only the kernel and those who may move processes write it;
+// the path's own components are data all the same.
+CgroupPlace ParseCgroup(absl::string_view text);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_SESSION_CGROUP_H_

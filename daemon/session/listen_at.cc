@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/session/listener.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr int kBacklog = 1024;  // the kernel caps it at net.core.somaxconn
+
+absl::Status Failed(absl::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
+}
+
+// Another daemon that listens there is not pushed aside.
+absl::Status RemoveStale(const std::string& path, const sockaddr_un& address, int type) {
+  struct stat at = {};
+  if (::lstat(path.c_str(), &at) != 0)
+    return errno == ENOENT ? absl::OkStatus() : Failed("look at", path);
+  if (!S_ISSOCK(at.st_mode))
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is there and is no socket; remove it"));
+  const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0)
+    return absl::AlreadyExistsError(
+        absl::StrCat("another process listens at ", path, "; stop it first"));
+  if (::unlink(path.c_str()) != 0) return Failed("remove the old", path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode,
+                                  std::optional<gid_t> group) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path))
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " is longer than the ", sizeof(address.sun_path) - 1, " bytes of a socket's path"));
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (absl::Status removed = RemoveStale(path, address, type); !removed.ok()) return removed;
+
+  UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return absl::ErrnoToStatus(errno, "socket");
+  const mode_t before =
+      ::umask(0777);  // nobody may connect until mode and group are what they should be
+  const int bound =
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  ::umask(before);
+  if (bound != 0) return Failed("bind", path);
+  if (group.has_value() && ::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0)
+    return Failed("change the group of", path);
+  if (::chmod(path.c_str(), mode) != 0) return Failed("change the mode of", path);
+  if (::listen(socket.get(), kBacklog) != 0) return Failed("listen at", path);
+  return socket;
+}
+
+}  // namespace hlbuf

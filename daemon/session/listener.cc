@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/session/listener.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+
+// Linux 6.16; not in the C library's headers of Debian 12.
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+namespace hlbuf {
+namespace {
+
+UniqueFd Reserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+}  // namespace
+
+Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd socket,
+                   SessionTiming timing)
+    : broker_(broker),
+      loop_(loop),
+      clock_(clock),
+      timing_(timing),
+      context_{.broker = broker,
+               .loop = loop,
+               .clock = clock,
+               .in = in_,
+               .out = out_,
+               .ended = [this](Session& session) { Ended(session); },
+               .sweep =
+                   [this] {
+                     for (auto& [self, session] : sessions_) session->Sweep();
+                   }},
+      socket_(std::move(socket)),
+      reserve_(Reserve()) {}
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(Broker& broker, EventLoop& loop,
+                                                          const Clock& clock, UniqueFd socket,
+                                                          SessionTiming timing) {
+  // Accepted sockets inherit it: clients cannot even send descriptors (EPERM). Older kernels do not
+  // know it; there every session takes, closes, and ends.
+  const int off = 0;
+  static_cast<void>(::setsockopt(socket.get(), SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)));
+  std::unique_ptr<Listener> listener(new Listener(broker, loop, clock, std::move(socket), timing));
+  Listener* const self = listener.get();
+  ASSIGN_OR_RETURN(self->watch_, loop.AddIo(self->socket_.get(), EPOLLIN,
+                                            [self](std::uint32_t) { self->OnConnection(); }));
+  self->deadlines_.At(clock.Now() + timing.ping_interval, [self] { self->PingAll(); });
+  return listener;
+}
+
+Listener::~Listener() = default;
+
+void Listener::OnConnection() {
+  UniqueFd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (socket) return Begin(std::move(socket));
+  if (errno != EMFILE && errno != ENFILE) return;  // the peer went away again, or the like
+  reserve_.Reset();
+  socket.Reset(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  socket.Reset();
+  reserve_ = Reserve();
+  Refuse("no file descriptor is left; raise LimitNOFILE=");
+}
+
+void Listener::Refuse(absl::string_view why) {
+  broker_.Tell({.kind = EventKind::kRequestRefused, .text = absl::StrCat("connect: ", why)});
+}
+
+void Listener::Begin(UniqueFd socket) {
+  absl::StatusOr<PeerIdentity> identity = IdentifyPeer(socket.get());
+  if (!identity.ok()) return Refuse(identity.status().message());
+  absl::StatusOr<std::unique_ptr<Session>> begun =
+      Session::Begin(context_, std::move(socket), *std::move(identity));
+  if (!begun.ok()) return;  // the broker has told why
+  Session* const session = begun->get();
+  const SessionId id = session->record().id;
+  sessions_.emplace(session, *std::move(begun));
+  deadlines_.At(clock_.Now() + timing_.hello_timeout, [this, session, id] {
+    const auto it = sessions_.find(session);
+    if (it == sessions_.end() || session->record().id != id ||
+        session->record().state != SessionState::kNew)
+      return;
+    session->Goodbye(HLBUF_WIRE_GOODBYE_HELLO, "no HELLO came in time");
+  });
+}
+
+void Listener::PingAll() {
+  std::vector<Session*> all;
+  for (const auto& [session, owned] : sessions_) all.push_back(session);
+  for (Session* session : all) session->Ping();
+  deadlines_.At(clock_.Now() + timing_.ping_interval, [this] { PingAll(); });
+}
+
+void Listener::Ended(Session& session) {
+  const auto it = sessions_.find(&session);
+  if (buried_.empty()) loop_.Post([this] { buried_.clear(); });
+  buried_.push_back(std::move(it->second));
+  sessions_.erase(it);
+}
+
+void Listener::Shutdown(absl::string_view text) {
+  watch_.reset();
+  std::vector<Session*> all;
+  for (const auto& [session, owned] : sessions_) all.push_back(session);
+  for (Session* session : all) session->Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+}
+
+}  // namespace hlbuf

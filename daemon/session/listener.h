@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_SESSION_LISTENER_H_
+#define HLBUF_DAEMON_SESSION_LISTENER_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/core/broker.h"
+#include "daemon/core/deadlines.h"
+#include "daemon/session/session.h"
+#include "proto/wire/packet.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+struct SessionTiming {
+  absl::Duration hello_timeout = absl::Seconds(2);
+  absl::Duration ping_interval = absl::Seconds(30);
+};
+
+// Accepts clients and owns their sessions. Broker thread.
+//
+// One descriptor is kept in reserve: when the process has none left, it is given up to accept the
+// next connection and close it at once. Left in the backlog it would keep the listener readable,
+// and this loop busy.
+class Listener {
+ public:
+  // `socket` is a listening SOCK_SEQPACKET socket.
+  static absl::StatusOr<std::unique_ptr<Listener>> Start(Broker& broker, EventLoop& loop,
+                                                         const Clock& clock, UniqueFd socket,
+                                                         SessionTiming timing);
+  ~Listener();
+
+  // GOODBYE to every session, and no new ones.
+  void Shutdown(absl::string_view text);
+
+  absl::Time NextDeadline() const { return deadlines_.Next(); }
+  void RunDeadlines() { deadlines_.Run(clock_.Now()); }
+  std::size_t session_count() const { return sessions_.size(); }
+
+ private:
+  Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd socket,
+           SessionTiming timing);
+  void OnConnection();
+  void Refuse(absl::string_view why);
+  void Begin(UniqueFd socket);
+  void PingAll();
+  void Ended(Session& session);
+
+  Broker& broker_;
+  EventLoop& loop_;
+  const Clock& clock_;
+  SessionTiming timing_;
+  Deadlines deadlines_;
+  PacketBuffer in_;
+  FrameWriter out_;
+  SessionContext context_;
+  UniqueFd socket_;
+  UniqueFd reserve_;
+  std::unique_ptr<EventLoop::Watch> watch_;
+  absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<Session>>
+      buried_;  // ended; destroyed from the loop, not from within their own tasks
+};
+
+// A listening unix socket of `type` at `path`, mode and group set before anybody can connect; what
+// an earlier life left at `path` is removed. Errors say what is wrong with which path.
+absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode,
+                                  std::optional<gid_t> group);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_SESSION_LISTENER_H_

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/session/peer_identity.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/session/cgroup.h"
+
+// Not in the C library's headers of Debian 12.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+namespace hlbuf {
+namespace {
+
+absl::StatusOr<std::vector<gid_t>> GroupsOf(int socket) {
+  std::vector<gid_t> groups(64);
+  socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  // ERANGE tells the size needed (socket(7)); a process has at most 65,536 groups.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) == 0) {
+      groups.resize(bytes / sizeof(gid_t));
+      std::sort(groups.begin(), groups.end());
+      return groups;
+    }
+    if (errno != ERANGE) break;
+    groups.resize(bytes / sizeof(gid_t));
+  }
+  return absl::ErrnoToStatus(errno, "SO_PEERGROUPS");
+}
+
+absl::StatusOr<UniqueFd> PidfdOf(int socket, pid_t pid) {
+  int fd = -1;
+  socklen_t bytes = sizeof(fd);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &bytes) == 0) return UniqueFd(fd);
+  if (errno == ENOPROTOOPT) fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd >= 0) return UniqueFd(fd);
+  // Kernels differ in what they call a peer that was reaped.
+  if (errno == ESRCH || errno == EINVAL || errno == ENODATA)
+    return absl::UnavailableError("the peer has exited");
+  return absl::ErrnoToStatus(errno, "pidfd of the peer");
+}
+
+bool HasExited(int pidfd) {
+  pollfd p = {.fd = pidfd, .events = POLLIN, .revents = 0};
+  return ::poll(&p, 1, 0) != 0;
+}
+
+std::string ReadCgroup(pid_t pid) {
+  const UniqueFd file(::open(absl::StrCat("/proc/", pid, "/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 8192> text;
+  const ssize_t n = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  return n > 0 ? std::string(text.data(), static_cast<std::size_t>(n)) : std::string();
+}
+
+}  // namespace
+
+absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
+  ucred credentials = {};
+  socklen_t bytes = sizeof(credentials);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0)
+    return absl::ErrnoToStatus(errno, "SO_PEERCRED");
+  PeerIdentity identity;
+  identity.peer.uid = credentials.uid;
+  identity.peer.gid = credentials.gid;
+  identity.peer.pid = credentials.pid;
+  ASSIGN_OR_RETURN(identity.peer.groups, GroupsOf(socket));
+  if (credentials.pid <= 0) return identity;  // of a pid namespace that is not below ours
+
+  ASSIGN_OR_RETURN(identity.pidfd, PidfdOf(socket, credentials.pid));
+  const CgroupPlace place = ParseCgroup(ReadCgroup(credentials.pid));
+  if (HasExited(identity.pidfd.get())) return absl::UnavailableError("the peer has exited");
+  identity.peer.container = place.container;
+  identity.peer.unit = place.unit;
+  return identity;
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
+#define HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
+
+#include "absl/status/statusor.h"
+#include "daemon/core/peer.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// Who connected, as the kernel recorded it at connect(): it does not change when the socket is
+// passed on or inherited.
+struct PeerIdentity {
+  Peer peer;
+  UniqueFd pidfd;  // readable when the process has exited; empty when the process is not visible
+                   // from here
+};
+
+// Asks the kernel about the other end of an accepted unix socket. The control group is read while
+// the pidfd shows that the process lives, so that it is never another process's.
+//
+// Before Linux 6.5 there is no SO_PEERPIDFD, and pidfd_open() of the recorded pid is asked instead:
+// a process that exited between connect() and here, and whose pid was given away at once, would be
+// taken for its successor.
+//
+// Errors: UNAVAILABLE when the peer has exited already, else errno of the system call.
+absl::StatusOr<PeerIdentity> IdentifyPeer(int socket);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_

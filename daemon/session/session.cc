@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a session; what it sends is in session_send.cc, what it is asked in
+// session_requests.cc.
+#include "daemon/session/session.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+
+Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
+    : context_(context),
+      socket_(std::move(socket)),
+      pidfd_(std::move(pidfd)),
+      alive_(std::make_shared<Session*>(this)) {}
+
+Session::~Session() { *alive_ = nullptr; }
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Begin(SessionContext& context, UniqueFd socket,
+                                                        PeerIdentity identity) {
+  std::unique_ptr<Session> session(
+      new Session(context, std::move(socket), std::move(identity.pidfd)));
+  Session* const self = session.get();
+  ASSIGN_OR_RETURN(session->socket_watch_,
+                   context.loop.AddIo(self->socket_.get(), EPOLLIN,
+                                      [self](std::uint32_t revents) { self->OnSocket(revents); }));
+  if (session->pidfd_) {
+    ASSIGN_OR_RETURN(
+        session->exit_watch_,
+        context.loop.AddIo(self->pidfd_.get(), EPOLLIN | EPOLLET,
+                           [self](std::uint32_t) { self->PeerGone("its process exited"); }));
+  }
+  absl::StatusOr<SessionRecord*> record = context.broker.Connect(std::move(identity.peer), *self);
+  if (!record.ok()) {
+    // The peer learns why; it has received nothing yet, so there is nothing to wait for.
+    SendPacket(self->socket_.get(),
+               context.out.Goodbye(HLBUF_WIRE_GOODBYE_QUOTA, false, record.status().message()))
+        .IgnoreError();
+    return record.status();
+  }
+  session->record_ = *record;
+  return session;
+}
+
+void Session::OnSocket(std::uint32_t revents) {
+  if (record_ == nullptr) return;
+  if (record_->state == SessionState::kParked) return EndIfEmpty();
+  if (!reading_ || !outbox_.empty()) Pump();
+  if (record_->state == SessionState::kParked) return;
+  if (reading_ && (revents & EPOLLIN) != 0) return ReadOne();
+  if ((revents & (EPOLLHUP | EPOLLERR)) != 0) PeerGone("its connection ended");
+}
+
+void Session::ReadOne() {
+  if (!ReadyToSend()) return WatchFor();
+  const absl::Status received = ReceivePacket(socket_.get(), context_.in);
+  if (absl::IsUnavailable(received)) return;
+  if (absl::IsOutOfRange(received)) return PeerGone("its connection ended");
+  if (absl::IsDataLoss(received)) return Violated(received);
+  if (!received.ok()) return PeerGone(received.message());
+  if (!context_.in.fds().empty()) {
+    context_.in.fds().clear();
+    return Violated(
+        Error(ErrorCode::kProtocolError, "descriptors came along; this session accepts none"));
+  }
+  Handle(context_.in.bytes());
+}
+
+void Session::Handle(Frame frame) {
+  const absl::StatusOr<hlbuf_wire_header> header = DecodeHeader(frame);
+  if (!header.ok()) return Violated(header.status());
+  const absl::Status handled = Dispatch(*header, frame);
+  if (handled.ok() || record_->state == SessionState::kParked) return;
+  // What was sent one-way has no cookie, and nobody waits for its answer.
+  if (header->cookie != 0) Answer(header->cookie, handled);
+  if (ErrorCodeOf(handled) == ErrorCode::kProtocolError) Violated(handled);
+}
+
+void Session::Violated(const absl::Status& status) {
+  if (record_->state == SessionState::kParked) return;
+  context_.broker.Tell({.kind = EventKind::kProtocolBroken,
+                        .session = record_->id,
+                        .domain = record_->peer.domain(),
+                        .pid = record_->peer.pid,
+                        .text = std::string(status.message())});
+  Send(context_.out.Goodbye(HLBUF_WIRE_GOODBYE_PROTOCOL, false, status.message()));
+  Park(SessionEvent::kViolation, "it broke the protocol");
+}
+
+void Session::Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text) {
+  if (record_->state == SessionState::kParked) return;
+  Send(context_.out.Goodbye(reason, false, text));
+  Park(SessionEvent::kGoodbye, text);
+}
+
+void Session::PeerGone(absl::string_view why) {
+  if (record_ != nullptr && record_->state != SessionState::kParked)
+    Park(SessionEvent::kPeerGone, why);
+}
+
+void Session::Park(SessionEvent on, absl::string_view why) {
+  *alive_ = nullptr;
+  outbox_.Clear();
+  context_.broker.Park(*record_, on, why);
+  // A worker of the peer that inherited the socket sees the end of file, too.
+  ::shutdown(socket_.get(), SHUT_RDWR);
+  socket_watch_->SetEvents(EPOLLOUT | EPOLLET);
+  EndIfEmpty();
+}
+
+void Session::EndIfEmpty() {
+  if (record_->in_flight.amount() > 0 && !PeerTookEverything(socket_.get())) return;
+  context_.broker.Forget(*std::exchange(record_, nullptr));
+  context_.ended(*this);
+}
+
+void Session::Sweep() {
+  if (!grant_out_ || !PeerTookEverything(socket_.get())) return;
+  grant_out_ = false;
+  context_.broker.GiveBackInFlight(*record_);
+}
+
+void Session::Ping() {
+  if (record_->state != SessionState::kReady) return;
+  if (ping_nonce_ != 0) {
+    if (record_->unanswered_ping_since.has_value()) return;
+    record_->unanswered_ping_since = ping_sent_;
+    context_.broker.Tell({.kind = EventKind::kPingUnanswered,
+                          .session = record_->id,
+                          .domain = record_->peer.domain(),
+                          .pid = record_->peer.pid,
+                          .text = "the client does not read its notices; it is told to operators "
+                                  "and counted as nothing"});
+    return;
+  }
+  if (!outbox_.empty() || !ReadyToSend()) return;
+  ping_nonce_ = static_cast<std::uint64_t>(absl::ToUnixNanos(context_.clock.Now()));
+  ping_sent_ = context_.clock.Now();
+  Send(context_.out.Ping(ping_nonce_));
+}
+
+}  // namespace hlbuf

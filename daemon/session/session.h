@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_SESSION_SESSION_H_
+#define HLBUF_DAEMON_SESSION_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/core/broker.h"
+#include "daemon/session/codec.h"
+#include "daemon/session/outbox.h"
+#include "daemon/session/peer_identity.h"
+#include "proto/wire/packet.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+class Session;
+
+// What sessions share: the broker, the loop, and scratch memory for one frame in and one out.
+// Outlives them.
+struct SessionContext {
+  Broker& broker;
+  EventLoop& loop;
+  const Clock& clock;
+  PacketBuffer& in;
+  FrameWriter& out;
+  // The session has ended and nothing of it is in flight any more; it is destroyed later, not from
+  // within.
+  absl::AnyInvocable<void(Session&)> ended;
+  // Asks all sessions whether their peers have received what is charged as in flight.
+  absl::AnyInvocable<void()> sweep;
+};
+
+// One client connection on the data plane. Broker thread.
+//
+// At most one message with descriptors is under way to a peer. The kernel tells when it was
+// received (SIOCOUTQ, and EPOLLOUT for each message that the peer takes); until then nothing more
+// is sent, and nothing more is read. What is in an unread message cannot be taken back: not by
+// closing, not by shutdown(). So a session that ends with one stays PARKED, charged to its domain,
+// until the peer or the kernel has emptied the queue.
+class Session final : public Notices {
+ public:
+  static constexpr std::uint32_t kRequestsMax = 16;
+
+  // Errors: QUOTA_EXCEEDED, and those of watching the descriptors; the socket is closed then.
+  static absl::StatusOr<std::unique_ptr<Session>> Begin(SessionContext& context, UniqueFd socket,
+                                                        PeerIdentity identity);
+  ~Session() override;
+
+  // Ends the session from our side. Nothing happens when it has ended already.
+  void Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text);
+  // A PING, unless the last one is not answered yet: then that is told, once.
+  void Ping();
+  // Gives back what the peer has received meanwhile.
+  void Sweep();
+
+  // Until SessionContext::ended was told.
+  const SessionRecord& record() const { return *record_; }
+
+  void OnRevoke(RevokeReason reason, absl::Time deadline,
+                absl::Span<const RevokedLease> leases) override;
+  void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) override;
+
+ private:
+  Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd);
+
+  void OnSocket(std::uint32_t revents);
+  void ReadOne();
+  void Handle(Frame frame);
+  absl::Status Dispatch(const hlbuf_wire_header& header, Frame frame);
+  absl::Status HandleHello(std::uint64_t cookie, Frame frame);
+  absl::Status HandleAllocate(std::uint64_t cookie, Frame frame);
+  void OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease);
+  absl::Status HandleOpen(std::uint64_t cookie, Frame frame);
+  absl::Status HandleShare(std::uint64_t cookie, Frame frame, bool share);
+  absl::Status HandleRelease(Frame frame);
+  absl::Status HandlePong(Frame frame);
+
+  // Sends now, or keeps for later.
+  void Send(Frame frame);
+  void SendOrKeep(Frame frame, absl::string_view device);
+  bool ReadyToSend();
+  // UNAVAILABLE: not now; keep it. Anything else was answered, one way or the other.
+  absl::Status SendOpened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);
+  absl::Status SendAllocated(std::uint64_t cookie, LeaseId lease);
+  absl::Status SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants);
+  absl::Status SendPending(Outbox::Item& item);
+  void Pump();
+  void WatchFor();
+  absl::Status TakeInFlight(std::uint64_t fds);
+  void Answer(std::uint64_t cookie, const absl::Status& status);
+
+  void Violated(const absl::Status& status);
+  void PeerGone(absl::string_view why);
+  void Park(SessionEvent on, absl::string_view why);
+  void EndIfEmpty();
+
+  SessionContext& context_;
+  UniqueFd socket_;
+  UniqueFd pidfd_;
+  SessionRecord* record_ = nullptr;
+  std::unique_ptr<EventLoop::Watch> socket_watch_;
+  std::unique_ptr<EventLoop::Watch> exit_watch_;
+  Outbox outbox_;
+  std::uint32_t allocating_ = 0;  // requests whose answer the worker owes
+  bool grant_out_ = false;  // a message with descriptors was sent, and not seen to be received
+  bool reading_ = true;     // what the socket is watched for
+  std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
+  absl::Time ping_sent_;
+  std::vector<OpenItem> items_;                 // scratch
+  std::vector<LeaseId> leases_;                 // scratch
+  std::vector<absl::StatusOr<Grant>> results_;  // scratch
+  std::vector<int> fds_;                        // scratch
+  std::shared_ptr<Session*> alive_;             // for answers of the worker that come after the end
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_SESSION_SESSION_H_

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+#include "daemon/session/session.h"
+
+namespace hlbuf {
+
+absl::Status Session::Dispatch(const hlbuf_wire_header& header, Frame frame) {
+  if (record_->state == SessionState::kNew && header.opcode != HLBUF_WIRE_HELLO)
+    return Error(ErrorCode::kProtocolError,
+                 absl::StrCat("opcode ", header.opcode, " came before HELLO"));
+  switch (header.opcode) {
+    case HLBUF_WIRE_HELLO:
+      return HandleHello(header.cookie, frame);
+    case HLBUF_WIRE_ALLOCATE:
+      return HandleAllocate(header.cookie, frame);
+    case HLBUF_WIRE_OPEN:
+      return HandleOpen(header.cookie, frame);
+    case HLBUF_WIRE_SHARE:
+      return HandleShare(header.cookie, frame, true);
+    case HLBUF_WIRE_UNSHARE:
+      return HandleShare(header.cookie, frame, false);
+    case HLBUF_WIRE_DEVICES:
+      RETURN_IF_ERROR(DecodeBare(frame));
+      Send(context_.out.DeviceList(header.cookie, context_.broker));
+      return absl::OkStatus();
+    case HLBUF_WIRE_RELEASE:
+      return HandleRelease(frame);
+    case HLBUF_WIRE_PONG:
+      return HandlePong(frame);
+    default:
+      break;
+  }
+  if ((header.opcode & HLBUF_WIRE_REPLY) != 0)
+    return Error(ErrorCode::kProtocolError,
+                 absl::StrCat("opcode ", header.opcode, " is the daemon's to send"));
+  return Error(ErrorCode::kUnimplemented,
+               absl::StrCat("opcode ", header.opcode, " is unknown to this version"));
+}
+
+absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
+  if (record_->state != SessionState::kNew)
+    return Error(ErrorCode::kProtocolError, "a second HELLO");
+  ASSIGN_OR_RETURN(Hello hello, DecodeHello(frame));
+  if (hello.version != HLBUF_WIRE_VERSION)
+    return Error(ErrorCode::kUnimplemented,
+                 absl::StrCat("version ", hello.version, " is unknown; this daemon speaks version ",
+                              +HLBUF_WIRE_VERSION));
+  constexpr std::uint64_t kFeatures = 0;
+  context_.broker.Greet(*record_, std::move(hello.client));
+  Send(context_.out.Welcome(cookie, record_->id, hello.features & kFeatures, kRequestsMax));
+  return absl::OkStatus();
+}
+
+absl::Status Session::HandleAllocate(std::uint64_t cookie, Frame frame) {
+  ASSIGN_OR_RETURN(AllocateRequest request, DecodeAllocate(frame));
+  ++allocating_;
+  context_.broker.Allocate(*record_, std::move(request),
+                           [alive = alive_, cookie](absl::StatusOr<LeaseId> lease) {
+                             if (Session* const self = *alive; self != nullptr)
+                               self->OnAllocated(cookie, std::move(lease));
+                           });
+  if (allocating_ == kRequestsMax) WatchFor();
+  return absl::OkStatus();
+}
+
+void Session::OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease) {
+  --allocating_;
+  if (!lease.ok()) {
+    Answer(cookie, lease.status());
+  } else if (!outbox_.empty() || !ReadyToSend() ||
+             absl::IsUnavailable(SendAllocated(cookie, *lease))) {
+    outbox_.Push(PendingAllocated{.cookie = cookie, .lease = *lease});
+  }
+  if (!outbox_.empty() || !reading_) WatchFor();
+}
+
+absl::Status Session::HandleOpen(std::uint64_t cookie, Frame frame) {
+  RETURN_IF_ERROR(DecodeOpen(frame, items_));
+  RETURN_IF_ERROR(TakeInFlight(items_.size()));
+  if (absl::Status opened = context_.broker.Open(*record_, items_, results_); !opened.ok()) {
+    context_.broker.GiveBackInFlight(*record_);
+    return opened;
+  }
+  if (absl::IsUnavailable(SendOpened(cookie, results_))) {
+    outbox_.Push(PendingOpened{.cookie = cookie, .results = std::exchange(results_, {})});
+    WatchFor();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Session::HandleShare(std::uint64_t cookie, Frame frame, bool share) {
+  ASSIGN_OR_RETURN(const ShareRequest request, DecodeShare(frame));
+  RETURN_IF_ERROR(share ? context_.broker.Share(*record_, request.buffer, request.grantee)
+                        : context_.broker.Unshare(*record_, request.buffer, request.grantee));
+  Send(context_.out.Bare(cookie, share ? HLBUF_WIRE_SHARED : HLBUF_WIRE_UNSHARED));
+  return absl::OkStatus();
+}
+
+absl::Status Session::HandleRelease(Frame frame) {
+  RETURN_IF_ERROR(DecodeRelease(frame, leases_));
+  context_.broker.Release(*record_, leases_);
+  return absl::OkStatus();
+}
+
+absl::Status Session::HandlePong(Frame frame) {
+  ASSIGN_OR_RETURN(const std::uint64_t nonce, DecodePong(frame));
+  if (nonce == ping_nonce_) {
+    ping_nonce_ = 0;
+    record_->unanswered_ping_since.reset();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+#include "daemon/session/session.h"
+
+namespace hlbuf {
+
+// True when no descriptor is on its way to this peer.
+bool Session::ReadyToSend() {
+  Sweep();
+  return !grant_out_;
+}
+
+void Session::Send(Frame frame) { SendOrKeep(frame, ""); }
+
+void Session::SendOrKeep(Frame frame, absl::string_view device) {
+  if (outbox_.empty() && ReadyToSend() && !absl::IsUnavailable(SendPacket(socket_.get(), frame)))
+    return;
+  if (device.empty())
+    outbox_.PushFrame(frame);
+  else
+    outbox_.PushDevice(device, frame);
+  WatchFor();
+}
+
+void Session::Answer(std::uint64_t cookie, const absl::Status& status) {
+  Send(context_.out.Error(cookie, status));
+}
+
+absl::Status Session::TakeInFlight(std::uint64_t fds) {
+  absl::Status taken = context_.broker.TakeInFlight(*record_, fds);
+  if (taken.ok()) return taken;
+  // Peers that have received their grants since do not say so; the kernel does.
+  context_.sweep();
+  return context_.broker.TakeInFlight(*record_, fds);
+}
+
+absl::Status Session::SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants) {
+  fds_.clear();
+  for (const absl::StatusOr<Grant>& grant : grants)
+    if (grant.ok()) fds_.push_back(grant->fd);
+  const absl::Status sent = SendPacket(socket_.get(), frame, fds_);
+  if (sent.ok() && !fds_.empty()) {
+    grant_out_ = true;
+    // What was refused is not on its way.
+    record_->in_flight.Split(record_->in_flight.amount() - fds_.size()).GiveBack();
+  } else {
+    context_.broker.GiveBackInFlight(*record_);
+  }
+  return sent;
+}
+
+absl::Status Session::SendOpened(std::uint64_t cookie,
+                                 absl::Span<const absl::StatusOr<Grant>> results) {
+  const absl::Status sent = SendGrants(context_.out.Opened(cookie, results), results);
+  if (sent.ok() || absl::IsUnavailable(sent)) return sent;
+  leases_.clear();
+  for (const absl::StatusOr<Grant>& result : results)
+    if (result.ok()) leases_.push_back(result->lease);
+  context_.broker.Release(*record_, leases_);
+  Answer(cookie, Error(ErrorCode::kBusy, sent.message()));
+  return absl::OkStatus();
+}
+
+absl::Status Session::SendAllocated(std::uint64_t cookie, LeaseId lease) {
+  const absl::StatusOr<Grant> grant = context_.broker.GrantOf(lease);
+  absl::Status sent = grant.status();
+  if (sent.ok()) sent = TakeInFlight(1);
+  if (sent.ok()) {
+    sent = SendGrants(context_.out.Allocated(cookie, *grant), {&grant, 1});
+    if (sent.ok() || absl::IsUnavailable(sent)) return sent;
+    sent = Error(ErrorCode::kBusy, sent.message());
+  }
+  context_.broker.Release(*record_, {&lease, 1});
+  Answer(cookie, sent);
+  return absl::OkStatus();
+}
+
+absl::Status Session::SendPending(Outbox::Item& item) {
+  if (const auto* frame = std::get_if<PendingFrame>(&item))
+    return SendPacket(socket_.get(), frame->bytes);
+  if (const auto* allocated = std::get_if<PendingAllocated>(&item))
+    return SendAllocated(allocated->cookie, allocated->lease);
+  auto& opened = std::get<PendingOpened>(item);
+  for (absl::StatusOr<Grant>& result : opened.results)
+    if (result.ok()) result = context_.broker.GrantOf(result->lease);
+  const auto fds = std::count_if(opened.results.begin(), opened.results.end(),
+                                 [](const auto& result) { return result.ok(); });
+  if (const absl::Status taken = TakeInFlight(static_cast<std::uint64_t>(fds)); !taken.ok()) {
+    for (absl::StatusOr<Grant>& result : opened.results) {
+      if (!result.ok()) continue;
+      context_.broker.Release(*record_, {&result->lease, 1});
+      result = taken;
+    }
+  }
+  return SendOpened(opened.cookie, opened.results);
+}
+
+// Sends what was kept, as far as the peer takes it.
+void Session::Pump() {
+  while (!outbox_.empty() && ReadyToSend()) {
+    Outbox::Item item = std::move(outbox_.front());
+    outbox_.Pop();
+    if (!absl::IsUnavailable(SendPending(item))) continue;
+    outbox_.PushFront(std::move(item));
+    break;
+  }
+  WatchFor();
+}
+
+// Reads requests only while their answers could be sent; else waits for the peer to take what it
+// was sent.
+void Session::WatchFor() {
+  const bool reading = outbox_.empty() && ReadyToSend() && allocating_ < kRequestsMax;
+  if (reading == reading_) return;
+  // Edge-triggered: one event now, which looks again, then one for each message that the peer
+  // takes.
+  socket_watch_->SetEvents(reading ? static_cast<std::uint32_t>(EPOLLIN) : EPOLLOUT | EPOLLET);
+  reading_ = reading;
+}
+
+void Session::OnRevoke(RevokeReason reason, absl::Time deadline,
+                       absl::Span<const RevokedLease> leases) {
+  if (record_->state != SessionState::kReady) return;
+  for (std::size_t at = 0; at < leases.size(); at += HLBUF_WIRE_LEASES_MAX)
+    Send(context_.out.Revoke(reason, deadline, leases.subspan(at, HLBUF_WIRE_LEASES_MAX)));
+}
+
+void Session::OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) {
+  if (record_->state == SessionState::kReady)
+    SendOrKeep(context_.out.Device(device, state, epoch), device);
+}
+
+}  // namespace hlbuf
