@@ -23,7 +23,7 @@ absl::string_view VerdictText(Verdict::Kind kind) {
 }
 
 absl::string_view EventKindText(EventKind kind) {
-  static constexpr std::array<absl::string_view, 14> kNames = {
+  static constexpr std::array<absl::string_view, kEventKindCount> kNames = {
       "DEVICE_STATE",    "BUFFER_ALLOCATED",
       "BUFFER_FREED",    "LEASE_GRANTED",
       "LEASE_ENDED",     "REVOCATION_BEGAN",

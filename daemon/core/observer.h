@@ -3,7 +3,9 @@
 #ifndef HLBUF_DAEMON_CORE_OBSERVER_H_
 #define HLBUF_DAEMON_CORE_OBSERVER_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,7 @@ enum class EventKind : std::uint8_t {
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
 };
+inline constexpr std::size_t kEventKindCount = 14;
 absl::string_view EventKindText(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.
@@ -61,7 +64,8 @@ struct Event {
   RevocationId revocation;
   Domain domain;  // whose buffer or session
   pid_t pid = 0;
-  std::string text;  // for people; peers' bytes never reach it unchecked
+  std::string text;                // for people; peers' bytes never reach it unchecked
+  std::optional<Verdict> verdict;  // kBufferVerdict
 };
 
 // Broker thread. Must not call back into the broker, must not block.

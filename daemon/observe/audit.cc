@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/observe/audit.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace hlbuf {
+namespace {
+
+LogLevel LevelOf(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kDeviceState:
+    case EventKind::kRevocationBegan:
+    case EventKind::kRevocationEnded:
+      return LogLevel::kNotice;
+    case EventKind::kBufferVerdict:
+      return event.verdict.has_value() && event.verdict->kind == Verdict::Kind::kHeld
+                 ? LogLevel::kWarning
+                 : LogLevel::kDebug;
+    case EventKind::kRequestRefused:
+    case EventKind::kProtocolBroken:
+    case EventKind::kPingUnanswered:
+    case EventKind::kReferencesOutliveLeases:
+      return LogLevel::kWarning;
+    case EventKind::kBufferAllocated:
+    case EventKind::kBufferFreed:
+    case EventKind::kLeaseGranted:
+    case EventKind::kLeaseEnded:
+    case EventKind::kSessionBegan:
+    case EventKind::kSessionEnded:
+      return LogLevel::kDebug;
+  }
+  return LogLevel::kDebug;
+}
+
+// Whether peers decide how often it happens, or how many buffers there are. Debug messages are not
+// limited: whoever asks for them wants all.
+bool IsLimited(const Event& event) { return LevelOf(event) == LogLevel::kWarning; }
+
+bool HasDomain(const Event& event) {
+  return event.buffer || event.session || event.domain != Domain();
+}
+
+std::string Line(const Event& event, std::uint64_t left_out) {
+  std::string line(EventKindText(event.kind));
+  if (!event.device.empty()) absl::StrAppend(&line, " ", event.device);
+  if (event.revocation) absl::StrAppend(&line, " revocation ", IdText(event.revocation));
+  if (event.buffer) absl::StrAppend(&line, " buffer ", IdText(event.buffer));
+  if (event.session) absl::StrAppend(&line, " session ", IdText(event.session));
+  if (HasDomain(event)) absl::StrAppend(&line, " of ", event.domain.Text());
+  if (event.pid != 0) absl::StrAppend(&line, ", pid ", event.pid);
+  if (!event.text.empty()) absl::StrAppend(&line, ": ", event.text);
+  if (left_out > 0) absl::StrAppend(&line, " (", left_out, " more before were not logged)");
+  return line;
+}
+
+std::vector<LogField> Fields(const NumberedEvent& numbered) {
+  const Event& event = numbered.event;
+  std::vector<LogField> fields = {{"HLBUFD_EVENT", std::string(EventKindText(event.kind))},
+                                  {"HLBUFD_SEQUENCE", absl::StrCat(numbered.sequence)}};
+  const auto add = [&fields](bool known, absl::string_view name, std::string value) {
+    if (known) fields.push_back({name, std::move(value)});
+  };
+  add(!event.device.empty(), "HLBUFD_DEVICE", event.device);
+  add(static_cast<bool>(event.buffer), "HLBUFD_BUFFER", IdText(event.buffer));
+  add(static_cast<bool>(event.lease), "HLBUFD_LEASE", IdText(event.lease));
+  add(static_cast<bool>(event.session), "HLBUFD_SESSION", IdText(event.session));
+  add(static_cast<bool>(event.revocation), "HLBUFD_REVOCATION", IdText(event.revocation));
+  add(HasDomain(event), "HLBUFD_UID", absl::StrCat(event.domain.uid));
+  add(!event.domain.container.empty(), "HLBUFD_CONTAINER", event.domain.container);
+  add(event.pid != 0, "HLBUFD_PID", absl::StrCat(event.pid));
+  if (event.verdict.has_value())
+    add(true, "HLBUFD_VERDICT", std::string(VerdictText(event.verdict->kind)));
+  return fields;
+}
+
+}  // namespace
+
+Audit::Audit(EventLog& log, const Clock& clock, LogLevel level, Write write)
+    : level_(level),
+      write_(std::move(write)),
+      of_domain_(clock, kOfDomain, kDomainsMax),
+      of_all_(clock, kOfAll, kEventKindCount),
+      subscription_(log.Subscribe(*this, /*leases=*/false)) {}
+
+Audit::~Audit() {
+  for (std::size_t i = 0; i < left_out_.size(); ++i)
+    if (left_out_[i] > 0)
+      write_(LogLevel::kWarning,
+             absl::StrCat(EventKindText(static_cast<EventKind>(i)), ": ", left_out_[i],
+                          " more before were not logged"),
+             {});
+}
+
+void Audit::OnEvent(const NumberedEvent& numbered) {
+  const Event& event = numbered.event;
+  const LogLevel level = LevelOf(event);
+  if (level > level_) return;
+  std::uint64_t& left_out = left_out_[static_cast<std::size_t>(event.kind)];
+  if (IsLimited(event) && !Admit(event)) {
+    ++left_out;
+    return;
+  }
+  write_(level, Line(event, std::exchange(left_out, 0)), Fields(numbered));
+}
+
+bool Audit::Admit(const Event& event) {
+  return of_domain_.Admit({event.domain, event.kind}) && of_all_.Admit(event.kind);
+}
+
+}  // namespace hlbuf
