@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_DEVICE_CONFIG_H_
+#define HLBUF_DAEMON_DEVICE_DEVICE_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+
+namespace hlbuf {
+
+// One device, as the administrator describes it.
+struct DeviceConfig {
+  std::string name;                   // what clients call it
+  std::string kind = "software";      // a row of make_backends.cc
+  std::string path;                   // of its node; empty: where the kind has it
+  std::uint64_t size_bytes = 0;       // all buffers together; 0: what the kind takes for it
+  std::string isolation = "cleared";  // or "none": memory is not cleared between domains
+  bool drills = false;                // whether failing resets may be tried on it
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_DEVICE_CONFIG_H_

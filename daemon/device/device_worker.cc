@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device/device_worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "absl/types/span.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr std::size_t kThreadNameBytesMax = 15;  // pthread_setname_np(3)
+
+// Signals are the broker thread's affair: the thread inherits a mask that blocks them all.
+template <class Body>
+std::thread StartWithoutSignals(Body body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
+
+DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter,
+                           Poster& poster, ReferenceCounter counter)
+    : traits_(exporter->traits()),
+      exporter_(std::move(exporter)),
+      counter_(std::move(counter)),
+      mailbox_(std::make_shared<Mailbox>(poster)),
+      thread_(StartWithoutSignals([this] { Run(); })) {
+  pthread_setname_np(thread_.native_handle(), name.substr(0, kThreadNameBytesMax).c_str());
+}
+
+DeviceWorker::~DeviceWorker() {
+  queue_.Stop();
+  thread_.join();
+  mailbox_->Close();
+}
+
+void DeviceWorker::Run() {
+  while (std::optional<JobQueue::Entry> entry = queue_.Take()) {
+    Completion completion = entry->job();
+    if (completion)
+      mailbox_->Put(std::move(completion));
+    else
+      queue_.PutBack(*std::move(entry));
+  }
+}
+
+void DeviceWorker::Open(Done<absl::Status> done) {
+  queue_.Put(Lane::kPrompt, [this, done = std::move(done)]() mutable -> Completion {
+    return [this, status = exporter_->Open(), traits = exporter_->traits(),
+            done = std::move(done)]() mutable {
+      traits_ = std::move(traits);
+      std::move(done)(std::move(status));
+    };
+  });
+}
+
+void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
+  queue_.Put(Lane::kPrompt,
+             [this, spec = std::move(spec), done = std::move(done)]() mutable -> Completion {
+               return [allocation = exporter_->Export(spec), done = std::move(done)]() mutable {
+                 std::move(done)(std::move(allocation));
+               };
+             });
+}
+
+void DeviceWorker::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
+  std::vector<std::uint32_t> counts(fds.size());
+  queue_.Put(Lane::kPatient,
+             [this, fds = std::move(fds), counts = std::move(counts), next = std::size_t{0},
+              done = std::move(done)]() mutable -> Completion {
+               counter_.Read(absl::MakeConstSpan(fds).subspan(next, kCountsInARow),
+                             absl::MakeSpan(counts).subspan(next, kCountsInARow));
+               next += std::min(kCountsInARow, fds.size() - next);
+               if (next < fds.size()) return nullptr;
+               return [counts = std::move(counts), done = std::move(done)]() mutable {
+                 std::move(done)(std::move(counts));
+               };
+             });
+}
+
+void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
+  queue_.Put(
+      Lane::kPrompt,
+      [this, allocation = std::move(allocation), done = std::move(done)]() mutable -> Completion {
+        return [status = exporter_->Free(std::move(allocation)), done = std::move(done)]() mutable {
+          std::move(done)(std::move(status));
+        };
+      });
+}
+
+void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {
+  queue_.Put(Lane::kBarrier, [this, drill, done = std::move(done)]() mutable -> Completion {
+    return [status = exporter_->Reset(drill), done = std::move(done)]() mutable {
+      std::move(done)(std::move(status));
+    };
+  });
+}
+
+}  // namespace hlbuf

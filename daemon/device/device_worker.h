@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_DEVICE_WORKER_H_
+#define HLBUF_DAEMON_DEVICE_DEVICE_WORKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/base/poster.h"
+#include "daemon/core/backend.h"
+#include "daemon/device/exporter.h"
+#include "daemon/device/job_queue.h"
+#include "daemon/device/mailbox.h"
+#include "daemon/device/reference_count.h"
+
+namespace hlbuf {
+
+// Runs one exporter on a thread of its own, because any of its calls may block for seconds.
+//
+// Reference counting yields to the rest: a `done` of CountReferences() may come after those of
+// later calls, in slices of kCountsInARow descriptors. Reset() yields to nothing that was asked
+// before it. Two calls of the same kind are always answered in order.
+//
+// Destroyed on the broker thread: waits for the call that the worker is in, closes the descriptors
+// of everything unfinished or undelivered, and runs no `done` any more.
+class DeviceWorker final : public Backend {
+ public:
+  static constexpr std::size_t kCountsInARow = 64;
+
+  // `name` is for people who look at threads. `poster` lives longer.
+  DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter, Poster& poster,
+               ReferenceCounter counter = ReferenceCounter());
+  ~DeviceWorker() override;
+
+  const BackendTraits& traits() const override { return traits_; }
+  void Open(Done<absl::Status> done) override;
+  void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
+  void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
+  void Free(Allocation allocation, Done<absl::Status> done) override;
+  void Reset(Drill drill, Done<absl::Status> done) override;
+
+ private:
+  void Run();  // worker thread
+
+  BackendTraits traits_;  // broker thread: as of the last Open() that was answered
+  const std::unique_ptr<Exporter> exporter_;  // worker thread
+  const ReferenceCounter counter_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  JobQueue queue_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_DEVICE_WORKER_H_

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device/host_memory_exporter.h"
+
+#include <linux/dma-buf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+#include "daemon/device/error_text.h"
+
+// Newer than the C library's headers.
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+namespace hlbuf {
+
+HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls)
+    : traits_(std::move(traits)), syscalls_(syscalls) {}
+
+absl::Status HostMemoryExporter::Open() {
+  if (drilled_away_)
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat(traits_.kind,
+                              ": a drill keeps the device away; end it by a reset that does not "
+                              "fail"));
+  RETURN_IF_ERROR(OpenNode());
+  open_ = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Allocation> HostMemoryExporter::Export(const AllocationSpec& spec) {
+  if (!open_) return Error(ErrorCode::kDeviceUnavailable, absl::StrCat(traits_.kind, ": not open"));
+  if (spec.size_bytes == 0 || spec.size_bytes % traits_.page_bytes != 0 ||
+      spec.size_bytes > traits_.buffer_bytes_max)
+    return Error(
+        ErrorCode::kDeviceError,
+        absl::StrCat(traits_.kind, ": a buffer has whole pages of ", BytesText(traits_.page_bytes),
+                     ", ", BytesText(traits_.buffer_bytes_max), " at most, not ",
+                     BytesText(spec.size_bytes)));
+  const std::uint64_t left_bytes = traits_.total_bytes - std::min(out_bytes_, traits_.total_bytes);
+  if (traits_.total_bytes > 0 && spec.size_bytes > left_bytes)
+    return NoRoom(spec.size_bytes, left_bytes);
+
+  ++serial_;
+  ASSIGN_OR_RETURN(Piece piece, Make(spec, BufferName(traits_.kind, serial_)));
+  Allocation made{.fd = std::move(piece.fd), .size_bytes = spec.size_bytes, .window = piece.window};
+  out_bytes_ += made.size_bytes;
+  if (syscalls_.Inode(made.fd.get(), &made.inode) != 0) {
+    const absl::Status failed = CallFailed("fstat()", errno);
+    (void)Free(std::move(made));
+    return failed;
+  }
+  return made;
+}
+
+absl::Status HostMemoryExporter::Free(Allocation allocation) {
+  allocation.fd.Reset();
+  out_bytes_ -= std::min(allocation.size_bytes, out_bytes_);
+  return TakeBack(allocation.window);
+}
+
+absl::Status HostMemoryExporter::Reset(Drill drill) {
+  if (drill == Drill::kFails && !traits_.can_drill)
+    return Error(ErrorCode::kUnimplemented,
+                 absl::StrCat(traits_.kind, ": drills are not allowed on this device"));
+  CloseNode();
+  open_ = false;
+  drilled_away_ = drill == Drill::kFails;
+  return absl::OkStatus();
+}
+
+absl::Status HostMemoryExporter::NoRoom(std::uint64_t wanted_bytes,
+                                        std::uint64_t largest_bytes) const {
+  return Error(ErrorCode::kNoMemory,
+               absl::StrCat(traits_.kind, ": no room for ", BytesText(wanted_bytes), ": of ",
+                            BytesText(traits_.total_bytes), ", ", BytesText(out_bytes_),
+                            " are in use, and the largest free piece has ",
+                            BytesText(largest_bytes), "; release buffers, or raise the size"));
+}
+
+std::string BufferName(absl::string_view kind, std::uint64_t serial) {
+  return absl::StrCat("hlbuf-", kind, "-", absl::Hex(serial)).substr(0, kNameBytesMax);
+}
+
+void NameDmaBuf(Syscalls& syscalls, int dmabuf, const std::string& name) {
+  std::string text = name;
+  (void)syscalls.Ioctl(dmabuf, DMA_BUF_SET_NAME, text.data());
+}
+
+absl::StatusOr<UniqueFd> MakeMemfd(Syscalls& syscalls, const std::string& name,
+                                   std::uint64_t size_bytes, int seals) {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  UniqueFd memfd = syscalls.MemfdCreate(name, kFlags | MFD_NOEXEC_SEAL);
+  if (!memfd && errno == EINVAL) memfd = syscalls.MemfdCreate(name, kFlags);
+  if (!memfd) return CallFailed("memfd_create()", errno);
+  if (syscalls.Ftruncate(memfd.get(), size_bytes) != 0)
+    return CallFailed(absl::StrCat("ftruncate() to ", BytesText(size_bytes)), errno);
+  if (syscalls.AddSeals(memfd.get(), seals) != 0) return CallFailed("F_ADD_SEALS", errno);
+  return memfd;
+}
+
+std::uint64_t PageBytes() { return static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)); }
+
+std::uint64_t PhysicalMemoryBytes() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * PageBytes();
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_HOST_MEMORY_EXPORTER_H_
+#define HLBUF_DAEMON_DEVICE_HOST_MEMORY_EXPORTER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "daemon/core/backend.h"
+#include "daemon/device/exporter.h"
+#include "daemon/device/syscalls.h"
+
+namespace hlbuf {
+
+// What every exporter of host memory has in common: whether it is open, how much of its size is
+// out, and resets, which are drills: no device is behind it, so buffers that are out stay as they
+// are, and keep their share of the size until they are freed.
+class HostMemoryExporter : public Exporter {
+ public:
+  const BackendTraits& traits() const final { return traits_; }
+  absl::Status Open() final;
+  absl::StatusOr<Allocation> Export(const AllocationSpec& spec) final;
+  absl::Status Free(Allocation allocation) final;
+  // After Reset(kFails), Open() fails until the next Reset(kNone).
+  absl::Status Reset(Drill drill) final;
+
+ protected:
+  struct Piece {
+    UniqueFd fd;
+    std::uint64_t window = 0;
+  };
+
+  // traits.total_bytes bounds all buffers together; 0: no bound.
+  HostMemoryExporter(BackendTraits traits, Syscalls& syscalls);
+
+  virtual absl::Status OpenNode() = 0;
+  virtual void CloseNode() = 0;
+  // `name` is unique in this life of the daemon, and at most kNameBytesMax long.
+  virtual absl::StatusOr<Piece> Make(const AllocationSpec& spec, const std::string& name) = 0;
+  // The descriptor is closed already.
+  virtual absl::Status TakeBack(std::uint64_t window) = 0;
+
+  Syscalls& syscalls() { return syscalls_; }
+  std::uint64_t serial() const { return serial_; }  // of the buffer being made; never 0
+  absl::Status NoRoom(std::uint64_t wanted_bytes, std::uint64_t largest_bytes) const;
+
+  // Open() alone may change them.
+  BackendTraits traits_;
+
+ private:
+  Syscalls& syscalls_;
+  bool open_ = false;
+  bool drilled_away_ = false;
+  std::uint64_t out_bytes_ = 0;
+  std::uint64_t serial_ = 0;
+};
+
+// DMA_BUF_NAME_LEN less its terminator: linux/dma-buf.h does not tell it.
+inline constexpr std::size_t kNameBytesMax = 31;
+
+// "hlbuf-udmabuf-1a": what maps, fdinfo and debugfs show of a buffer.
+std::string BufferName(absl::string_view kind, std::uint64_t serial);
+// Names a dma-buf, where the kernel can (5.3 and later). For people only, so a failure is nobody's
+// loss.
+void NameDmaBuf(Syscalls& syscalls, int dmabuf, const std::string& name);
+
+// A memfd of `size_bytes` with `seals` (F_SEAL_*), not executable where the kernel can (6.3).
+absl::StatusOr<UniqueFd> MakeMemfd(Syscalls& syscalls, const std::string& name,
+                                   std::uint64_t size_bytes, int seals);
+
+std::uint64_t PageBytes();
+std::uint64_t PhysicalMemoryBytes();
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_HOST_MEMORY_EXPORTER_H_

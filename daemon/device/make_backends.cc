@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device/make_backends.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "daemon/core/error.h"
+#include "daemon/device/device_worker.h"
+#include "daemon/device/dma_heap_exporter.h"
+#include "daemon/device/software_exporter.h"
+#include "daemon/device/udmabuf_exporter.h"
+
+namespace hlbuf {
+namespace {
+
+using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&);
+
+template <class T>
+std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls) {
+  return std::make_unique<T>(config, syscalls);
+}
+
+struct Kind {
+  absl::string_view name;
+  MakeExporter make;
+};
+// A new kind of device memory is a file and a row.
+constexpr std::array kKinds = {
+    Kind{"software", Make<SoftwareExporter>},
+    Kind{"udmabuf", Make<UdmabufExporter>},
+    Kind{"dma-heap", Make<DmaHeapExporter>},
+};
+
+std::string KindNames() {
+  std::vector<absl::string_view> names;
+  for (const Kind& kind : kKinds) names.push_back(kind.name);
+  return absl::StrJoin(names, ", ");
+}
+
+absl::Status Wrong(const DeviceConfig& config, absl::string_view why) {
+  return Error(ErrorCode::kInvalidArgument, absl::StrCat("device \"", config.name, "\": ", why));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Poster& poster,
+                                                     Syscalls& syscalls) {
+  if (config.isolation != "cleared" && config.isolation != "none")
+    return Wrong(config, absl::StrCat("isolation is \"cleared\" or \"none\", not \"",
+                                      config.isolation, "\""));
+  if (config.size_bytes > 0 && config.size_bytes < PageBytes())
+    return Wrong(config, absl::StrCat("its size is less than a page, ", PageBytes(), " bytes"));
+  const auto kind = std::find_if(kKinds.begin(), kKinds.end(),
+                                 [&](const Kind& k) { return k.name == config.kind; });
+  if (kind == kKinds.end())
+    return Wrong(config,
+                 absl::StrCat("there is no kind \"", config.kind, "\"; there are ", KindNames()));
+  return std::make_unique<DeviceWorker>(config.name, kind->make(config, syscalls), poster);
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_MAKE_BACKENDS_H_
+#define HLBUF_DAEMON_DEVICE_MAKE_BACKENDS_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "daemon/base/poster.h"
+#include "daemon/core/backend.h"
+#include "daemon/device/device_config.h"
+#include "daemon/device/syscalls.h"
+
+namespace hlbuf {
+
+// The backend that `config` asks for, on a thread of its own, not open yet: whether there is such a
+// device at all, Open() tells. `poster` and `syscalls` live longer.
+//
+// Errors: INVALID_ARGUMENT, which names the setting
+absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Poster& poster,
+                                                     Syscalls& syscalls);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_MAKE_BACKENDS_H_
