@@ -2,6 +2,7 @@
 // Devices, sessions and operators' requests; what clients ask for is in broker_requests.cc.
 #include "daemon/core/broker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -76,9 +77,10 @@ void Broker::Greet(SessionRecord& session, std::string client) {
 }
 
 void Broker::Park(SessionRecord& session, SessionEvent on, absl::string_view why) {
+  const bool greeted = session.state == SessionState::kReady;
   session.state = Checked(Next(session.state, on));
   while (!session.leases.empty()) EndLease(*session.leases.back(), LeaseEvent::kSessionEnded);
-  ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
+  if (greeted) ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
 }
 
 void Broker::Forget(SessionRecord& session) {
@@ -104,13 +106,20 @@ void Broker::EndLease(LeaseRecord& lease, LeaseEvent on) {
 
 absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> buffers,
                                                    absl::Duration grace, Revocations::Done done) {
+  std::vector<BufferId> ids(buffers.begin(), buffers.end());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::vector<BufferRecord*> found;
-  for (const BufferId id : buffers) {
+  for (const BufferId id : ids) {
     BufferRecord* buffer = ledger_.registry.Find(id);
-    if (buffer == nullptr || !buffer->allocation.fd)
-      return Error(ErrorCode::kNotFound, absl::StrCat("there is no buffer ", IdText(id),
-                                                      "; ListBuffers shows those that are"));
-    found.push_back(buffer);
+    if (buffer != nullptr && buffer->allocation.fd) {
+      found.push_back(buffer);
+      continue;
+    }
+    if (const absl::string_view fate = ledger_.registry.FateOf(id); !fate.empty())
+      return Error(ErrorCode::kGone, absl::StrCat("buffer ", IdText(id), " was ", fate));
+    return Error(ErrorCode::kNotFound, absl::StrCat("there is no buffer ", IdText(id),
+                                                    "; ListBuffers shows those that are"));
   }
   return revocations_.Begin(found, RevokeReason::kOperator, grace, std::move(done));
 }

@@ -75,8 +75,8 @@ class Broker {
   // Errors: QUOTA_EXCEEDED.
   absl::StatusOr<SessionRecord*> Connect(Peer peer, Notices& notices);
   void Greet(SessionRecord& session, std::string client);
-  // Ends all leases. The record stays, PARKED, with its charges, as long as the peer has not taken
-  // what was sent.
+  // Ends all leases of a NEW or READY session. The record stays, PARKED, with its charges, as long
+  // as the peer has not taken what was sent.
   void Park(SessionRecord& session, SessionEvent on, absl::string_view why);
   void Forget(SessionRecord& session);
 
@@ -107,7 +107,8 @@ class Broker {
   absl::Status Unshare(SessionRecord& session, BufferId buffer, Grantee grantee);
 
   // Operators' requests; who may make them was decided outside.
-  // Errors: NOT_FOUND, GONE; nothing is revoked then, and `done` is not called.
+  // Errors: NOT_FOUND, GONE; nothing is revoked then, and `done` is not called. A buffer that is
+  // named twice is revoked once.
   absl::StatusOr<RevocationId> RevokeBuffers(absl::Span<const BufferId> buffers,
                                              absl::Duration grace, Revocations::Done done);
   // Errors: NOT_FOUND, DEVICE_UNAVAILABLE, UNIMPLEMENTED (a device that can only be reset for
@@ -126,8 +127,12 @@ class Broker {
  private:
   absl::StatusOr<std::unique_ptr<BufferRecord>> Admit(SessionRecord& session,
                                                       AllocateRequest request);
-  void OnAllocated(BufferId id, SessionId session, absl::StatusOr<Allocation> allocation,
-                   Allocated done);
+  // Of the session's account; a refusal is told.
+  absl::StatusOr<Charge> Take(const SessionRecord& session, Resource resource,
+                              std::uint64_t amount);
+  void OnAllocated(BufferId id, SessionId session, Charge lease,
+                   absl::StatusOr<Allocation> allocation, Allocated done);
+  static absl::Status StillWanted(const BufferRecord& buffer, const SessionRecord* session);
   absl::StatusOr<BufferRecord*> Find(const SessionRecord& session, const OpenItem& item) const;
   absl::StatusOr<Grant> OpenOne(SessionRecord& session, const OpenItem& item, Charge& leases);
   absl::StatusOr<BufferRecord*> FindToShare(SessionRecord& session, BufferId id, Grantee grantee);

@@ -55,6 +55,14 @@ absl::Status Broker::Missing(BufferId id, const Domain& asker) const {
   return Error(ErrorCode::kNotFound, absl::StrCat("there is no buffer ", IdText(id)));
 }
 
+absl::StatusOr<Charge> Broker::Take(const SessionRecord& session, Resource resource,
+                                    std::uint64_t amount) {
+  absl::StatusOr<Charge> charge = session.account->account.Take(resource, amount);
+  if (!charge.ok())
+    ledger_.Tell(EventKind::kRequestRefused, session, std::string(charge.status().message()));
+  return charge;
+}
+
 absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& session,
                                                             AllocateRequest request) {
   if (!request.name.empty()) RETURN_IF_ERROR(CheckName("buffer name", request.name));
@@ -62,7 +70,10 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
   if (!request.device.empty()) RETURN_IF_ERROR(CheckName("device name", request.device));
   const Device* named = request.device.empty() ? default_device() : FindDevice(request.device);
   if (named == nullptr)
-    return Error(ErrorCode::kNotFound, absl::StrCat("there is no device '", request.device, "'"));
+    return Error(ErrorCode::kNotFound,
+                 request.device.empty()
+                     ? "there is no device to allocate on; the administrator configures one"
+                     : absl::StrCat("there is no device '", request.device, "'"));
   Device& device = *FindDevice(named->name());
   const Decision decision =
       policy_.Decide(session.peer, Verb::kAllocate, {.device = device.name()});
@@ -76,8 +87,8 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
                  absl::StrCat(session.peer.domain().Text(), " has a buffer '", request.name,
                               "' already; open it, or choose another name"));
   auto buffer = std::make_unique<BufferRecord>();
-  ASSIGN_OR_RETURN(buffer->bytes, session.account->account.Take(Resource::kBytes, bytes));
-  ASSIGN_OR_RETURN(buffer->buffers, session.account->account.Take(Resource::kBuffers, 1));
+  ASSIGN_OR_RETURN(buffer->bytes, Take(session, Resource::kBytes, bytes));
+  ASSIGN_OR_RETURN(buffer->buffers, Take(session, Resource::kBuffers, 1));
   buffer->name = std::move(request.name);
   buffer->labels = std::move(request.labels);
   buffer->device = &device;
@@ -91,6 +102,8 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
 void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated done) {
   absl::StatusOr<std::unique_ptr<BufferRecord>> admitted = Admit(session, std::move(request));
   if (!admitted.ok()) return std::move(done)(admitted.status());
+  absl::StatusOr<Charge> lease = Take(session, Resource::kLeases, 1);
+  if (!lease.ok()) return std::move(done)(lease.status());
   (*admitted)->id = ledger_.ids.Next<BufferId>();
   BufferRecord& buffer = ledger_.registry.Add(*std::move(admitted));
   Device& device = *buffer.device;
@@ -98,51 +111,44 @@ void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated
   device.JobBegan();
   device.backend().Allocate(
       {.size_bytes = buffer.allocation.size_bytes, .domain = buffer.owner->domain},
-      [this, id = buffer.id, session_id = session.id,
+      [this, id = buffer.id, session_id = session.id, lease = *std::move(lease),
        done = std::move(done)](absl::StatusOr<Allocation> allocation) mutable {
-        OnAllocated(id, session_id, std::move(allocation), std::move(done));
+        OnAllocated(id, session_id, std::move(lease), std::move(allocation), std::move(done));
       });
 }
 
-// The world may have changed since the worker was asked: state and epoch are judged when the result
-// arrives.
-void Broker::OnAllocated(BufferId id, SessionId session_id, absl::StatusOr<Allocation> allocation,
-                         Allocated done) {
+// The world may have changed since the worker was asked.
+absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord* session) {
+  if (session == nullptr || session->state != SessionState::kReady)
+    return Error(ErrorCode::kGone, "its session ended while it was allocated");
+  const Device& device = *buffer.device;
+  if (device.state() != DeviceState::kReady || device.epoch() != buffer.epoch)
+    return Unavailable(device);
+  return absl::OkStatus();
+}
+
+void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
+                         absl::StatusOr<Allocation> allocation, Allocated done) {
   BufferRecord& buffer = *ledger_.registry.Find(id);
   Device& device = *buffer.device;
-  const auto session = ledger_.sessions.find(session_id);
-  const bool wanted =
-      session != ledger_.sessions.end() && session->second->state == SessionState::kReady;
-  const bool current = device.state() == DeviceState::kReady && device.epoch() == buffer.epoch;
+  const auto it = ledger_.sessions.find(session_id);
+  SessionRecord* session = it == ledger_.sessions.end() ? nullptr : it->second.get();
   absl::Status outcome = allocation.status();
-  if (outcome.ok() && !wanted)
-    outcome = Error(ErrorCode::kGone, "its session ended while it was allocated");
-  if (outcome.ok() && !current) outcome = Unavailable(device);
-  absl::StatusOr<Charge> lease = session != ledger_.sessions.end()
-                                     ? buffer.owner->account.Take(Resource::kLeases, 1)
-                                     : Charge();
-  if (outcome.ok()) outcome = lease.status();
-
-  if (!allocation.ok()) {
-    buffer.state = Checked(Next(buffer.state, BufferEvent::kExportFailed));
-    device.Unuse(buffer.bytes.amount());
-    const Domain owner = buffer.owner->domain;
-    ledger_.registry.Remove(buffer, "never allocated");
-    ledger_.accounts.DropIfIdle(owner);
-  } else {
+  if (allocation.ok()) {
     buffer.allocation = *std::move(allocation);
-    if (outcome.ok()) {
-      buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
-      ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);
-    } else {
-      draining_.Begin(buffer, BufferEvent::kExportedLate);
-    }
+    outcome = StillWanted(buffer, session);
   }
-  absl::StatusOr<LeaseId> granted = outcome;
-  if (outcome.ok())
-    granted = ledger_.Grant(*session->second, buffer, std::nullopt, *std::move(lease)).id;
+  if (!outcome.ok()) {
+    lease.GiveBack();
+    draining_.BeginUngranted(buffer);
+    device.JobEnded();
+    return std::move(done)(outcome);
+  }
+  buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
+  ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);
+  const LeaseId granted = ledger_.Grant(*session, buffer, std::nullopt, std::move(lease)).id;
   device.JobEnded();
-  std::move(done)(std::move(granted));
+  std::move(done)(granted);
 }
 
 Decision Broker::MayOpen(const Peer& peer, const BufferRecord& buffer) const {
@@ -153,7 +159,7 @@ Decision Broker::MayOpen(const Peer& peer, const BufferRecord& buffer) const {
 
 absl::StatusOr<BufferRecord*> Broker::Find(const SessionRecord& session,
                                            const OpenItem& item) const {
-  const Domain own = session.peer.domain();
+  const Domain& own = session.account->domain;
   if (item.id) {
     BufferRecord* buffer = ledger_.registry.Find(item.id);
     if (buffer == nullptr || buffer->state == BufferState::kAllocating)
@@ -182,8 +188,10 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
   ASSIGN_OR_RETURN(BufferRecord * buffer, Find(session, item));
   const Decision decision = MayOpen(session.peer, *buffer);
   if (!decision.allowed)
-    return Refuse(session, Verb::kOpen,
-                  absl::StrCat(Named(*buffer), " of ", buffer->owner->domain.Text()), decision);
+    return Refuse(
+        session, Verb::kOpen,
+        absl::StrCat("buffer ", IdText(buffer->id), " of uid ", buffer->owner->domain.uid),
+        decision);
   if (buffer->state == BufferState::kRevoking)
     return Error(ErrorCode::kRevoked, absl::StrCat(Named(*buffer), " is being revoked (",
                                                    RevokeReasonText(*buffer->revoked), ")"));
@@ -203,12 +211,8 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
 absl::Status Broker::Open(SessionRecord& session, absl::Span<const OpenItem> items,
                           std::vector<absl::StatusOr<Grant>>& results) {
   results.clear();
-  absl::StatusOr<Charge> leases = session.account->account.Take(Resource::kLeases, items.size());
-  if (!leases.ok()) {
-    ledger_.Tell(EventKind::kRequestRefused, session, std::string(leases.status().message()));
-    return leases.status();
-  }
-  for (const OpenItem& item : items) results.push_back(OpenOne(session, item, *leases));
+  ASSIGN_OR_RETURN(Charge leases, Take(session, Resource::kLeases, items.size()));
+  for (const OpenItem& item : items) results.push_back(OpenOne(session, item, leases));
   return absl::OkStatus();
 }
 
@@ -238,12 +242,13 @@ absl::StatusOr<BufferRecord*> Broker::FindToShare(SessionRecord& session, Buffer
                  absl::StrCat(grantee.id, " is nobody's id; name the uid or gid to share with"));
   BufferRecord* buffer = ledger_.registry.Find(id);
   if (buffer == nullptr || buffer->state == BufferState::kAllocating)
-    return Missing(id, session.peer.domain());
+    return Missing(id, session.account->domain);
   const Decision decision = policy_.Decide(session.peer, Verb::kShare,
                                            {.device = buffer->device->name(),
                                             .owner = &buffer->owner->domain,
                                             .shares = buffer->shares});
-  if (!decision.allowed) return Refuse(session, Verb::kShare, Named(*buffer), decision);
+  if (!decision.allowed)
+    return Refuse(session, Verb::kShare, absl::StrCat("buffer ", IdText(id)), decision);
   return buffer;
 }
 
@@ -267,7 +272,8 @@ absl::Status Broker::Unshare(SessionRecord& session, BufferId id, Grantee grante
   std::erase(buffer->shares, grantee);
   std::vector<LeaseRecord*> asked_back;
   for (LeaseRecord* lease : buffer->leases) {
-    if (lease->share != grantee) continue;
+    // What was asked back already stays so, for the reason that was told.
+    if (lease->share != grantee || lease->state != LeaseState::kActive) continue;
     const Decision decision = MayOpen(lease->session->peer, *buffer);
     if (decision.allowed)
       lease->share = decision.share;

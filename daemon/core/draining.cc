@@ -23,7 +23,7 @@ std::unique_ptr<ReleaseProof> Draining::MakeProof(Backend& backend) {
 
 void Draining::Begin(BufferRecord& buffer, BufferEvent on) {
   buffer.state = Checked(Next(buffer.state, on));
-  buffer.draining_since = ledger_.clock.Now();
+  buffer.draining_since = buffer.unleased_since = ledger_.clock.Now();
   ledger_.registry.DropName(buffer);
   if (buffer.device->traits().counts_references) {
     buffer.device->proof().Watch(buffer.id, buffer.allocation.fd.get());
@@ -32,8 +32,19 @@ void Draining::Begin(BufferRecord& buffer, BufferEvent on) {
   }
 }
 
+void Draining::BeginUngranted(BufferRecord& buffer) {
+  const bool exported(buffer.allocation.fd);
+  buffer.state = Checked(
+      Next(buffer.state, exported ? BufferEvent::kExportedLate : BufferEvent::kExportFailed));
+  if (!exported) return Forget(buffer, "");
+  buffer.draining_since = buffer.unleased_since = ledger_.clock.Now();
+  ledger_.registry.DropName(buffer);
+  Free(buffer);
+}
+
 void Draining::OnLeaseEnded(BufferRecord& buffer) {
   if (!buffer.leases.empty() || !buffer.allocation.fd) return;
+  buffer.unleased_since = ledger_.clock.Now();
   if (buffer.device->traits().counts_references)
     buffer.device->proof().CountSoon(buffer.id);
   else
@@ -49,7 +60,7 @@ void Draining::OnCount(BufferId id, std::uint32_t references) {
     return Finish(buffer, {.kind = Verdict::Kind::kProven});
   }
   if (buffer.leases.empty() && !buffer.outlived &&
-      ledger_.clock.Now() - buffer.draining_since > kOutlivedAfter) {
+      ledger_.clock.Now() - buffer.unleased_since > kOutlivedAfter) {
     buffer.outlived = true;
     ledger_.Tell(EventKind::kReferencesOutliveLeases, buffer,
                  absl::StrCat(references,
@@ -60,9 +71,15 @@ void Draining::OnCount(BufferId id, std::uint32_t references) {
   counted_(buffer);
 }
 
+// The device has the memory before anybody hears the verdict: who does may reset the device at
+// once.
 void Draining::Finish(BufferRecord& buffer, Verdict verdict) {
-  let_go_(buffer, verdict);
   buffer.verdict = verdict;
+  Free(buffer);
+  let_go_(buffer, verdict);
+}
+
+void Draining::Free(BufferRecord& buffer) {
   Device& device = *buffer.device;
   device.JobBegan();
   device.backend().Free(std::move(buffer.allocation),
@@ -72,17 +89,22 @@ void Draining::Finish(BufferRecord& buffer, Verdict verdict) {
 void Draining::OnFreed(BufferRecord& buffer, const absl::Status& freed) {
   buffer.state = Checked(Next(buffer.state, BufferEvent::kLetGo));
   Device& device = *buffer.device;
-  const Domain owner = buffer.owner->domain;
   std::string fate = FateOf(buffer);
   ledger_.Tell(EventKind::kBufferFreed, buffer,
                freed.ok() ? fate : absl::StrCat(fate, "; ", freed.message()));
-  device.Unuse(buffer.bytes.amount());
-  ledger_.registry.Remove(buffer, std::move(fate));
-  ledger_.accounts.DropIfIdle(owner);
+  Forget(buffer, std::move(fate));
   device.JobEnded();
 }
 
+void Draining::Forget(BufferRecord& buffer, std::string fate) {
+  const Domain owner = buffer.owner->domain;
+  buffer.device->Unuse(buffer.bytes.amount());
+  ledger_.registry.Remove(buffer, std::move(fate));
+  ledger_.accounts.DropIfIdle(owner);
+}
+
 std::string Draining::FateOf(const BufferRecord& buffer) const {
+  if (!buffer.verdict.has_value()) return "freed before anybody got it";
   const std::string last =
       absl::StrCat("freed at the end of its last lease (", VerdictText(buffer.verdict->kind), ")");
   if (!buffer.revoked.has_value()) return last;

@@ -28,15 +28,20 @@ class Draining {
   // For a device that was added: makes its ReleaseProof.
   std::unique_ptr<ReleaseProof> MakeProof(Backend& backend);
 
-  // `on` is what ends the buffer's life: its last lease, a deadline, an export that came too late.
+  // `on` is what ends the buffer's life: its last lease, or a deadline.
   void Begin(BufferRecord& buffer, BufferEvent on);
+  // An ALLOCATING buffer whose export failed, or came too late to be granted. Nobody ever saw it:
+  // there is nothing to wait for, and a closing device waits for this.
+  void BeginUngranted(BufferRecord& buffer);
   // A lease of a DRAINING buffer ended.
   void OnLeaseEnded(BufferRecord& buffer);
 
  private:
   void OnCount(BufferId id, std::uint32_t references);
   void Finish(BufferRecord& buffer, Verdict verdict);
+  void Free(BufferRecord& buffer);
   void OnFreed(BufferRecord& buffer, const absl::Status& freed);
+  void Forget(BufferRecord& buffer, std::string fate);
   std::string FateOf(const BufferRecord& buffer) const;
 
   Ledger& ledger_;

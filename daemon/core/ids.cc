@@ -11,6 +11,8 @@ namespace hlbuf {
 std::string IdText(std::uint64_t value) { return absl::StrFormat("%x", value); }
 
 std::optional<std::uint64_t> ParseIdText(absl::string_view text) {
+  constexpr std::size_t kDigitsMax = 16;
+  if (text.size() > kDigitsMax) return std::nullopt;
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [parsed, error] = std::from_chars(text.data(), end, value, 16);

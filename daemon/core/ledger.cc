@@ -35,7 +35,19 @@ LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
   return record;
 }
 
+void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
+  lease_deadlines_[lease.id] = deadlines.At(deadline, [this, id = lease.id] {
+    lease_deadlines_.erase(id);
+    LeaseRecord& due = *FindLease(id);
+    if (due.state == LeaseState::kRevoking)
+      due.state = Checked(Next(due.state, LeaseEvent::kDeadline));
+  });
+}
+
 void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
+  if (lease.state != LeaseState::kActive)
+    if (const auto asked_back = lease_deadlines_.extract(lease.id); !asked_back.empty())
+      deadlines.Cancel(asked_back.mapped());
   lease.state = Checked(Next(lease.state, on));
   if (observer.wants_leases()) {
     Tell({.kind = EventKind::kLeaseEnded,

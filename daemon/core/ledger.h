@@ -32,6 +32,8 @@ struct Ledger {
   // Ends a lease and forgets it. What that means for its buffer is the caller's affair.
   void End(LeaseRecord& lease, LeaseEvent on);
   LeaseRecord* FindLease(LeaseId id) const;
+  // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then. Once for each lease.
+  void SetDeadline(const LeaseRecord& lease, absl::Time deadline);
 
   // Fills in the time and what is known of the buffer, and tells the observer.
   void Tell(Event event);
@@ -47,6 +49,9 @@ struct Ledger {
   absl::btree_map<SessionId, std::unique_ptr<SessionRecord>> sessions;
   Registry registry;
   absl::flat_hash_map<LeaseId, std::unique_ptr<LeaseRecord>> leases;
+
+ private:
+  absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;
 };
 
 }  // namespace hlbuf

@@ -43,8 +43,10 @@ struct Peer {
 
   // An unmapped uid or an invisible process is nobody: no rule ever matches it.
   bool known() const { return uid != kNobodyUid && uid != static_cast<uid_t>(-1) && pid > 0; }
+  // Nor does membership in nobody's group say anything.
   bool InGroup(gid_t group) const {
-    return gid == group || std::binary_search(groups.begin(), groups.end(), group);
+    return group != kNobodyUid &&
+           (gid == group || std::binary_search(groups.begin(), groups.end(), group));
   }
   Domain domain() const { return {.uid = uid, .container = container}; }
 };

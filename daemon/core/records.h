@@ -68,6 +68,7 @@ struct BufferRecord {
   std::vector<LeaseRecord*> leases;
   absl::Time since;
   absl::Time draining_since;              // while DRAINING
+  absl::Time unleased_since;              // while DRAINING without a lease
   std::optional<RevokeReason> revoked;    // why, if it ever was
   std::vector<RevocationId> revocations;  // those that wait for its verdict
   std::optional<Verdict> verdict;         // HELD while DRAINING: what the revocation ended with

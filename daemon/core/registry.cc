@@ -23,14 +23,23 @@ void Registry::DropName(const BufferRecord& buffer) {
 
 void Registry::Remove(BufferRecord& buffer, std::string fate) {
   DropName(buffer);
+  if (!fate.empty()) Remember(buffer, std::move(fate));
+  in_order_.erase(buffer.id);
+  by_id_.erase(buffer.id);
+}
+
+void Registry::Remember(const BufferRecord& buffer, std::string fate) {
   fates_.emplace(buffer.id, Fate{.owner = buffer.owner->domain, .text = std::move(fate)});
   fates_in_order_.push_back(buffer.id);
   if (fates_in_order_.size() > kRemembered) {
     fates_.erase(fates_in_order_.front());
     fates_in_order_.pop_front();
   }
-  in_order_.erase(buffer.id);
-  by_id_.erase(buffer.id);
+}
+
+absl::string_view Registry::FateOf(BufferId id) const {
+  const auto it = fates_.find(id);
+  return it == fates_.end() ? absl::string_view() : absl::string_view(it->second.text);
 }
 
 absl::string_view Registry::FateOf(BufferId id, const Domain& asker) const {

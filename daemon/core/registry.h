@@ -31,10 +31,11 @@ class Registry {
   // Names live from allocation until the buffer starts to drain; unique within a domain.
   BufferRecord* FindByName(const DomainAccount& owner, absl::string_view name) const;
   void DropName(const BufferRecord& buffer);
-  // Forgets the record, remembers what became of it in words.
+  // Forgets the record, remembers what became of it in words; nothing, if there are none.
   void Remove(BufferRecord& buffer, std::string fate);
 
-  // What became of a buffer of that domain, or empty.
+  // What became of a buffer, or empty; also when it was not that domain's.
+  absl::string_view FateOf(BufferId id) const;
   absl::string_view FateOf(BufferId id, const Domain& asker) const;
 
   const absl::btree_map<BufferId, BufferRecord*>& in_order() const { return in_order_; }
@@ -45,6 +46,7 @@ class Registry {
     Domain owner;
     std::string text;
   };
+  void Remember(const BufferRecord& buffer, std::string fate);
   using NameKey = std::pair<const DomainAccount*, std::string>;
 
   absl::flat_hash_map<BufferId, std::unique_ptr<BufferRecord>> by_id_;

@@ -13,13 +13,17 @@ void ReleaseProof::Watch(BufferId buffer, int fd) {
 
 void ReleaseProof::CountSoon(BufferId buffer) {
   const auto it = watched_.find(buffer);
-  if (it == watched_.end() || it->second.due) return;
-  deadlines_.Cancel(it->second.timer);
+  if (it == watched_.end()) return;
+  Watched& watched = it->second;
+  watched.pause = kFirstPause;
+  watched.again = watched.phase == Watched::kCounting;
+  if (watched.phase != Watched::kPausing) return;
+  deadlines_.Cancel(watched.timer);
   BecomeDue(buffer);
 }
 
 void ReleaseProof::BecomeDue(BufferId buffer) {
-  watched_[buffer].due = true;
+  watched_[buffer].phase = Watched::kQueued;
   due_.push_back(buffer);
   if (!counting_) StartSlice();
 }
@@ -31,7 +35,11 @@ void ReleaseProof::StartSlice() {
   due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(slice.size()));
   std::vector<int> fds;
   fds.reserve(slice.size());
-  for (const BufferId buffer : slice) fds.push_back(watched_[buffer].fd);
+  for (const BufferId buffer : slice) {
+    Watched& watched = watched_[buffer];
+    watched.phase = Watched::kCounting;
+    fds.push_back(watched.fd);
+  }
   counting_ = true;
   backend_.CountReferences(std::move(fds),
                            [this, slice = std::move(slice)](std::vector<std::uint32_t> counts) {
@@ -54,10 +62,14 @@ void ReleaseProof::OnCount(BufferId buffer, std::uint32_t count) {
     return;
   }
   Watched& watched = watched_[buffer];
-  watched.due = false;
-  watched.timer =
-      deadlines_.At(clock_.Now() + watched.pause, [this, buffer] { BecomeDue(buffer); });
-  watched.pause = std::min(watched.pause * 2, kLongestPause);
+  if (std::exchange(watched.again, false)) {
+    BecomeDue(buffer);
+  } else {
+    watched.phase = Watched::kPausing;
+    watched.timer =
+        deadlines_.At(clock_.Now() + watched.pause, [this, buffer] { BecomeDue(buffer); });
+    watched.pause = std::min(watched.pause * 2, kLongestPause);
+  }
   // A count that could not be read proves nothing: somebody may hold it.
   report_(buffer, count == 0 ? 1 : count - 1);
 }

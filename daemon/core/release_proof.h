@@ -35,15 +35,17 @@ class ReleaseProof {
 
   // `fd` stays open until the proof is reported. Counted for the first time in the next slice.
   void Watch(BufferId buffer, int fd);
-  // Counts a watched buffer in the next slice, however long its pause would last.
+  // Somebody may have let go just now: counts a watched buffer in the next slice, however long its
+  // pause would last, and after short pauses again.
   void CountSoon(BufferId buffer);
 
  private:
   struct Watched {
     int fd = -1;
     absl::Duration pause = kFirstPause;
-    Deadlines::Handle timer;
-    bool due = false;
+    Deadlines::Handle timer;  // while it pauses
+    enum : std::uint8_t { kPausing, kQueued, kCounting } phase = kPausing;
+    bool again = false;  // CountSoon() came while it was being counted
   };
   void BecomeDue(BufferId buffer);
   void StartSlice();

@@ -56,14 +56,7 @@ void Revocations::AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason re
                           absl::Duration grace) {
   const absl::Time deadline = ledger_.clock.Now() + grace;
   Notify(leases, reason, deadline);
-  std::vector<LeaseId> ids;
-  for (const LeaseRecord* lease : leases) ids.push_back(lease->id);
-  ledger_.deadlines.At(deadline, [this, ids = std::move(ids)] {
-    for (const LeaseId id : ids)
-      if (LeaseRecord* lease = ledger_.FindLease(id);
-          lease != nullptr && lease->state == LeaseState::kRevoking)
-        lease->state = Checked(Next(lease->state, LeaseEvent::kDeadline));
-  });
+  for (const LeaseRecord* lease : leases) ledger_.SetDeadline(*lease, deadline);
 }
 
 std::uint32_t Revocations::Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
@@ -114,7 +107,8 @@ void Revocations::OnLetGo(BufferRecord& buffer, Verdict verdict) {
 void Revocations::OnCounted(BufferRecord& buffer) {
   const auto waiting = buffer.revocations;
   for (const RevocationId id : waiting) {
-    if (!running_.at(id)->expired) continue;
+    const auto running = running_.find(id);
+    if (running == running_.end() || !running->second->expired) continue;
     Settle(id, buffer, {.kind = Verdict::Kind::kHeld, .references = buffer.references});
     EndIfSettled(id);
   }
@@ -133,7 +127,13 @@ void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict)
     absl::StrAppend(&words, ": ", verdict.references, " references, ", settled.holders.size(),
                     " leases are still out");
   }
-  ledger_.Tell(EventKind::kBufferVerdict, buffer, std::move(words), id);
+  ledger_.Tell({.kind = EventKind::kBufferVerdict,
+                .device = buffer.device->name(),
+                .buffer = buffer.id,
+                .revocation = id,
+                .domain = buffer.owner->domain,
+                .text = std::move(words),
+                .verdict = verdict});
   running.report.verdicts.push_back(std::move(settled));
 }
 

@@ -55,8 +55,8 @@ class Revocations {
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
                      absl::Duration grace, Done done);
 
-  // Asks single leases back; their buffers live on. No verdict: the count of a buffer does not say
-  // whose a reference is.
+  // Asks single ACTIVE leases back; their buffers live on. No verdict: the count of a buffer does
+  // not say whose a reference is.
   void AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason reason, absl::Duration grace);
 
   // From Draining: `buffer` was let go, or a count says that it was not.

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/broker_rig.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+
+Peer PeerOf(uid_t uid, std::string container) {
+  return {.uid = uid,
+          .gid = uid,
+          .groups = {kClientsGid},
+          .pid = static_cast<pid_t>(uid + 10'000),
+          .container = std::move(container)};
+}
+
+std::string CodeOf(const absl::Status& status) {
+  return status.ok() ? "OK" : std::string(ErrorName(ErrorCodeOf(status)));
+}
+
+QuotaLimits NoLimits() {
+  Amounts none;
+  none.fill(kUnlimited);
+  return {.service = none, .uid = none, .domain = none};
+}
+
+LeaseId FakeClient::Allocate(std::string name, std::uint64_t size_bytes) {
+  absl::StatusOr<LeaseId> result;
+  rig_.broker.Allocate(session(), {.size_bytes = size_bytes, .name = std::move(name)},
+                       [&result](absl::StatusOr<LeaseId> lease) { result = std::move(lease); });
+  rig_.Run();
+  EXPECT_TRUE(result.ok()) << result.status();
+  return result.value_or(LeaseId());
+}
+
+std::string FakeClient::TryAllocate(AllocateRequest request) {
+  std::string code;
+  rig_.broker.Allocate(session(), std::move(request),
+                       [&code](const absl::StatusOr<LeaseId>& lease) { code = CodeOf(lease); });
+  rig_.Run();
+  return code;
+}
+
+absl::StatusOr<Grant> FakeClient::Open(BufferId buffer) {
+  std::vector<absl::StatusOr<Grant>> results;
+  if (absl::Status all = rig_.broker.Open(session(), {{.id = buffer}}, results); !all.ok())
+    return all;
+  return results.at(0);
+}
+
+absl::StatusOr<Grant> FakeClient::OpenByName(absl::string_view name, uid_t owner) {
+  std::vector<absl::StatusOr<Grant>> results;
+  if (absl::Status all = rig_.broker.Open(session(), {{.name = name, .owner_uid = owner}}, results);
+      !all.ok())
+    return all;
+  return results.at(0);
+}
+
+void FakeClient::Release(LeaseId lease) { rig_.broker.Release(session(), {lease}); }
+
+std::string FakeClient::Share(BufferId buffer, Grantee grantee) {
+  return CodeOf(rig_.broker.Share(session(), buffer, grantee));
+}
+
+std::string FakeClient::Unshare(BufferId buffer, Grantee grantee) {
+  return CodeOf(rig_.broker.Unshare(session(), buffer, grantee));
+}
+
+void FakeClient::Die() {
+  SessionRecord& session = *std::exchange(record, nullptr);
+  if (session.state != SessionState::kParked)
+    rig_.broker.Park(session, SessionEvent::kPeerGone, "its process exited");
+  rig_.broker.Forget(session);
+}
+
+BrokerRig::BrokerRig(RigOptions options)
+    : broker({.limits = options.limits},
+             Policy(std::move(options.rules),
+                    {.clients_gid = kClientsGid, .service_uid = kServiceUid}),
+             clock, observer),
+      device(AddDevice("fake0", std::move(options.traits))) {
+  Run();
+}
+
+BrokerRig::~BrokerRig() {
+  for (const auto& client : clients_)
+    if (client->record != nullptr) client->Die();
+  for (FakeBackend* backend : devices) backend->LetGo();
+  Advance(absl::Minutes(10));
+  ExpectEmpty();
+}
+
+void BrokerRig::ExpectEmpty() {
+  const Ledger& ledger = broker.ledger();
+  EXPECT_EQ(ledger.sessions.size(), 0u);
+  EXPECT_EQ(ledger.leases.size(), 0u);
+  EXPECT_EQ(ledger.registry.size(), 0u);
+  EXPECT_EQ(ledger.accounts.size(), 0u);
+  EXPECT_TRUE(ledger.accounts.service().idle());
+  EXPECT_EQ(broker.NextDeadline(), absl::InfiniteFuture());
+  for (FakeBackend* backend : devices) {
+    EXPECT_EQ(backend->allocated(), 0u);
+    EXPECT_EQ(backend->violations, std::vector<std::string>());
+  }
+  for (const auto& each : broker.devices()) EXPECT_EQ(each->used_bytes(), 0u);
+}
+
+FakeBackend& BrokerRig::AddDevice(std::string name, BackendTraits traits) {
+  auto backend = std::make_unique<FakeBackend>(std::move(traits));
+  devices.push_back(backend.get());
+  broker.AddDevice(std::move(name), std::move(backend));
+  return *devices.back();
+}
+
+FakeClient& BrokerRig::Connect(Peer peer) {
+  FakeClient& client = *clients_.emplace_back(std::make_unique<FakeClient>(*this));
+  client.record = broker.Connect(std::move(peer), client.notices).value();
+  broker.Greet(client.session(), "test");
+  return client;
+}
+
+void BrokerRig::Run() {
+  for (bool more = true; more;) {
+    more = false;
+    for (FakeBackend* backend : devices) {
+      more = more || !backend->idle();
+      backend->Run();
+    }
+  }
+}
+
+void BrokerRig::Advance(absl::Duration by) {
+  const absl::Time end = clock.Now() + by;
+  Run();
+  while (broker.NextDeadline() <= end) {
+    clock.AdvanceTo(broker.NextDeadline());
+    broker.RunDeadlines();
+    Run();
+  }
+  clock.AdvanceTo(end);
+}
+
+BufferId BrokerRig::Buffer(FakeClient& owner, std::string name) {
+  return Find(owner.Allocate(std::move(name)))->buffer->id;
+}
+
+void BrokerRig::Hold(BufferId buffer, std::uint32_t references) {
+  const BufferRecord& record = *Find(buffer);
+  static_cast<FakeBackend&>(record.device->backend())
+      .set_others(record.allocation.inode, references);
+}
+
+std::string BrokerRig::Revoke(std::vector<BufferId> buffers, absl::Duration grace) {
+  return CodeOf(broker.RevokeBuffers(
+      buffers, grace, [this](const RevocationReport& report) { reports.push_back(report); }));
+}
+
+std::string BrokerRig::Reset(absl::Duration grace, Drill drill) {
+  return CodeOf(broker.SimulateReset(
+      "fake0", drill, grace, [this](const ResetReport& report) { resets.push_back(report); }));
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_TESTS_SUPPORT_BROKER_RIG_H_
+#define HLBUF_TESTS_SUPPORT_BROKER_RIG_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/core/broker.h"
+#include "tests/support/fake_backend.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_notices.h"
+#include "tests/support/fake_observer.h"
+
+namespace hlbuf {
+
+inline constexpr gid_t kClientsGid = 900;
+inline constexpr uid_t kServiceUid = 800;
+inline constexpr std::uint64_t kPage = 4096;
+
+// A member of the clients' group.
+Peer PeerOf(uid_t uid, std::string container = "");
+// "OK", or the published name of the error.
+std::string CodeOf(const absl::Status& status);
+template <class T>
+std::string CodeOf(const absl::StatusOr<T>& result) {
+  return CodeOf(result.status());
+}
+QuotaLimits NoLimits();
+
+class BrokerRig;
+
+// A client as the session layer shows it to the broker. Requests that cannot fail in a test say so
+// by what they return; the others return a status or a CodeOf().
+class FakeClient {
+ public:
+  explicit FakeClient(BrokerRig& rig) : rig_(rig) {}
+
+  SessionRecord& session() { return *record; }
+  LeaseId Allocate(std::string name = "", std::uint64_t size_bytes = kPage);
+  std::string TryAllocate(AllocateRequest request);
+  absl::StatusOr<Grant> Open(BufferId buffer);
+  absl::StatusOr<Grant> OpenByName(absl::string_view name, uid_t owner = static_cast<uid_t>(-1));
+  void Release(LeaseId lease);
+  std::string Share(BufferId buffer, Grantee grantee);
+  std::string Unshare(BufferId buffer, Grantee grantee);
+  void Die();  // and everything that was sent to it was taken
+
+  FakeNotices notices;
+  SessionRecord* record = nullptr;  // null once it died
+
+ private:
+  BrokerRig& rig_;
+};
+
+struct RigOptions {
+  BackendTraits traits = FakeBackend::DefaultTraits();
+  QuotaLimits limits = NoLimits();
+  std::vector<Rule> rules;
+};
+
+// A broker with the device "fake0", a clock and clients that a test moves by hand.
+//
+// The destructor ends what the test left and expects an empty house: no buffer, lease, account or
+// allocation, and nothing that the device had to complain about.
+class BrokerRig {
+ public:
+  explicit BrokerRig(RigOptions options = RigOptions());
+  ~BrokerRig();
+
+  FakeClient& Connect(Peer peer);  // and says HELLO
+  FakeBackend& AddDevice(std::string name, BackendTraits traits);
+
+  // Lets all devices do and answer what they were asked.
+  void Run();
+  // Lets time pass, with everything that becomes due, and Run() after each.
+  void Advance(absl::Duration by);
+
+  // A new buffer of `owner`, who holds it by the lease that came with it.
+  BufferId Buffer(FakeClient& owner, std::string name = "");
+  BufferRecord* Find(BufferId buffer) { return broker.ledger().registry.Find(buffer); }
+  const LeaseRecord* Find(LeaseId lease) const { return broker.ledger().FindLease(lease); }
+  // Others' references to a buffer, as the kernel counts them from now on.
+  void Hold(BufferId buffer, std::uint32_t references);
+
+  // As an operator; what became of it is in `reports` and `resets`.
+  std::string Revoke(std::vector<BufferId> buffers, absl::Duration grace = absl::Seconds(10));
+  std::string Reset(absl::Duration grace = absl::Seconds(20), Drill drill = Drill::kNone);
+
+  FakeClock clock;
+  FakeObserver observer;
+  Broker broker;
+  std::vector<FakeBackend*> devices;
+  FakeBackend& device;  // fake0
+  std::vector<RevocationReport> reports;
+  std::vector<ResetReport> resets;
+
+ private:
+  void ExpectEmpty();
+
+  std::vector<std::unique_ptr<FakeClient>> clients_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_TESTS_SUPPORT_BROKER_RIG_H_

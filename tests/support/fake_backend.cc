@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/fake_backend.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr int kFirstFd = 1 << 30;  // above every NOFILE limit
+
+int FdOf(ino_t inode) { return kFirstFd + static_cast<int>(inode); }
+ino_t InodeOf(int fd) { return static_cast<ino_t>(fd - kFirstFd); }
+
+}  // namespace
+
+BackendTraits FakeBackend::DefaultTraits() {
+  return {.kind = "fake",
+          .page_bytes = 4096,
+          .buffer_bytes_max = 1 << 30,
+          .counts_references = true,
+          .can_drill = true};
+}
+
+bool FakeBackend::WorkOn(std::deque<Request>& queue) {
+  if (queue.empty()) return false;
+  Request request = std::move(queue.front());
+  queue.pop_front();
+  done_.push_back(std::move(request.work)());
+  return true;
+}
+
+bool FakeBackend::Work() {
+  if (!prompt_.empty() && prompt_.front().barrier)
+    while (!counts_.empty() && counts_.front().sequence < prompt_.front().sequence) WorkOnCount();
+  return WorkOn(prompt_);
+}
+
+bool FakeBackend::WorkOnCount() { return WorkOn(counts_); }
+
+void FakeBackend::Run() {
+  while (Work() || WorkOnCount() || Deliver()) {
+  }
+}
+
+bool FakeBackend::Deliver() {
+  if (done_.empty()) return false;
+  Answer answer = std::move(done_.front());
+  done_.pop_front();
+  std::move(answer)();
+  return true;
+}
+
+std::uint32_t FakeBackend::others(ino_t inode) const {
+  const auto it = others_.find(inode);
+  return it == others_.end() ? 0 : it->second;
+}
+
+template <class T, class Job>
+void FakeBackend::Ask(std::deque<Request>& queue, Done<T> done, Job job, bool barrier) {
+  auto request = [done = std::move(done), job = std::move(job)]() mutable -> Answer {
+    return
+        [done = std::move(done), result = job()]() mutable { std::move(done)(std::move(result)); };
+  };
+  queue.push_back({.work = std::move(request), .sequence = ++asked_, .barrier = barrier});
+}
+
+void FakeBackend::Open(Done<absl::Status> done) {
+  Ask(prompt_, std::move(done), [this] {
+    calls.push_back("open");
+    absl::Status opened = std::exchange(fail_open, absl::OkStatus());
+    open_ = opened.ok();
+    return opened;
+  });
+}
+
+void FakeBackend::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
+  Ask(prompt_, std::move(done), [this, spec = std::move(spec)] { return Export(spec); });
+}
+
+absl::StatusOr<Allocation> FakeBackend::Export(const AllocationSpec& spec) {
+  calls.push_back(absl::StrCat("allocate ", spec.size_bytes));
+  if (!open_) violations.push_back("allocation on a closed device");
+  if (!fail_allocate.ok()) return std::exchange(fail_allocate, absl::OkStatus());
+  const ino_t inode = ++last_inode_;
+  sizes_[inode] = spec.size_bytes;
+  Allocation allocation;
+  allocation.fd.Reset(FdOf(inode));
+  allocation.size_bytes = spec.size_bytes;
+  allocation.window = inode * traits_.buffer_bytes_max;
+  allocation.inode = inode;
+  return allocation;
+}
+
+void FakeBackend::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
+  Ask(counts_, std::move(done), [this, fds = std::move(fds)] {
+    calls.push_back(absl::StrCat("count ", fds.size()));
+    if (!traits_.counts_references) violations.push_back("count on a device that has none");
+    std::vector<std::uint32_t> counts;
+    for (const int fd : fds) {
+      if (!sizes_.contains(InodeOf(fd))) violations.push_back("count of a closed descriptor");
+      counts.push_back(Count(fd));
+    }
+    return counts;
+  });
+}
+
+std::uint32_t FakeBackend::Count(int fd) const { return unreadable ? 0 : 1 + others(InodeOf(fd)); }
+
+void FakeBackend::Free(Allocation allocation, Done<absl::Status> done) {
+  Ask(prompt_, std::move(done),
+      [this, allocation = std::move(allocation)] { return TakeBack(allocation); });
+}
+
+absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
+  calls.push_back(absl::StrCat("free ", allocation.inode));
+  if (sizes_.erase(allocation.inode) == 0 || !allocation.fd)
+    violations.push_back(absl::StrCat("free of ", allocation.inode, ", which is not allocated"));
+  if (traits_.counts_references && others(allocation.inode) > 0)
+    violations.push_back(absl::StrCat("free of ", allocation.inode, " while others hold it"));
+  others_.erase(allocation.inode);
+  return std::exchange(fail_free, absl::OkStatus());
+}
+
+void FakeBackend::Reset(Drill drill, Done<absl::Status> done) {
+  Ask(
+      prompt_, std::move(done),
+      [this, drill]() -> absl::Status {
+        calls.push_back("reset");
+        open_ = false;
+        if (drill == Drill::kFails)
+          return Error(ErrorCode::kDeviceError, "the drill says that the device stays away");
+        return std::exchange(fail_reset, absl::OkStatus());
+      },
+      true);
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_TESTS_SUPPORT_FAKE_NOTICES_H_
+#define HLBUF_TESTS_SUPPORT_FAKE_NOTICES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "daemon/core/observer.h"
+
+namespace hlbuf {
+
+// A client's end that remembers what it was told.
+class FakeNotices final : public Notices {
+ public:
+  struct Revoke {
+    RevokeReason reason;
+    absl::Time deadline;
+    std::vector<RevokedLease> leases;
+  };
+  struct DeviceNotice {
+    std::string device;
+    DeviceState state;
+    std::uint64_t epoch;
+  };
+
+  void OnRevoke(RevokeReason reason, absl::Time deadline,
+                absl::Span<const RevokedLease> leases) override {
+    revokes.push_back({reason, deadline, {leases.begin(), leases.end()}});
+  }
+  void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) override {
+    devices.push_back({std::string(device), state, epoch});
+  }
+
+  std::vector<Revoke> revokes;
+  std::vector<DeviceNotice> devices;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_TESTS_SUPPORT_FAKE_NOTICES_H_
