@@ -30,7 +30,8 @@ absl::string_view EventKindText(EventKind kind) {
       "BUFFER_VERDICT",  "REVOCATION_ENDED",
       "SESSION_BEGAN",   "SESSION_ENDED",
       "REQUEST_REFUSED", "PROTOCOL_BROKEN",
-      "PING_UNANSWERED", "REFERENCES_OUTLIVE_LEASES"};
+      "PING_UNANSWERED", "REFERENCES_OUTLIVE_LEASES",
+      "OPERATOR_REQUEST"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

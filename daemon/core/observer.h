@@ -49,8 +49,9 @@ enum class EventKind : std::uint8_t {
   kProtocolBroken,  // by a peer
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
+  kOperatorRequest,          // `domain` and `pid` asked for a change through the control API
 };
-inline constexpr std::size_t kEventKindCount = 14;
+inline constexpr std::size_t kEventKindCount = 15;
 absl::string_view EventKindText(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.

@@ -14,6 +14,7 @@ LogLevel LevelOf(const Event& event) {
     case EventKind::kDeviceState:
     case EventKind::kRevocationBegan:
     case EventKind::kRevocationEnded:
+    case EventKind::kOperatorRequest:
       return LogLevel::kNotice;
     case EventKind::kBufferVerdict:
       return event.verdict.has_value() && event.verdict->kind == Verdict::Kind::kHeld
