@@ -146,7 +146,7 @@ write_job "$@"
 accel=$(accelerator)
 for attempt in 1 2 3; do
   boot_once "$accel"
-  # Once in some sixty boots an emulated kernel dies while it patches its own code. What died
+  # Once in some forty boots an emulated kernel dies while it patches its own code. What died
   # before the job began has tested nothing, and may be tried again.
   if [ -e "$directory/started" ] || timed_out; then break; fi
   reason=$(grep -aoEm 1 'guest-init: .*|Oops.*|BUG: .*|Kernel panic.*' "$directory/console" || :)
