@@ -50,7 +50,6 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
 }
 
 EventLoop::~EventLoop() {
-  RunPosted();
   wake_watch_.reset();
   sd_event_source_disable_unref(timer_);
   sd_event_unref(event_);

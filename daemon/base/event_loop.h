@@ -51,7 +51,7 @@ class EventLoop final : public Poster {
   ~EventLoop() override;
 
   // Runs `task` on the broker thread; in the order of the calls of one thread. After Run() has
-  // returned tasks wait for RunPosted().
+  // returned tasks wait for RunPosted(); what is left at the end is destroyed without having run.
   void Post(absl::AnyInvocable<void() &&> task) override ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs what was posted so far; for the time after Run().
   void RunPosted() ABSL_LOCKS_EXCLUDED(mutex_);

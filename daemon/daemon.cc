@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/broker.h"
+#include "daemon/device/make_backends.h"
+#include "daemon/observe/audit.h"
+#include "daemon/observe/event_log.h"
+#include "daemon/session/listener.h"
+
+namespace hlbuf {
+namespace {
+
+// Buffers are descriptors: the soft limit of 1,024 that shells and services start with would be the
+// first to be met.
+absl::Status RaiseNofile(std::uint64_t nofile) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return absl::ErrnoToStatus(errno, "getrlimit");
+  limit.rlim_cur = std::min<rlim_t>(nofile, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return absl::ErrnoToStatus(errno, "raise RLIMIT_NOFILE to its hard limit");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> Listen(const std::string& path, int type, mode_t mode,
+                                std::optional<gid_t> group) {
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error)
+    return absl::UnavailableError(
+        absl::StrCat("create ", directory.string(), ": ", error.message()));
+  return ListenAt(path, type, mode, group);
+}
+
+BrokerSettings SettingsOf(const Config& config) {
+  const absl::Time now = absl::Now();
+  return {.limits = config.caps.limits,
+          .default_device = config.default_device,
+          .operator_grace = config.timing.operator_grace,
+          .reset_grace = config.timing.reset_grace,
+          .first_id = FirstId(absl::ToUnixMicros(now)),
+          .first_epoch = static_cast<std::uint64_t>(absl::ToUnixSeconds(now))};
+}
+
+Policy PolicyOf(const Config& config) {
+  return Policy(config.rules,
+                {.clients_gid = config.sockets.clients_gid, .service_uid = ::geteuid()});
+}
+
+class Daemon {
+ public:
+  Daemon(const Config& config, EventLoop& loop)
+      : config_(config),
+        loop_(loop),
+        events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
+        audit_(events_, clock_, config.log_level),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, events_) {}
+
+  absl::Status Start();
+  void Stop(int signal);
+  void SayWhatItIs() const;
+
+ private:
+  absl::Status AddDevices();
+  absl::Status ArmTimer();
+
+  const Config& config_;
+  EventLoop& loop_;
+  BootClock clock_;
+  Syscalls syscalls_;
+  EventLog events_;
+  Audit audit_;
+  Broker broker_;
+  std::unique_ptr<Listener> clients_;
+};
+
+absl::Status Daemon::AddDevices() {
+  for (const DeviceConfig& device : config_.devices) {
+    ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, MakeBackend(device, loop_, syscalls_));
+    broker_.AddDevice(device.name, std::move(backend));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::ArmTimer() {
+  return loop_.SetTimer(
+      [this] { return std::min(broker_.NextDeadline(), clients_->NextDeadline()); },
+      [this] {
+        broker_.RunDeadlines();
+        clients_->RunDeadlines();
+      });
+}
+
+absl::Status Daemon::Start() {
+  RETURN_IF_ERROR(AddDevices());
+  const SocketsConfig& sockets = config_.sockets;
+  ASSIGN_OR_RETURN(UniqueFd clients, Listen(sockets.client, SOCK_SEQPACKET, sockets.client_mode,
+                                            sockets.clients_gid));
+  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
+                                             {.hello_timeout = config_.timing.hello_timeout,
+                                              .ping_interval = config_.timing.ping_interval}));
+  return ArmTimer();
+}
+
+void Daemon::SayWhatItIs() const {
+  Log(LogLevel::kInfo, Describe(config_.caps));
+  if (!config_.sockets.clients_gid.has_value())
+    Log(LogLevel::kWarning,
+        absl::StrCat("there is no group ", config_.sockets.clients_group,
+                     "; only the service's own uid may allocate unless a [[rule]] allows it"));
+  const bool simulated =
+      std::all_of(config_.devices.begin(), config_.devices.end(),
+                  [](const DeviceConfig& device) { return device.kind == "software"; });
+  if (simulated)
+    Log(LogLevel::kNotice,
+        "there is only a software device: buffers are memfds in host memory, not dma-bufs of an "
+        "accelerator");
+  Log(LogLevel::kInfo, absl::StrCat("clients connect to ", config_.sockets.client,
+                                    ", operators to ", config_.sockets.control));
+}
+
+void Daemon::Stop(int signal) {
+  Log(LogLevel::kInfo, absl::StrCat("stopping on ", ::strsignal(signal)));
+  ::sd_notify(0, "STOPPING=1");
+  clients_->Shutdown("the service stops; leases end now");
+  loop_.Exit();
+}
+
+}  // namespace
+
+absl::Status RunDaemon(const Config& config) {
+  SetLogLevel(config.log_level);
+  RETURN_IF_ERROR(RaiseNofile(config.caps.nofile));
+  ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());
+  std::unique_ptr<Daemon> daemon;
+  RETURN_IF_ERROR(loop->AddSignals({SIGTERM, SIGINT}, [&](int signal) { daemon->Stop(signal); }));
+  daemon = std::make_unique<Daemon>(config, *loop);
+  RETURN_IF_ERROR(daemon->Start());
+  daemon->SayWhatItIs();
+  ::sd_notify(0, "READY=1\nSTATUS=Serving");
+  const absl::Status ran = loop->Run();
+  loop->RunPosted();
+  return ran;
+}
+
+}  // namespace hlbuf

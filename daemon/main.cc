@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "daemon/base/log.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+
+namespace {
+
+constexpr const char* kDefaultConfig = "/etc/hl-bufd/hl-bufd.toml";
+
+constexpr const char* kFooter =
+    "Without a configuration file hl-bufd serves one software device and says so.\n"
+    "SIGTERM and SIGINT stop it: every client is told, every lease ends.\n"
+    "\n"
+    "Exit status: 0 stopped as asked, 1 could not start or run, 2 bad command line, 3 bad "
+    "configuration.\n"
+    "Files:       /etc/hl-bufd/hl-bufd.toml, /run/hl-bufd/client/buf.sock, "
+    "/run/hl-bufd/control/control.sock";
+
+enum ExitStatus { kFailed = 1, kBadUsage = 2, kBadConfig = 3 };
+
+absl::StatusOr<hlbuf::Config> Configure(const std::string& path) {
+  if (!path.empty()) return hlbuf::LoadConfig(path);
+  if (::access(kDefaultConfig, F_OK) == 0) return hlbuf::LoadConfig(kDefaultConfig);
+  return hlbuf::ParseConfig("", "built-in configuration", hlbuf::ThisMachine());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string config_path;
+  bool check_only = false;
+  CLI::App app("hl-bufd: owns an accelerator's memory and hands it to processes as dma-bufs");
+  app.footer(kFooter);
+  app.set_version_flag("--version", HLBUF_VERSION);
+  app.add_option("--config", config_path,
+                 "TOML file; default: /etc/hl-bufd/hl-bufd.toml if it is there")
+      ->type_name("FILE");
+  app.add_flag("--check-config", check_only,
+               "only say whether the configuration is good, with file, line and key if not");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kBadUsage;
+  }
+
+  const absl::StatusOr<hlbuf::Config> config = Configure(config_path);
+  if (!config.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+    return kBadConfig;
+  }
+  if (check_only) {
+    std::printf("The configuration is good. %s\n", hlbuf::Describe(config->caps).c_str());
+    return 0;
+  }
+  const absl::Status ran = hlbuf::RunDaemon(*config);
+  if (ran.ok()) return 0;
+  hlbuf::Log(hlbuf::LogLevel::kError, std::string(ran.message()));
+  return kFailed;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/session_rig.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <future>
+
+#include "daemon/device/make_backends.h"
+
+namespace hlbuf {
+
+SessionRigOptions::SessionRigOptions() {
+  limits.service.fill(kUnlimited);
+  limits.uid.fill(kUnlimited);
+  limits.domain.fill(kUnlimited);
+}
+
+SessionRig::SessionRig(SessionRigOptions options) {
+  char directory[] = "/tmp/hlbuf-session-XXXXXX";
+  directory_ = ::mkdtemp(directory);
+  path_ = directory_ + "/buf.sock";
+  loop_ = *EventLoop::Create();
+  BrokerSettings settings;
+  settings.limits = options.limits;
+  settings.operator_grace = absl::Seconds(30);
+  broker_ = std::make_unique<Broker>(settings, Policy({}, {.service_uid = ::getuid()}), clock_,
+                                     recorder_);
+  broker_->AddDevice("software0",
+                     *MakeBackend({.name = "software0", .size_bytes = 1 << 30, .drills = true},
+                                  *loop_, syscalls_));
+  listener_ =
+      *Listener::Start(*broker_, *loop_, clock_,
+                       *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt), options.timing);
+  const absl::Status timer = loop_->SetTimer(
+      [this] { return std::min(broker_->NextDeadline(), listener_->NextDeadline()); },
+      [this] {
+        broker_->RunDeadlines();
+        listener_->RunDeadlines();
+      });
+  EXPECT_TRUE(timer.ok()) << timer;
+  thread_ = std::thread([this] { EXPECT_TRUE(loop_->Run().ok()); });
+  Until([](Broker& broker) { return broker.devices().front()->state() == DeviceState::kReady; });
+}
+
+SessionRig::~SessionRig() {
+  OnLoop([this](Broker&) {
+    listener_->Shutdown("the test ends");
+    loop_->Exit();
+  });
+  thread_.join();
+  loop_->RunPosted();
+  listener_.reset();
+  broker_.reset();
+  loop_.reset();
+  std::filesystem::remove_all(directory_);
+}
+
+void SessionRig::OnLoop(absl::FunctionRef<void(Broker&)> task) {
+  std::promise<void> done;
+  loop_->Post([&] {
+    task(*broker_);
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void SessionRig::Until(absl::FunctionRef<bool(Broker&)> done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  bool is = false;
+  while (!is && std::chrono::steady_clock::now() < deadline) {
+    OnLoop([&](Broker& broker) { is = done(broker); });
+    if (!is) std::this_thread::yield();
+  }
+  EXPECT_TRUE(is) << "what was waited for did not come";
+}
+
+std::vector<Event> SessionRig::Events() {
+  std::vector<Event> events;
+  OnLoop([&](Broker&) { events = recorder_.events; });
+  return events;
+}
+
+}  // namespace hlbuf

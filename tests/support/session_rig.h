@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Broker, software device, loop and listener in this process, on a thread of their own; clients are
+// whoever connects.
+#ifndef HLBUF_TESTS_SUPPORT_SESSION_RIG_H_
+#define HLBUF_TESTS_SUPPORT_SESSION_RIG_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/core/broker.h"
+#include "daemon/device/syscalls.h"
+#include "daemon/session/listener.h"
+
+namespace hlbuf {
+
+struct SessionRigOptions {
+  QuotaLimits limits;  // none, unless said
+  SessionTiming timing;
+  SessionRigOptions();
+};
+
+class SessionRig {
+ public:
+  explicit SessionRig(SessionRigOptions options = SessionRigOptions());
+  ~SessionRig();
+
+  const std::string& path() const { return path_; }
+  // Runs `task` on the broker thread, and waits for it.
+  void OnLoop(absl::FunctionRef<void(Broker&)> task);
+  // Until `done` is true on the broker thread, or a deadline has passed, which is a failure of the
+  // test.
+  void Until(absl::FunctionRef<bool(Broker&)> done);
+
+  std::vector<Event> Events();
+
+ private:
+  class Recorder final : public Observer {
+   public:
+    void OnEvent(const Event& event) override { events.push_back(event); }
+    std::vector<Event> events;  // broker thread
+  };
+
+  std::string directory_;
+  std::string path_;
+  BootClock clock_;
+  Recorder recorder_;
+  Syscalls syscalls_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<Broker> broker_;
+  std::unique_ptr<Listener> listener_;
+  std::thread thread_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_TESTS_SUPPORT_SESSION_RIG_H_
