@@ -100,7 +100,7 @@ if [ $headers = yes ]; then
 fi
 say "downloading ${packages[*]}"
 (cd "$apt/debs" && private_apt apt-get download "${packages[@]}")
-rm -rf "$kernel_root"
+if [ "$(kernel_version)" != "$version" ]; then rm -rf "$kernel_root"; fi
 for deb in "$apt"/debs/*.deb; do dpkg-deb -x "$deb" "$kernel_root"; done
 rm -rf "$apt/debs"
 echo "$version" > "$kernel_root/version"

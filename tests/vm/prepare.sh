@@ -64,7 +64,8 @@ mkdir -p "$boot"
 exec 9> "$boot/lock"
 flock 9
 stamp="$version $(cat "$here/prepare.sh" "$here/guest-init" | sha256sum)"
-if [ "$(cat "$boot/stamp" 2> /dev/null)" = "$stamp" ]; then exit 0; fi
+if [ "$(cat "$boot/stamp" 2> /dev/null)" = "$stamp" ] &&
+  [ -e "$kernel_root/lib/modules/$version/modules.dep" ]; then exit 0; fi
 say "making the guest of kernel $version"
 depmod -b "$kernel_root" "$version"
 extract_vmlinux
