@@ -61,7 +61,8 @@ absl::StatusOr<hlbuf_wire_header> DecodeHeader(Frame frame) {
   if (header.frame_bytes != frame.size())
     return Broken(
         absl::StrCat("frame_bytes is ", header.frame_bytes, " in a packet of ", frame.size()));
-  if (header.fixed_bytes < sizeof(header) || header.fixed_bytes > frame.size())
+  if (header.fixed_bytes < sizeof(header) || header.fixed_bytes > frame.size() ||
+      header.fixed_bytes % 8 != 0)
     return Broken(
         absl::StrCat("fixed_bytes is ", header.fixed_bytes, " in a frame of ", frame.size()));
   return header;
@@ -103,7 +104,8 @@ absl::Status DecodeOpen(Frame frame, std::vector<OpenItem>& items) {
     return Broken(absl::StrCat("OPEN has ", fixed.item_count, " items; 1 to ",
                                +HLBUF_WIRE_BATCH_MAX, " are taken"));
   const std::size_t item_bytes = fixed.item_bytes;
-  if (item_bytes < sizeof(hlbuf_wire_open_item) || item_bytes * fixed.item_count > trailing.size())
+  if (item_bytes < sizeof(hlbuf_wire_open_item) || item_bytes % 8 != 0 ||
+      item_bytes * fixed.item_count > trailing.size())
     return Broken("the items of OPEN do not fit into the frame");
   const Frame names = trailing.subspan(item_bytes * fixed.item_count);
   for (std::size_t i = 0; i < fixed.item_count; ++i) {
