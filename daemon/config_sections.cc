@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/config_sections.h"
+
+#include <array>
+#include <cstdint>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/config_values.h"
+
+namespace hlbuf {
+namespace {
+
+struct NamedGroup {
+  std::string name;
+  std::optional<gid_t> gid;
+};
+
+// A clients' group that does not exist lets nobody in whom it should not; the daemon says so, and
+// runs.
+ValueKind<NamedGroup> ClientsGroup(const Machine& machine) {
+  const ValueKind<gid_t> group = Group(machine);
+  return {.expected = "a group, by name or by number",
+          .parse = [group](const toml::node& node) -> std::optional<NamedGroup> {
+            const std::optional<gid_t> gid = group.parse(node);
+            if (const auto* text = node.as_string()) return NamedGroup{text->get(), gid};
+            if (gid.has_value()) return NamedGroup{absl::StrCat(*gid), gid};
+            return std::nullopt;
+          }};
+}
+
+void ReadAmounts(TableReader& table, GivenLimits::Given& given) {
+  for (std::size_t r = 0; r < kResourceCount; ++r) {
+    const auto resource = static_cast<Resource>(r);
+    const auto kind =
+        resource == Resource::kBytes ? SizeFrom(1, INT64_MAX) : CountFrom(1, UINT32_MAX);
+    if (std::uint64_t amount = 0; table.Read(ResourceText(resource), kind, amount))
+      given[r] = amount;
+  }
+  table.RejectOthers();
+}
+
+absl::string_view DirectoryOf(absl::string_view path) {
+  return path.substr(0, path.rfind('/') + 1);
+}
+
+}  // namespace
+
+void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& sockets) {
+  sockets.clients_gid = machine.find_group(sockets.clients_group);
+  std::optional<TableReader> table = root.Table("sockets");
+  if (!table.has_value()) return;
+  table->Read("client", SocketPath(), sockets.client);
+  table->Read("client_mode", SocketMode(), sockets.client_mode);
+  table->Read("control", SocketPath(), sockets.control);
+  if (NamedGroup group; table->Read("clients_group", ClientsGroup(machine), group)) {
+    sockets.clients_group = group.name;
+    sockets.clients_gid = group.gid;
+  }
+  if (absl::StartsWith(sockets.control, DirectoryOf(sockets.client)))
+    table->ComplainOf("control",
+                      absl::StrCat("\"", sockets.control,
+                                   "\" is below the directory of the client "
+                                   "socket, which containers get to see; put it elsewhere"));
+  table->RejectOthers();
+}
+
+void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles) {
+  std::optional<TableReader> table = root.Table("roles");
+  if (!table.has_value()) return;
+  table->ReadList("viewer", Group(machine), roles.viewer);
+  table->ReadList("operator", Group(machine), roles.operators);
+  table->ReadList("admin", Group(machine), roles.admin);
+  table->RejectOthers();
+}
+
+void ReadLimits(TableReader& root, const Machine& machine, Caps& caps) {
+  if (machine.nofile < kNofileMin)
+    root.ComplainOf("limits", absl::StrCat("this process may have ", machine.nofile,
+                                           " file descriptors and needs at least ", kNofileMin,
+                                           "; raise LimitNOFILE="));
+  GivenLimits given;
+  std::array<std::optional<TableReader>, 3> tables;  // by LimitFault::Scope
+  if (std::optional<TableReader> limits = root.Table("limits")) {
+    tables = {limits->Table("service"), limits->Table("uid"), limits->Table("domain")};
+    limits->RejectOthers();
+  }
+  if (tables[0].has_value()) ReadAmounts(*tables[0], given.service);
+  if (tables[1].has_value()) ReadAmounts(*tables[1], given.uid);
+  if (tables[2].has_value()) ReadAmounts(*tables[2], given.domain);
+  caps = DeriveCaps(machine.nofile, given);
+  for (const LimitFault& fault : FindFaults(caps, given))
+    tables[static_cast<std::size_t>(fault.scope)]->ComplainOf(ResourceText(fault.resource),
+                                                              fault.text);
+}
+
+void ReadTiming(TableReader& root, TimingConfig& timing) {
+  std::optional<TableReader> table = root.Table("timing");
+  if (!table.has_value()) return;
+  table->Read("hello_timeout", DurationFrom(absl::Milliseconds(100), absl::Minutes(1)),
+              timing.hello_timeout);
+  table->Read("operator_grace", DurationFrom(absl::ZeroDuration(), absl::Hours(1)),
+              timing.operator_grace);
+  table->Read("reset_grace", DurationFrom(absl::ZeroDuration(), absl::Hours(1)),
+              timing.reset_grace);
+  table->Read("ping_interval", DurationFrom(absl::Seconds(1), absl::Hours(1)),
+              timing.ping_interval);
+  table->RejectOthers();
+}
+
+void ReadLog(TableReader& root, LogLevel& level) {
+  std::optional<TableReader> table = root.Table("log");
+  if (!table.has_value()) return;
+  std::vector<std::pair<std::string, LogLevel>> words;
+  for (const LogLevel known :
+       {LogLevel::kError, LogLevel::kWarning, LogLevel::kNotice, LogLevel::kInfo, LogLevel::kDebug})
+    words.emplace_back(LogLevelText(known), known);
+  table->Read("level", OneOf(std::move(words)), level);
+  table->RejectOthers();
+}
+
+}  // namespace hlbuf

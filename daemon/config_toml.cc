@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+#define TOML_IMPLEMENTATION
+#include "daemon/config_toml.h"
