@@ -38,7 +38,7 @@ static int join_labels(const hlbuf_allocate_options* options, char* into, size_t
 
 static int build_allocate(const hlbuf_allocate_options* options, struct allocate_frame* frame,
                           size_t* ret_bytes, hlbuf_error* error) {
-  size_t name, device, labels;
+  size_t name = 0, device = 0, labels = 0;
   char* at = frame->trailing;
   int code = hlbuf_measure_name("name", options->name, &name, error);
   if (code == HLBUF_OK) code = hlbuf_measure_name("device", options->device, &device, error);
