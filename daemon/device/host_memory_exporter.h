@@ -23,7 +23,8 @@ class HostMemoryExporter : public Exporter {
   absl::Status Open() final;
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec) final;
   absl::Status Free(Allocation allocation) final;
-  // After Reset(kFails), Open() fails until the next Reset(kNone).
+  // After Reset(kFails), Open() fails until the next Reset(kNone). UNIMPLEMENTED, and nothing
+  // happens, where traits().can_drill does not allow that.
   absl::Status Reset(Drill drill) final;
 
  protected:

@@ -30,6 +30,20 @@ void DropLocks(int fd) {
   (void)::flock(fd, LOCK_UN);
 }
 
+// 0: there is none. Reading from the beginning makes the kernel write the text anew.
+std::uint32_t ReadCount(int fdinfo, int fd) {
+  std::array<char, kFdinfoBytes> text;
+  for (const bool last_try : {false, true}) {
+    const ssize_t size = ::pread(fdinfo, text.data(), text.size(), 0);
+    if (size < 0) return 0;
+    const absl::string_view seen(text.data(), static_cast<std::size_t>(size));
+    if (const auto count = ParseReferenceCount(seen)) return *count;
+    if (seen.size() < text.size() || last_try) return 0;
+    DropLocks(fd);
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> ParseReferenceCount(absl::string_view fdinfo) {
@@ -47,26 +61,13 @@ ReferenceCounter::ReferenceCounter(const std::string& fdinfo_directory)
     : directory_(::open(fdinfo_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
 
 void ReferenceCounter::Read(absl::Span<const int> fds, absl::Span<std::uint32_t> counts) const {
-  for (std::size_t i = 0; i < fds.size(); ++i) counts[i] = ReadOnce(fds[i]);
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    const std::uint32_t again = ReadOnce(fds[i]);
-    counts[i] = counts[i] == 0 || again == 0 ? 0 : std::max(counts[i], again);
+    const UniqueFd fdinfo(
+        ::openat(directory_.get(), absl::StrCat(fds[i]).c_str(), O_RDONLY | O_CLOEXEC));
+    const std::uint32_t first = ReadCount(fdinfo.get(), fds[i]);
+    const std::uint32_t second = ReadCount(fdinfo.get(), fds[i]);
+    counts[i] = first == 0 || second == 0 ? 0 : std::max(first, second);
   }
-}
-
-std::uint32_t ReferenceCounter::ReadOnce(int fd) const {
-  const UniqueFd file(::openat(directory_.get(), absl::StrCat(fd).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return 0;
-  std::array<char, kFdinfoBytes> text;
-  for (const bool last_try : {false, true}) {
-    const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
-    if (size < 0) return 0;
-    const absl::string_view seen(text.data(), static_cast<std::size_t>(size));
-    if (const auto count = ParseReferenceCount(seen)) return *count;
-    if (seen.size() < text.size() || last_try) return 0;
-    DropLocks(fd);
-  }
-  return 0;
 }
 
 }  // namespace hlbuf

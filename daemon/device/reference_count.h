@@ -27,8 +27,6 @@ class ReferenceCounter {
   void Read(absl::Span<const int> fds, absl::Span<std::uint32_t> counts) const;
 
  private:
-  std::uint32_t ReadOnce(int fd) const;
-
   UniqueFd directory_;
 };
 
