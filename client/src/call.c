@@ -38,7 +38,10 @@ void hlbuf_call_hand_over(hlbuf_client* client) {
 
 static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
   call->done = false;
+  call->delayed = false;
   call->next = NULL;
+  call->timeout_ms = client->timeout_ms;
+  call->deadline = hlbuf_deadline(call->timeout_ms);
   call->wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
   call->cookie = ++client->last_cookie;
   struct hlbuf_wire_header header;
@@ -53,29 +56,31 @@ static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
 
 /* The socket is full. Reading goes on meanwhile, because a daemon that waits for its own packets to
  * be taken does not take ours. */
-static void wait_for_room(hlbuf_client* client, int64_t deadline) {
+static void wait_for_room(hlbuf_client* client, struct hlbuf_call* call) {
+  call->delayed = true;
   if (!client->reading) {
-    hlbuf_read(client, HLBUF_WAIT_ROOM, deadline);
+    hlbuf_read(client, HLBUF_WAIT_ROOM, call->deadline);
     return;
   }
   pthread_mutex_unlock(&client->lock);
   struct pollfd p = {.fd = client->socket, .events = POLLOUT};
-  (void)hlbuf_poll_until(&p, 1, deadline);
+  (void)hlbuf_poll_until(&p, 1, call->deadline);
   pthread_mutex_lock(&client->lock);
 }
 
-static void give_up(hlbuf_client* client, struct hlbuf_call* call) {
+static void give_up_if_late(hlbuf_client* client, struct hlbuf_call* call) {
+  if (call->done || call->deadline == HLBUF_NEVER || hlbuf_now() < call->deadline) return;
   hlbuf_call_finish(
       client, call,
       hlbuf_fail(call->error, HLBUF_E_TIMED_OUT,
                  "the daemon did not answer within %d ms; if it still grants what was "
                  "asked for, that is given back",
-                 client->timeout_ms));
+                 call->timeout_ms));
 }
 
 /* True once the request is on its way, or the connection is lost: then the reader finds out why. */
 static bool send_request(hlbuf_client* client, struct hlbuf_call* call, const void* frame,
-                         size_t bytes, int64_t deadline) {
+                         size_t bytes) {
   while (!call->done) {
     hlbuf_outbox_flush(client);
     if (send(client->socket, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
@@ -83,10 +88,8 @@ static bool send_request(hlbuf_client* client, struct hlbuf_call* call, const vo
       case EINTR:
         break;
       case EAGAIN:
-        if (hlbuf_now() >= deadline)
-          give_up(client, call);
-        else
-          wait_for_room(client, deadline);
+        wait_for_room(client, call);
+        give_up_if_late(client, call);
         break;
       case EPIPE:
       case ECONNRESET:
@@ -100,16 +103,26 @@ static bool send_request(hlbuf_client* client, struct hlbuf_call* call, const vo
   return false;
 }
 
-static void await_answer(hlbuf_client* client, struct hlbuf_call* call, int64_t deadline) {
-  enum hlbuf_wait wait = HLBUF_WAIT_SOCKET;
+/* The socket's own timeout saves a poll(), but it is good for a whole call only. Whoever is about
+ * to read sets it, so that it never changes under a reader. */
+static enum hlbuf_wait first_wait(hlbuf_client* client, const struct hlbuf_call* call) {
+  if (call->delayed) return HLBUF_WAIT_POLL;
+  if (client->socket_timeout_ms != call->timeout_ms) {
+    hlbuf_set_socket_timeout(client->socket, SO_RCVTIMEO, call->timeout_ms);
+    client->socket_timeout_ms = call->timeout_ms;
+  }
+  return HLBUF_WAIT_SOCKET;
+}
+
+static void await_answer(hlbuf_client* client, struct hlbuf_call* call) {
+  if (!call->done && !client->reading) hlbuf_read(client, first_wait(client, call), call->deadline);
+  give_up_if_late(client, call);
   while (!call->done) {
     if (client->reading)
-      hlbuf_wait_until(client, &call->wake, deadline);
+      hlbuf_wait_until(client, &call->wake, call->deadline);
     else
-      hlbuf_read(client, wait, deadline);
-    /* The socket's timeout is that of a whole call. */
-    wait = HLBUF_WAIT_POLL;
-    if (!call->done && deadline != HLBUF_NEVER && hlbuf_now() >= deadline) give_up(client, call);
+      hlbuf_read(client, HLBUF_WAIT_POLL, call->deadline);
+    give_up_if_late(client, call);
   }
 }
 
@@ -119,10 +132,8 @@ int hlbuf_call(hlbuf_client* client, struct hlbuf_call* call, void* frame, size_
   if (client->gone) {
     call->code = hlbuf_fail_gone(client, call->error);
   } else {
-    const int64_t deadline = hlbuf_deadline(client->timeout_ms);
     start(client, call, frame);
-    if (send_request(client, call, frame, frame_bytes, deadline))
-      await_answer(client, call, deadline);
+    if (send_request(client, call, frame, frame_bytes)) await_answer(client, call);
     hlbuf_call_hand_over(client);
   }
   pthread_mutex_unlock(&client->lock);

@@ -26,7 +26,10 @@ struct hlbuf_call {
   /* By hlbuf_call(). */
   int code;
   bool done;
+  bool delayed; /* the socket had no room at once */
   uint64_t cookie;
+  int32_t timeout_ms;
+  int64_t deadline;
   struct hlbuf_call* next;
   pthread_cond_t wake; /* done, or nobody reads */
 };

@@ -54,6 +54,7 @@ struct hlbuf_client {
   pthread_mutex_t lock;
   size_t references; /* the program's handle, and each buffer */
   int32_t timeout_ms;
+  int32_t socket_timeout_ms; /* SO_RCVTIMEO as it is */
 
   uint64_t last_cookie;
   struct hlbuf_call* calls; /* unanswered, oldest first */
@@ -105,6 +106,9 @@ struct hlbuf_buffer {
  * get as far as either. Without the lock. */
 bool hlbuf_is_forked(const hlbuf_client* client);
 int hlbuf_fail_forked(hlbuf_error* error);
+
+/* Sets SO_RCVTIMEO or SO_SNDTIMEO. Without the lock. */
+void hlbuf_set_socket_timeout(int socket, int option, int32_t timeout_ms);
 
 /* ---- session.c */
 

@@ -13,7 +13,7 @@
 
 static const char kDefaultPath[] = "/run/hl-bufd/client/buf.sock";
 
-static void set_socket_timeout(int socket, int option, int32_t timeout_ms) {
+void hlbuf_set_socket_timeout(int socket, int option, int32_t timeout_ms) {
   const struct timeval timeout = {
       .tv_sec = timeout_ms < 0 ? 0 : timeout_ms / 1000,
       .tv_usec = timeout_ms < 0 ? 0 : (suseconds_t)(timeout_ms % 1000) * 1000};
@@ -29,6 +29,7 @@ static hlbuf_client* new_client(const hlbuf_connect_options* options, hlbuf_erro
   }
   client->pid = getpid();
   client->references = 1;
+  client->socket_timeout_ms = -1;
   client->callbacks = options->callbacks;
   client->batch_max = HLBUF_WIRE_BATCH_MAX;
   client->wake_fd = -1;
@@ -123,7 +124,7 @@ int hlbuf_connect(const hlbuf_connect_options* options, hlbuf_client** ret_clien
   hlbuf_client* client = new_client(&own, error);
   if (client == NULL) return HLBUF_E_OUT_OF_MEMORY;
   hlbuf_client_set_timeout(client, own.timeout_ms);
-  set_socket_timeout(client->socket, SO_SNDTIMEO, client->timeout_ms);
+  hlbuf_set_socket_timeout(client->socket, SO_SNDTIMEO, client->timeout_ms);
   int code = open_connection(client, own.socket_path, error);
   if (code == HLBUF_OK) code = say_hello(client, own.client_name, error);
   if (code == HLBUF_OK)
@@ -137,7 +138,6 @@ void hlbuf_client_set_timeout(hlbuf_client* client, int32_t timeout_ms) {
   if (hlbuf_is_forked(client)) return;
   pthread_mutex_lock(&client->lock);
   client->timeout_ms = hlbuf_normal_timeout(timeout_ms);
-  set_socket_timeout(client->socket, SO_RCVTIMEO, client->timeout_ms);
   pthread_mutex_unlock(&client->lock);
 }
 

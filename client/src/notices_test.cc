@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+// Revocations, device states, PING and GOODBYE, delivered by hlbuf_dispatch().
+#include <poll.h>
+
+#include <future>
+
+#include "client/src/fake_daemon.h"
+
+namespace hlbuf::testing {
+namespace {
+
+using Leases = std::vector<std::uint64_t>;
+
+// Writes down what it is told.
+struct Listener {
+  struct Told {
+    std::uint64_t lease;
+    std::uint32_t reason;
+    std::uint64_t deadline;
+    int fd;
+  };
+  std::vector<Told> revocations;
+  std::vector<std::string> events;
+  std::vector<std::string> goodbyes;
+  hlbuf_revoke_answer answer = HLBUF_REVOKE_RELEASE;
+  std::function<void(const hlbuf_revocation&)> on_revoke = [](const hlbuf_revocation&) {};
+
+  hlbuf_connect_options Options() {
+    hlbuf_connect_options options = {};
+    options.callbacks = {
+        .on_revoke =
+            [](void* self, const hlbuf_revocation* r) {
+              auto& listener = *static_cast<Listener*>(self);
+              listener.revocations.push_back(
+                  {r->lease_id, r->reason, r->deadline_boottime_ns, hlbuf_buffer_fd(r->buffer)});
+              EXPECT_TRUE(hlbuf_buffer_is_revoked(r->buffer));
+              listener.on_revoke(*r);
+              return listener.answer;
+            },
+        .on_device =
+            [](void* self, const hlbuf_device_event* e) {
+              static_cast<Listener*>(self)->events.push_back(std::string(e->device) + " " +
+                                                             hlbuf_device_state_name(e->state) +
+                                                             " " + std::to_string(e->epoch));
+            },
+        .on_goodbye =
+            [](void* self, const hlbuf_goodbye* g) {
+              static_cast<Listener*>(self)->goodbyes.push_back(
+                  std::string(hlbuf_goodbye_reason_name(g->reason)) + ": " + g->text);
+            },
+        .context = this};
+    return options;
+  }
+};
+
+class Notices : public ClientTest {
+ protected:
+  // Opens `count` buffers, whose leases the fake daemon chooses.
+  static std::vector<hlbuf_buffer*> Open(hlbuf_client* client, std::size_t count) {
+    std::vector<hlbuf_buffer*> buffers(count);
+    hlbuf_error error = {};
+    for (hlbuf_buffer*& buffer : buffers)
+      EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error), HLBUF_OK) << error.text;
+    return buffers;
+  }
+  static void SendDevice(Conversation& talk, std::string_view name, hlbuf_wire_device_state state,
+                         std::uint64_t epoch) {
+    talk.Send(MakeFrame(HLBUF_WIRE_DEVICE, 0,
+                        hlbuf_wire_device{.epoch = epoch,
+                                          .state = static_cast<std::uint32_t>(state),
+                                          .name_bytes = static_cast<std::uint16_t>(name.size())},
+                        name));
+  }
+  // Dispatches until `done` or the session's end.
+  template <class Done>
+  int DispatchUntil(hlbuf_client* client, Done done) {
+    int code = HLBUF_OK;
+    while (code == HLBUF_OK && !done()) code = hlbuf_dispatch(client, 20000, &error_);
+    return code;
+  }
+
+  Listener listener_;
+};
+
+TEST_F(Notices, ARevokedBufferIsReleasedAfterTheCallback) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    for (std::uint64_t lease = 1; lease <= 3; ++lease)
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
+    talk.Revoke({3, 99, 1}, HLBUF_WIRE_REVOKE_RESET);  // 99: nobody's
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), (Leases{3, 1}));
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), (Leases{2}));
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 3);
+  ASSERT_EQ(DispatchUntil(client, [&] { return listener_.revocations.size() == 2; }), HLBUF_OK);
+  EXPECT_EQ(listener_.revocations[0].lease, 3U);
+  EXPECT_EQ(listener_.revocations[0].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_RESET));
+  EXPECT_EQ(listener_.revocations[0].deadline, 77U);
+  EXPECT_GE(listener_.revocations[0].fd, 0);
+  EXPECT_EQ(hlbuf_buffer_fd(buffers[0]), -1);
+  EXPECT_FALSE(hlbuf_buffer_is_revoked(buffers[1]));
+  EXPECT_GE(hlbuf_buffer_fd(buffers[1]), 0);
+  hlbuf_buffers_release(buffers.data(), buffers.size());  // only 2 is still leased
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, AKeptBufferIsReleasedByTheProgram) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.Revoke({1});
+    talk.Revoke({1});
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_SHARE).opcode(), HLBUF_WIRE_SHARE);  // before any RELEASE
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    talk.ExpectEnd();
+  });
+  listener_.answer = HLBUF_REVOKE_KEEP;
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 1);
+  ASSERT_EQ(DispatchUntil(client, [&] { return !listener_.revocations.empty(); }), HLBUF_OK);
+  EXPECT_GE(hlbuf_buffer_fd(buffers[0]), 0);
+  EXPECT_EQ(hlbuf_share(client, 1, HLBUF_GRANTEE_UID, 1, nullptr), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(listener_.revocations.size(), 1U);  // once per lease
+  hlbuf_buffer_release(buffers[0]);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, TheProgramMayReleaseInsideTheCallback) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.Revoke({1});
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    talk.ExpectEnd();
+  });
+  listener_.on_revoke = [](const hlbuf_revocation& r) { hlbuf_buffer_release(r.buffer); };
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  Open(client, 1);
+  EXPECT_EQ(DispatchUntil(client, [&] { return !listener_.revocations.empty(); }), HLBUF_OK);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, WithoutACallbackNothingIsReleasedForTheProgram) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.Revoke({1});
+    talk.Ping(5);
+    talk.Expect(HLBUF_WIRE_PONG);  // had it released, that would have come first
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 1);
+  EXPECT_EQ(DispatchUntil(client, [&] { return hlbuf_buffer_is_revoked(buffers[0]); }), HLBUF_OK);
+  EXPECT_GE(hlbuf_buffer_fd(buffers[0]), 0);
+  EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
+  hlbuf_buffer_release(buffers[0]);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, ThousandsOfLeasesAreFoundAndGivenBackTogether) {
+  constexpr std::size_t kBatches = 16;
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    Leases all;
+    for (std::size_t batch = 0; batch < kBatches; ++batch) {
+      const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+      talk.Grant(open, batch * 1000 + 1);
+      for (std::uint64_t i = 0; i < 60; ++i) all.push_back(batch * 1000 + 1 + i);
+    }
+    talk.Revoke(all);
+    std::size_t released = 0;
+    while (released < all.size()) released += talk.Expect(HLBUF_WIRE_RELEASE).leases().size();
+    EXPECT_EQ(released, all.size());
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_open_item> items(
+      60, {.buffer_id = 1, .name = nullptr, .owner_uid = 0, .reserved = 0});
+  std::vector<hlbuf_open_result> results(items.size());
+  std::vector<hlbuf_buffer*> buffers;
+  for (std::size_t batch = 0; batch < kBatches; ++batch) {
+    ASSERT_EQ(hlbuf_open_many(client, items.data(), 60, results.data(), &error_), HLBUF_OK);
+    for (const hlbuf_open_result& result : results) buffers.push_back(result.buffer);
+  }
+  EXPECT_EQ(DispatchUntil(client, [&] { return listener_.revocations.size() == kBatches * 60; }),
+            HLBUF_OK);
+  hlbuf_buffers_release(buffers.data(), buffers.size());
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, WhatComesBetweenRequestAndAnswerWaitsForDispatch) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    talk.Revoke({1});
+    talk.Ping(0x1234);
+    SendDevice(talk, "accel0", HLBUF_WIRE_DEVICE_REVOKING, 1);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_PONG).As<hlbuf_wire_ping>().nonce, 0x1234U);  // at once
+    talk.Grant(open, 2);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{2});
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 2);
+  EXPECT_TRUE(listener_.revocations.empty());
+  EXPECT_TRUE(hlbuf_buffer_is_revoked(buffers[0]));
+  pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&p, 1, 20000), 1);
+  EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
+  EXPECT_EQ(listener_.revocations.size(), 1U);
+  EXPECT_EQ(listener_.events, std::vector<std::string>{"accel0 REVOKING 1"});
+  EXPECT_EQ(::poll(&p, 1, 0), 0);
+  hlbuf_buffers_release(buffers.data(), buffers.size());
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, OnlyTheNewestStateOfEachDeviceIsDelivered) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    SendDevice(talk, "a", HLBUF_WIRE_DEVICE_REVOKING, 1);
+    SendDevice(talk, "b", HLBUF_WIRE_DEVICE_FAILED, 7);
+    SendDevice(talk, "a", HLBUF_WIRE_DEVICE_READY, 2);
+    for (int i = 0; i < 63; ++i)
+      SendDevice(talk, "c" + std::to_string(i), HLBUF_WIRE_DEVICE_READY, 1);  // one too many
+    talk.Grant(open, 1);
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 1);
+  EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
+  ASSERT_EQ(listener_.events.size(), 64U);
+  EXPECT_EQ(listener_.events[0], "b FAILED 7");  // the oldest, "a", made room
+  EXPECT_EQ(listener_.events[63], "c62 READY 1");
+  hlbuf_client_close(client);
+  hlbuf_buffer_release(buffers[0]);
+}
+
+TEST_F(Notices, TheEndOfTheSessionRevokesEveryBufferOnce) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    for (std::uint64_t lease = 1; lease <= 2; ++lease)
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
+    talk.Revoke({2});
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "upgrade");
+    talk.HangUp();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 2);
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(listener_.goodbyes, std::vector<std::string>{"SHUTDOWN: upgrade"});
+  ASSERT_EQ(listener_.revocations.size(), 2U);
+  EXPECT_EQ(listener_.revocations[0].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_OPERATOR));
+  EXPECT_EQ(listener_.revocations[1].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_SERVICE_GONE));
+  EXPECT_EQ(hlbuf_buffer_fd(buffers[0]), -1);
+  pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&p, 1, 0), 1);  // so that a poller learns of it
+  hlbuf_buffers_release(buffers.data(), buffers.size());
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, ALostConnectionIsAGoodbyeToo) {
+  FakeDaemon daemon([](Conversation& talk) { talk.Greet(); });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  ASSERT_EQ(listener_.goodbyes.size(), 1U);
+  EXPECT_EQ(listener_.goodbyes[0].substr(0, 16), "CONNECTION_LOST:");
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, DispatchReturnsAtItsTimeout) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
+  EXPECT_EQ(hlbuf_dispatch(client, 20, &error_), HLBUF_OK);
+  hlbuf_client_close(client);
+}
+
+// A daemon that does not read lets the socket fill up; releases wait in the client, none is lost.
+TEST_F(Notices, ReleasesThatFindNoRoomAreSentLater) {
+  constexpr std::uint64_t kBuffers = 400;  // more frames than a socket has room for
+  std::promise<void> all_released;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    for (std::uint64_t lease = 1; lease <= kBuffers; ++lease)
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
+    all_released.get_future().wait();
+    std::size_t frames = 0;
+    for (std::size_t released = 0; released < kBuffers; ++frames)
+      released += talk.Expect(HLBUF_WIRE_RELEASE).leases().size();
+    EXPECT_LT(frames, kBuffers);  // what waited went together: the socket was full indeed
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "all are back");
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  for (hlbuf_buffer* buffer : Open(client, kBuffers)) hlbuf_buffer_release(buffer);
+  all_released.set_value();
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(listener_.goodbyes, std::vector<std::string>{"SHUTDOWN: all are back"});
+  hlbuf_client_close(client);
+}
+
+// The same with a program that sleeps in its own poll().
+TEST_F(Notices, ThePollDescriptorTellsThatThereIsRoomAgain) {
+  constexpr std::uint64_t kBuffers = 400;
+  std::promise<void> all_released;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    for (std::uint64_t lease = 1; lease <= kBuffers; ++lease)
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
+    all_released.get_future().wait();
+    for (std::size_t released = 0; released < kBuffers;)
+      released += talk.Expect(HLBUF_WIRE_RELEASE).leases().size();
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
+  for (hlbuf_buffer* buffer : Open(client, kBuffers)) hlbuf_buffer_release(buffer);
+  all_released.set_value();
+  while (listener_.goodbyes.empty()) {
+    ASSERT_EQ(::poll(&p, 1, 20000), 1);
+    hlbuf_dispatch(client, 0, &error_);
+  }
+  hlbuf_client_close(client);
+}
+
+}  // namespace
+}  // namespace hlbuf::testing
