@@ -109,7 +109,6 @@ inline constexpr auto kDeviceTransitions = [] {
       {kOpening,   kOpened,      kReady},
       {kOpening,   kOpenFailed,  kFailed},
       {kReady,     kReset,       kRevoking},
-      {kRevoking,  kReset,       kRevoking},  // a second one finds the first under way
       {kRevoking,  kAllLetGo,    kClosing},
       {kClosing,   kClosed,      kResetting},
       {kResetting, kResetDone,   kOpening},
