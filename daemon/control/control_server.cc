@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server_posix.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr int kReceiveBytesMax = 256 * 1024;
+constexpr int kSendBytesMax = 4 * 1024 * 1024;
+constexpr int kStreamsPerConnection = 64;
+constexpr int kMetadataBytesMax = 16 * 1024;
+constexpr int kHandshakeTimeoutMs = 5'000;
+constexpr int kPingIntervalMinMs = 10'000;  // that a client has to keep
+constexpr std::size_t kTransportBytesMax = 64 << 20;
+// Of the calls that gRPC itself serves on threads (reflection); ours take none.
+constexpr int kThreadsMax = 8;
+
+int Millis(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void Limit(grpc::ServerBuilder& builder, const ControlSettings& settings) {
+  builder.SetMaxReceiveMessageSize(kReceiveBytesMax);
+  builder.SetMaxSendMessageSize(kSendBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Millis(settings.keepalive_time));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Millis(settings.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kPingIntervalMinMs);
+  grpc::ResourceQuota quota("hl-bufd control");
+  quota.Resize(kTransportBytesMax);
+  quota.SetMaxThreads(kThreadsMax);
+  builder.SetResourceQuota(quota);
+}
+
+}  // namespace
+
+ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
+                             Identify identify, const ControlSettings& settings)
+    : broker_(broker),
+      loop_(loop),
+      clock_(clock),
+      identify_(std::move(identify)),
+      roles_(settings.roles),
+      refusals_(clock, {.burst = 8, .interval = absl::Seconds(1)}, 1),
+      connections_(loop, settings.window, settings.connections),
+      watchers_(feed, clock, deadlines_),
+      service_(loop, broker, connections_, watchers_, settings.calls) {}
+
+absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
+    Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed, UniqueFd listener,
+    Identify identify, ControlSettings settings) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  std::unique_ptr<ControlServer> server(
+      new ControlServer(broker, loop, clock, feed, std::move(identify), settings));
+  ControlServer* const self = server.get();
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<ControlAcceptor> acceptor,
+      ControlAcceptor::Start(
+          loop, clock, self->deadlines_, std::move(listener),
+          [self](UniqueFd socket) { self->Accept(std::move(socket)); },
+          [self] { self->TellRefused({}, 0, "no file descriptor is left; raise LimitNOFILE="); }));
+  grpc::ServerBuilder builder;
+  Limit(builder, settings);
+  builder.RegisterService(&self->service_);
+  self->server_ = builder.BuildAndStart();
+  if (self->server_ == nullptr) return absl::InternalError("gRPC could not start its server");
+  self->server_->GetHealthCheckService()->SetServingStatus(
+      std::string(hlbuf::v1::Control::service_full_name()), true);
+  self->acceptor_ = std::move(acceptor);
+  return server;
+}
+
+ControlServer::~ControlServer() {
+  if (stopper_.joinable()) stopper_.join();
+  if (server_ != nullptr && !stopped_) std::abort();  // gRPC's calls would still use what goes now
+}
+
+void ControlServer::Accept(UniqueFd socket) {
+  absl::StatusOr<Peer> peer = identify_(socket.get());
+  if (!peer.ok()) return TellRefused({}, 0, peer.status().message());
+  const Domain domain = peer->domain();
+  const pid_t pid = peer->pid;
+  const Role role = RoleOf(*peer, roles_);
+  absl::StatusOr<UniqueFd> fd =
+      connections_.Admit(std::move(socket), {.peer = *std::move(peer), .role = role});
+  if (!fd.ok()) return TellRefused(domain, pid, fd.status().message());
+  grpc::AddInsecureChannelFromFd(server_.get(), fd->Release());
+}
+
+void ControlServer::TellRefused(const Domain& domain, pid_t pid, absl::string_view why) {
+  if (!refusals_.Admit(0)) return;
+  broker_.Tell({.kind = EventKind::kRequestRefused,
+                .domain = domain,
+                .pid = pid,
+                .text = absl::StrCat("control connection: ", why)});
+}
+
+void ControlServer::Stop(absl::Duration patience, absl::AnyInvocable<void() &&> done) {
+  acceptor_.reset();
+  server_->GetHealthCheckService()->Shutdown();
+  service_.Stop();
+  // Not on this thread: open calls need it to be answered.
+  stopper_ = std::thread([this, patience, done = std::move(done)]() mutable {
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
+    server_->Wait();
+    loop_.Post([this, done = std::move(done)]() mutable {
+      stopped_ = true;
+      std::move(done)();
+    });
+  });
+}
+
+}  // namespace hlbuf

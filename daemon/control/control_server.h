@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CONTROL_CONTROL_SERVER_H_
+#define HLBUF_DAEMON_CONTROL_CONTROL_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <thread>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/rate_limit.h"
+#include "daemon/control/control_acceptor.h"
+#include "daemon/control/control_connections.h"
+#include "daemon/control/control_service.h"
+#include "daemon/control/event_feed.h"
+#include "daemon/control/role.h"
+#include "daemon/control/watchers.h"
+#include "daemon/core/broker.h"
+#include "daemon/core/deadlines.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+struct ControlSettings {
+  RoleGroups roles;
+  FdWindow window = FdWindow::UpperHalf();
+  // A connection takes two descriptors.
+  CallerQuota::Limits connections = {.uid = 32, .all = 64};
+  // Watchers are calls, too. Each may have one response of up to about 300 kB on its way.
+  CallerQuota::Limits calls = {.uid = 128, .all = 512};
+  // A connection that says nothing for `keepalive_time` is asked, and closed when it does not
+  // answer within `keepalive_timeout`.
+  absl::Duration keepalive_time = absl::Seconds(30);
+  absl::Duration keepalive_timeout = absl::Seconds(10);
+};
+
+// The control API on a unix socket: hlbuf.v1.Control, grpc.health.v1 and server reflection. Who
+// sees what is decided by role; health and reflection are everybody's.
+//
+// Broker thread. Stop() must have finished before it is destroyed.
+class ControlServer {
+ public:
+  // Asks the kernel about the other end of an accepted socket.
+  using Identify = absl::AnyInvocable<absl::StatusOr<Peer>(int socket)>;
+
+  // `listener` is a listening SOCK_STREAM socket. All references outlive the server.
+  static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Broker& broker, EventLoop& loop,
+                                                              const Clock& clock, EventFeed& feed,
+                                                              UniqueFd listener, Identify identify,
+                                                              ControlSettings settings);
+  ~ControlServer();
+
+  // Accepts nobody any more, ends watchers and waiting calls with SHUTTING_DOWN, and cuts what is
+  // left after `patience`. `done` is called from the loop, which must run until then.
+  void Stop(absl::Duration patience, absl::AnyInvocable<void() &&> done);
+
+  absl::Time NextDeadline() const { return deadlines_.Next(); }
+  void RunDeadlines() { deadlines_.Run(clock_.Now()); }
+
+  const ControlConnections& connections() const { return connections_; }
+
+ private:
+  ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
+                Identify identify, const ControlSettings& settings);
+  void Accept(UniqueFd socket);
+  void TellRefused(const Domain& domain, pid_t pid, absl::string_view why);
+
+  Broker& broker_;
+  EventLoop& loop_;
+  const Clock& clock_;
+  Identify identify_;
+  RoleGroups roles_;
+  Deadlines deadlines_;
+  RateLimit<int> refusals_;
+  ControlConnections connections_;
+  Watchers watchers_;
+  ControlService service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<ControlAcceptor> acceptor_;
+  std::thread stopper_;
+  bool stopped_ = false;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CONTROL_CONTROL_SERVER_H_

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/control_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/control/listing.h"
+#include "daemon/control/unary_call.h"
+#include "daemon/control/watch_stream.h"
+#include "daemon/core/error.h"
+
+namespace hlbuf {
+namespace v1 = hlbuf::v1;
+namespace {
+
+absl::Status Stopping() {
+  return Error(ErrorCode::kShuttingDown, "the service ends; try again when it is back");
+}
+
+}  // namespace
+
+absl::StatusOr<ControlService::Admission> ControlService::Admit(const std::string& grpc_peer) {
+  if (stopping_) return Stopping();
+  const Caller* const caller = connections_.Find(grpc_peer);
+  if (caller == nullptr)
+    return absl::UnauthenticatedError(
+        absl::StrCat("the service does not know who is behind ", grpc_peer, "; connect again"));
+  ASSIGN_OR_RETURN(CallerQuota::Slot slot, quota_.Take(*caller));
+  return Admission{.caller = *caller, .slot = std::move(slot)};
+}
+
+template <class Answer>
+grpc::ServerUnaryReactor* ControlService::Serve(grpc::CallbackServerContext* context,
+                                                Answer answer) {
+  auto* const call = new UnaryCall(poster_);
+  poster_.Post(
+      [this, reply = call->MakeReply(), peer = context->peer(), answer = std::move(answer)] {
+        absl::StatusOr<Admission> admission = Admit(peer);
+        if (!admission.ok()) return reply->Send(admission.status());
+        reply->Hold(std::move(admission->slot));
+        answer(admission->caller, reply);
+      });
+  return call;
+}
+
+template <class Request, class Response>
+grpc::ServerUnaryReactor* ControlService::Ask(
+    grpc::CallbackServerContext* context, const Request* request, Response* response,
+    absl::StatusOr<Response> (*question)(const Broker&, const Caller&, const Request&)) {
+  return Serve(context, [this, request, response, question](const Caller& caller,
+                                                            const std::shared_ptr<Reply>& reply) {
+    absl::StatusOr<Response> answer = question(broker_, caller, *request);
+    if (answer.ok()) *response = *std::move(answer);
+    reply->Send(answer.status());
+  });
+}
+
+grpc::ServerUnaryReactor* ControlService::ListDevices(grpc::CallbackServerContext* context,
+                                                      const v1::ListDevicesRequest* request,
+                                                      v1::ListDevicesResponse* response) {
+  return Ask(context, request, response, &hlbuf::ListDevices);
+}
+
+grpc::ServerUnaryReactor* ControlService::GetDevice(grpc::CallbackServerContext* context,
+                                                    const v1::GetDeviceRequest* request,
+                                                    v1::Device* response) {
+  return Ask(context, request, response, &hlbuf::GetDevice);
+}
+
+grpc::ServerUnaryReactor* ControlService::ListBuffers(grpc::CallbackServerContext* context,
+                                                      const v1::ListBuffersRequest* request,
+                                                      v1::ListBuffersResponse* response) {
+  return Ask(context, request, response, &hlbuf::ListBuffers);
+}
+
+grpc::ServerUnaryReactor* ControlService::GetBuffer(grpc::CallbackServerContext* context,
+                                                    const v1::GetBufferRequest* request,
+                                                    v1::Buffer* response) {
+  return Ask(context, request, response, &hlbuf::GetBuffer);
+}
+
+grpc::ServerUnaryReactor* ControlService::ListLeases(grpc::CallbackServerContext* context,
+                                                     const v1::ListLeasesRequest* request,
+                                                     v1::ListLeasesResponse* response) {
+  return Ask(context, request, response, &hlbuf::ListLeases);
+}
+
+grpc::ServerUnaryReactor* ControlService::ListSessions(grpc::CallbackServerContext* context,
+                                                       const v1::ListSessionsRequest* request,
+                                                       v1::ListSessionsResponse* response) {
+  return Ask(context, request, response, &hlbuf::ListSessions);
+}
+
+grpc::ServerUnaryReactor* ControlService::RevokeBuffers(grpc::CallbackServerContext* context,
+                                                        const v1::RevokeBuffersRequest* request,
+                                                        v1::RevokeBuffersResponse* response) {
+  return Serve(context, [this, request, response](const Caller& caller,
+                                                  const std::shared_ptr<Reply>& reply) {
+    changes_.RevokeBuffers(caller, *request, *response, reply);
+  });
+}
+
+grpc::ServerUnaryReactor* ControlService::SimulateReset(grpc::CallbackServerContext* context,
+                                                        const v1::SimulateResetRequest* request,
+                                                        v1::SimulateResetResponse* response) {
+  return Serve(context, [this, request, response](const Caller& caller,
+                                                  const std::shared_ptr<Reply>& reply) {
+    changes_.SimulateReset(caller, *request, *response, reply);
+  });
+}
+
+grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
+    grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
+  auto* const stream = new WatchStream(poster_, watchers_);
+  poster_.Post([this, stream, watch = stream->MakeWatch(), peer = context->peer(), request] {
+    absl::StatusOr<Admission> admission = Admit(peer);
+    if (!admission.ok()) return watch->End(admission.status());
+    stream->Hold(std::move(admission->slot));
+    const absl::Status begun = watchers_.Begin(watch, std::move(admission->caller), *request);
+    if (!begun.ok()) watch->End(begun);
+  });
+  return stream;
+}
+
+void ControlService::Stop() {
+  stopping_ = true;
+  changes_.Stop(Stopping());
+  watchers_.EndAll(Stopping());
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CONTROL_CONTROL_SERVICE_H_
+#define HLBUF_DAEMON_CONTROL_CONTROL_SERVICE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "daemon/base/poster.h"
+#include "daemon/control/caller_quota.h"
+#include "daemon/control/changes.h"
+#include "daemon/control/control_connections.h"
+#include "daemon/control/watchers.h"
+#include "daemon/core/broker.h"
+#include "hlbuf/v1/control.grpc.pb.h"
+
+namespace hlbuf {
+
+// hlbuf.v1.Control. gRPC's threads enter here and only post; everything is answered from the broker
+// thread, where a caller's identity is looked up once, first of all.
+class ControlService final : public hlbuf::v1::Control::CallbackService {
+ public:
+  ControlService(Poster& poster, Broker& broker, const ControlConnections& connections,
+                 Watchers& watchers, CallerQuota::Limits calls)
+      : poster_(poster),
+        broker_(broker),
+        connections_(connections),
+        watchers_(watchers),
+        changes_(broker),
+        quota_("calls in progress", calls) {}
+
+  // Broker thread: ends what waits or watches; from now on every call is answered SHUTTING_DOWN.
+  void Stop();
+
+  grpc::ServerUnaryReactor* ListDevices(grpc::CallbackServerContext* context,
+                                        const hlbuf::v1::ListDevicesRequest* request,
+                                        hlbuf::v1::ListDevicesResponse* response) override;
+  grpc::ServerUnaryReactor* GetDevice(grpc::CallbackServerContext* context,
+                                      const hlbuf::v1::GetDeviceRequest* request,
+                                      hlbuf::v1::Device* response) override;
+  grpc::ServerUnaryReactor* ListBuffers(grpc::CallbackServerContext* context,
+                                        const hlbuf::v1::ListBuffersRequest* request,
+                                        hlbuf::v1::ListBuffersResponse* response) override;
+  grpc::ServerUnaryReactor* GetBuffer(grpc::CallbackServerContext* context,
+                                      const hlbuf::v1::GetBufferRequest* request,
+                                      hlbuf::v1::Buffer* response) override;
+  grpc::ServerUnaryReactor* ListLeases(grpc::CallbackServerContext* context,
+                                       const hlbuf::v1::ListLeasesRequest* request,
+                                       hlbuf::v1::ListLeasesResponse* response) override;
+  grpc::ServerUnaryReactor* ListSessions(grpc::CallbackServerContext* context,
+                                         const hlbuf::v1::ListSessionsRequest* request,
+                                         hlbuf::v1::ListSessionsResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeBuffers(grpc::CallbackServerContext* context,
+                                          const hlbuf::v1::RevokeBuffersRequest* request,
+                                          hlbuf::v1::RevokeBuffersResponse* response) override;
+  grpc::ServerUnaryReactor* SimulateReset(grpc::CallbackServerContext* context,
+                                          const hlbuf::v1::SimulateResetRequest* request,
+                                          hlbuf::v1::SimulateResetResponse* response) override;
+  grpc::ServerWriteReactor<hlbuf::v1::WatchEventsResponse>* WatchEvents(
+      grpc::CallbackServerContext* context, const hlbuf::v1::WatchEventsRequest* request) override;
+
+ private:
+  struct Admission {
+    Caller caller;
+    CallerQuota::Slot slot;
+  };
+  // Errors: UNAUTHENTICATED, SHUTTING_DOWN, QUOTA_EXCEEDED.
+  absl::StatusOr<Admission> Admit(const std::string& grpc_peer);
+  // `answer`, on the broker thread: void(const Caller&, const std::shared_ptr<Reply>&).
+  template <class Answer>
+  grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, Answer answer);
+  // A question that is answered at once, by a function of listing.h.
+  template <class Request, class Response>
+  grpc::ServerUnaryReactor* Ask(grpc::CallbackServerContext* context, const Request* request,
+                                Response* response,
+                                absl::StatusOr<Response> (*question)(const Broker&, const Caller&,
+                                                                     const Request&));
+
+  Poster& poster_;
+  Broker& broker_;
+  const ControlConnections& connections_;
+  Watchers& watchers_;
+  Changes changes_;
+  CallerQuota quota_;
+  bool stopping_ = false;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CONTROL_CONTROL_SERVICE_H_

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/request_fields.h"
+
+#include <optional>
+
+#include "daemon/core/names.h"
+
+namespace hlbuf {
+
+absl::StatusOr<std::uint64_t> ReadId(absl::string_view field, absl::string_view text) {
+  const std::optional<std::uint64_t> id = ParseIdText(text);
+  if (id.has_value()) return *id;
+  return Error(ErrorCode::kInvalidArgument,
+               absl::StrCat(field, " is '", Printable(text),
+                            "'; an id is 1 to 16 hexadecimal digits, as lists show it"));
+}
+
+absl::StatusOr<absl::Duration> ReadGrace(const google::protobuf::Duration& grace) {
+  const absl::Duration read = absl::Seconds(grace.seconds()) + absl::Nanoseconds(grace.nanos());
+  if (grace.nanos() < 0 || grace.nanos() > 999'999'999 || read < absl::ZeroDuration() ||
+      read > kGraceMax)
+    return Error(ErrorCode::kInvalidArgument, absl::StrCat("grace is ", absl::FormatDuration(read),
+                                                           "; it is from 0 to one hour"));
+  return read;
+}
+
+}  // namespace hlbuf

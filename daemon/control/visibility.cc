@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/control/visibility.h"
+
+#include <algorithm>
+
+namespace hlbuf {
+namespace {
+
+bool IsOf(const Caller& caller, const Domain& domain) {
+  return caller.peer.known() && caller.peer.domain() == domain;
+}
+
+}  // namespace
+
+bool MaySee(const Caller& caller, const BufferRecord& buffer) {
+  if (MaySeeAll(caller) || IsOf(caller, buffer.owner->domain)) return true;
+  return std::any_of(
+      buffer.leases.begin(), buffer.leases.end(),
+      [&caller](const LeaseRecord* lease) { return MaySee(caller, *lease->session); });
+}
+
+bool MaySee(const Caller& caller, const LeaseRecord& lease) {
+  return MaySee(caller, *lease.session) || IsOf(caller, lease.buffer->owner->domain);
+}
+
+bool MaySee(const Caller& caller, const SessionRecord& session) {
+  return MaySeeAll(caller) || IsOf(caller, session.account->domain);
+}
+
+bool MaySee(const Caller& caller, const Event& event) {
+  if (MaySeeAll(caller) || IsOf(caller, event.domain)) return true;
+  return event.kind == EventKind::kDeviceState && MaySeeDevices(caller);
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a caller may see. Devices are nobody's own: every known caller sees them, as the data plane
+// shows them to every client. Of the rest, a caller without a role sees what is its own domain's.
+#ifndef HLBUF_DAEMON_CONTROL_VISIBILITY_H_
+#define HLBUF_DAEMON_CONTROL_VISIBILITY_H_
+
+#include "daemon/control/role.h"
+#include "daemon/core/observer.h"
+#include "daemon/core/records.h"
+
+namespace hlbuf {
+
+inline bool MaySeeDevices(const Caller& caller) { return caller.peer.known(); }
+inline bool MaySeeAll(const Caller& caller) { return caller.role >= Role::kViewer; }
+
+// Its own, and those that it holds a lease of.
+bool MaySee(const Caller& caller, const BufferRecord& buffer);
+// Its own, and everybody's of its own buffers.
+bool MaySee(const Caller& caller, const LeaseRecord& lease);
+bool MaySee(const Caller& caller, const SessionRecord& session);
+// Those about its own domain, and those about devices alone.
+bool MaySee(const Caller& caller, const Event& event);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CONTROL_VISIBILITY_H_
