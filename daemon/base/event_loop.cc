@@ -58,7 +58,7 @@ EventLoop::~EventLoop() {
 void EventLoop::Post(absl::AnyInvocable<void() &&> task) {
   bool first = false;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     first = posted_.empty();
     posted_.push_back(std::move(task));
   }
@@ -70,7 +70,7 @@ void EventLoop::Post(absl::AnyInvocable<void() &&> task) {
 void EventLoop::RunPosted() {
   std::vector<absl::AnyInvocable<void() &&>> tasks;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     tasks.swap(posted_);
   }
   for (auto& task : tasks) std::move(task)();

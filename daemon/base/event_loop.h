@@ -6,13 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/poster.h"
@@ -52,9 +51,9 @@ class EventLoop final : public Poster {
 
   // Runs `task` on the broker thread; in the order of the calls of one thread. After Run() has
   // returned tasks wait for RunPosted(); what is left at the end is destroyed without having run.
-  void Post(absl::AnyInvocable<void() &&> task) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Post(absl::AnyInvocable<void() &&> task) override;
   // Runs what was posted so far; for the time after Run().
-  void RunPosted() ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunPosted();
 
   // `fd` stays open as long as the watch.
   absl::StatusOr<std::unique_ptr<Watch>> AddIo(int fd, std::uint32_t events, IoTask task);
@@ -86,8 +85,10 @@ class EventLoop final : public Poster {
   absl::AnyInvocable<void(int)> on_signal_;
   UniqueFd wake_;
   std::unique_ptr<Watch> wake_watch_;
-  absl::Mutex mutex_;
-  std::vector<absl::AnyInvocable<void() &&>> posted_ ABSL_GUARDED_BY(mutex_);
+  // Not absl::Mutex: Debian's libraries are not built for ThreadSanitizer, which would see races in
+  // it.
+  std::mutex mutex_;
+  std::vector<absl::AnyInvocable<void() &&>> posted_;  // guarded by mutex_
 };
 
 }  // namespace hlbuf
