@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
 
 namespace hlbuf {
@@ -85,27 +86,30 @@ BrokerRig::BrokerRig(RigOptions options)
   Run();
 }
 
-BrokerRig::~BrokerRig() {
+BrokerRig::~BrokerRig() { EXPECT_EQ(Empty(), ""); }
+
+std::string BrokerRig::Empty() {
   for (const auto& client : clients_)
     if (client->record != nullptr) client->Die();
   for (FakeBackend* backend : devices) backend->LetGo();
   Advance(absl::Minutes(10));
-  ExpectEmpty();
-}
-
-void BrokerRig::ExpectEmpty() {
   const Ledger& ledger = broker.ledger();
-  EXPECT_EQ(ledger.sessions.size(), 0u);
-  EXPECT_EQ(ledger.leases.size(), 0u);
-  EXPECT_EQ(ledger.registry.size(), 0u);
-  EXPECT_EQ(ledger.accounts.size(), 0u);
-  EXPECT_TRUE(ledger.accounts.service().idle());
-  EXPECT_EQ(broker.NextDeadline(), absl::InfiniteFuture());
+  std::string left;
+  const auto expect = [&left](bool good, absl::string_view otherwise) {
+    if (!good) absl::StrAppend(&left, otherwise, "; ");
+  };
+  expect(ledger.sessions.empty(), "sessions");
+  expect(ledger.leases.empty(), "leases");
+  expect(ledger.registry.size() == 0 && ledger.registry.in_order().empty(), "buffers");
+  expect(ledger.accounts.size() == 0, "accounts");
+  expect(ledger.accounts.service().idle(), "charges");
+  expect(broker.NextDeadline() == absl::InfiniteFuture(), "deadlines");
+  for (const auto& each : broker.devices()) expect(each->used_bytes() == 0, "used bytes");
   for (FakeBackend* backend : devices) {
-    EXPECT_EQ(backend->allocated(), 0u);
-    EXPECT_EQ(backend->violations, std::vector<std::string>());
+    expect(backend->allocated() == 0, "allocations");
+    for (const std::string& violation : backend->violations) expect(false, violation);
   }
-  for (const auto& each : broker.devices()) EXPECT_EQ(each->used_bytes(), 0u);
+  return left;
 }
 
 FakeBackend& BrokerRig::AddDevice(std::string name, BackendTraits traits) {

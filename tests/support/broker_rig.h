@@ -62,8 +62,7 @@ struct RigOptions {
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.
 //
-// The destructor ends what the test left and expects an empty house: no buffer, lease, account or
-// allocation, and nothing that the device had to complain about.
+// The destructor expects an empty house after Empty().
 class BrokerRig {
  public:
   explicit BrokerRig(RigOptions options = RigOptions());
@@ -84,6 +83,11 @@ class BrokerRig {
   // Others' references to a buffer, as the kernel counts them from now on.
   void Hold(BufferId buffer, std::uint32_t references);
 
+  // Ends what the test left: clients die, everybody lets go, time passes. Empty, or what is still
+  // there though nothing should be: a buffer, a lease, a charge, an allocation, a deadline, or
+  // something that a device had to complain about.
+  std::string Empty();
+
   // As an operator; what became of it is in `reports` and `resets`.
   std::string Revoke(std::vector<BufferId> buffers, absl::Duration grace = absl::Seconds(10));
   std::string Reset(absl::Duration grace = absl::Seconds(20), Drill drill = Drill::kNone);
@@ -97,8 +101,6 @@ class BrokerRig {
   std::vector<ResetReport> resets;
 
  private:
-  void ExpectEmpty();
-
   std::vector<std::unique_ptr<FakeClient>> clients_;
 };
 

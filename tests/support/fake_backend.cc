@@ -47,9 +47,10 @@ void FakeBackend::Run() {
 
 bool FakeBackend::Deliver() {
   if (done_.empty()) return false;
-  Answer answer = std::move(done_.front());
+  Finished finished = std::move(done_.front());
   done_.pop_front();
-  std::move(answer)();
+  delivered = std::move(finished.answer);
+  std::move(finished.tell)();
   return true;
 }
 
@@ -60,16 +61,26 @@ std::uint32_t FakeBackend::others(ino_t inode) const {
 
 template <class T, class Job>
 void FakeBackend::Ask(std::deque<Request>& queue, Done<T> done, Job job, bool barrier) {
-  auto request = [done = std::move(done), job = std::move(job)]() mutable -> Answer {
-    return
-        [done = std::move(done), result = job()]() mutable { std::move(done)(std::move(result)); };
+  auto request = [this, done = std::move(done), job = std::move(job)]() mutable -> Finished {
+    doing_ = Answer();
+    auto result = job();
+    if constexpr (requires { result.ok(); }) doing_.ok = result.ok();
+    return {.answer = std::move(doing_),
+            .tell = [done = std::move(done), result = std::move(result)]() mutable {
+              std::move(done)(std::move(result));
+            }};
   };
   queue.push_back({.work = std::move(request), .sequence = ++asked_, .barrier = barrier});
 }
 
+void FakeBackend::Called(std::string words) {
+  calls.push_back(words);
+  doing_.call = std::move(words);
+}
+
 void FakeBackend::Open(Done<absl::Status> done) {
   Ask(prompt_, std::move(done), [this] {
-    calls.push_back("open");
+    Called("open");
     absl::Status opened = std::exchange(fail_open, absl::OkStatus());
     open_ = opened.ok();
     return opened;
@@ -81,7 +92,7 @@ void FakeBackend::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>>
 }
 
 absl::StatusOr<Allocation> FakeBackend::Export(const AllocationSpec& spec) {
-  calls.push_back(absl::StrCat("allocate ", spec.size_bytes));
+  Called(absl::StrCat("allocate ", spec.size_bytes));
   if (!open_) violations.push_back("allocation on a closed device");
   if (!fail_allocate.ok()) return std::exchange(fail_allocate, absl::OkStatus());
   const ino_t inode = ++last_inode_;
@@ -96,12 +107,13 @@ absl::StatusOr<Allocation> FakeBackend::Export(const AllocationSpec& spec) {
 
 void FakeBackend::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
   Ask(counts_, std::move(done), [this, fds = std::move(fds)] {
-    calls.push_back(absl::StrCat("count ", fds.size()));
+    Called(absl::StrCat("count ", fds.size()));
     if (!traits_.counts_references) violations.push_back("count on a device that has none");
     std::vector<std::uint32_t> counts;
     for (const int fd : fds) {
       if (!sizes_.contains(InodeOf(fd))) violations.push_back("count of a closed descriptor");
       counts.push_back(Count(fd));
+      doing_.counts.emplace_back(InodeOf(fd), counts.back());
     }
     return counts;
   });
@@ -115,7 +127,7 @@ void FakeBackend::Free(Allocation allocation, Done<absl::Status> done) {
 }
 
 absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
-  calls.push_back(absl::StrCat("free ", allocation.inode));
+  Called(absl::StrCat("free ", allocation.inode));
   if (sizes_.erase(allocation.inode) == 0 || !allocation.fd)
     violations.push_back(absl::StrCat("free of ", allocation.inode, ", which is not allocated"));
   if (traits_.counts_references && others(allocation.inode) > 0)
@@ -128,7 +140,7 @@ void FakeBackend::Reset(Drill drill, Done<absl::Status> done) {
   Ask(
       prompt_, std::move(done),
       [this, drill]() -> absl::Status {
-        calls.push_back("reset");
+        Called("reset");
         open_ = false;
         if (drill == Drill::kFails)
           return Error(ErrorCode::kDeviceError, "the drill says that the device stays away");

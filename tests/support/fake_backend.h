@@ -49,6 +49,14 @@ class FakeBackend final : public Backend {
   bool open() const { return open_; }
 
   std::vector<std::string> calls;  // in words, in the order in which the device did them
+  // What was delivered last: the words of its call, whether that went well, and for a count each
+  // file with what the kernel said.
+  struct Answer {
+    std::string call;
+    bool ok = true;
+    std::vector<std::pair<ino_t, std::uint32_t>> counts;
+  };
+  Answer delivered;
   // What no broker may do, as it happened: an allocation freed while others refer to it, a device
   // that is used while it is closed. Empty at the end of a good test.
   std::vector<std::string> violations;
@@ -64,9 +72,12 @@ class FakeBackend final : public Backend {
   void Reset(Drill drill, Done<absl::Status> done) override;
 
  private:
-  using Answer = absl::AnyInvocable<void() &&>;
+  struct Finished {
+    Answer answer;
+    absl::AnyInvocable<void() &&> tell;
+  };
   struct Request {
-    absl::AnyInvocable<Answer() &&> work;
+    absl::AnyInvocable<Finished() &&> work;
     std::uint64_t sequence = 0;
     bool barrier = false;  // after every request that was asked before it
   };
@@ -75,6 +86,7 @@ class FakeBackend final : public Backend {
   template <class T, class Job>
   void Ask(std::deque<Request>& queue, Done<T> done, Job job, bool barrier = false);
   bool WorkOn(std::deque<Request>& queue);
+  void Called(std::string words);
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec);
   std::uint32_t Count(int fd) const;
   absl::Status TakeBack(const Allocation& allocation);
@@ -87,7 +99,8 @@ class FakeBackend final : public Backend {
   std::uint64_t asked_ = 0;
   std::deque<Request> prompt_;
   std::deque<Request> counts_;
-  std::deque<Answer> done_;
+  std::deque<Finished> done_;
+  Answer doing_;
 };
 
 }  // namespace hlbuf
