@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 
 #include <string_view>
+#include <thread>
 
 namespace hlbuf {
 namespace {
@@ -101,6 +103,27 @@ TEST(Packet, KnowsWhenThePeerTookEverything) {
   EXPECT_FALSE(PeerTookEverything(pair.ours.get()));
   ASSERT_TRUE(ReceivePacket(pair.theirs.get(), buffer).ok());
   EXPECT_TRUE(PeerTookEverything(pair.ours.get()));
+}
+
+// The last wake-up for a packet can come before the kernel has let go of the packet altogether.
+TEST(Packet, TheEdgeThatTellsOfTheLastPacketFindsEverythingTaken) {
+  Pair pair;
+  const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event = {.events = EPOLLOUT | EPOLLET, .data = {}};
+  ASSERT_EQ(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, pair.ours.get(), &event), 0);
+  std::thread reader([socket = pair.theirs.get()] {
+    char byte = 0;
+    while (::recv(socket, &byte, 1, 0) > 0) continue;
+  });
+  bool lost = false;
+  for (int i = 0; i < 20'000 && !lost; ++i) {
+    EXPECT_TRUE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+    while (!lost && !PeerTookEverything(pair.ours.get()))
+      lost = ::epoll_wait(epoll.get(), &event, 1, 10'000) != 1;
+  }
+  EXPECT_FALSE(lost) << "no wake-up came for a packet that was taken";
+  pair.ours.Reset();
+  reader.join();
 }
 
 TEST(Packet, SaysUnavailableWhenThePeersQueueIsFull) {
