@@ -37,7 +37,7 @@ Bytes MakeFrame(std::uint16_t opcode, std::uint64_t cookie, Fixed fixed,
             .fixed_bytes = sizeof(Fixed),
             .cookie = cookie};
   std::memcpy(frame.data(), &fixed, sizeof(fixed));
-  std::memcpy(frame.data() + sizeof(fixed), trailing.data(), trailing.size());
+  trailing.copy(reinterpret_cast<char*>(frame.data()) + sizeof(fixed), trailing.size());
   return frame;
 }
 
