@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -31,9 +32,10 @@ absl::Time BootClock::Now() const {
 EventLoop::Watch::~Watch() { sd_event_source_disable_unref(source_); }
 
 void EventLoop::Watch::SetEvents(std::uint32_t events) {
-  // Fails only for a descriptor that is not in the epoll set any more, which would be a bug of
-  // ours.
-  if (sd_event_source_set_io_events(source_, events) < 0) std::abort();
+  const int set = sd_event_source_set_io_events(source_, events);
+  // ESTALE: the loop has ended. Anything else would be a bug of ours: the descriptor is not in the
+  // epoll set any more.
+  if (set < 0 && set != -ESTALE) std::abort();
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
@@ -50,6 +52,8 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
 }
 
 EventLoop::~EventLoop() {
+  // What is destroyed here may post once more.
+  while (!TakePosted().empty()) continue;
   wake_watch_.reset();
   sd_event_source_disable_unref(timer_);
   sd_event_unref(event_);
@@ -67,13 +71,13 @@ void EventLoop::Post(absl::AnyInvocable<void() &&> task) {
   if (first && ::write(wake_.get(), &one, sizeof(one)) != sizeof(one)) std::abort();
 }
 
+std::vector<absl::AnyInvocable<void() &&>> EventLoop::TakePosted() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(posted_, {});
+}
+
 void EventLoop::RunPosted() {
-  std::vector<absl::AnyInvocable<void() &&>> tasks;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks.swap(posted_);
-  }
-  for (auto& task : tasks) std::move(task)();
+  for (auto& task : TakePosted()) std::move(task)();
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop::Watch>> EventLoop::AddIo(int fd, std::uint32_t events,

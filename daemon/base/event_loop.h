@@ -31,12 +31,13 @@ class EventLoop final : public Poster {
   using IoTask = absl::AnyInvocable<void(std::uint32_t revents)>;
 
   // One watched descriptor. Destroyed: watched no longer, and its task is not called again, not
-  // even in this iteration.
+  // even in this iteration. Its own task must not destroy it; that can Post() the destruction.
   class Watch {
    public:
     Watch() = default;
     ~Watch();
-    // Replaces the EPOLL* mask. With EPOLLET this also asks for the present state once more.
+    // Replaces the EPOLL* mask. With EPOLLET this also asks for the present state once more. After
+    // Run() has returned it does nothing.
     void SetEvents(std::uint32_t events);
 
    private:
@@ -72,6 +73,7 @@ class EventLoop final : public Poster {
 
  private:
   EventLoop() = default;
+  std::vector<absl::AnyInvocable<void() &&>> TakePosted();
   static int OnTimer(sd_event_source* source, std::uint64_t usec, void* self);
   static int BeforeWait(sd_event_source* source, void* watch);
   static int OnIo(sd_event_source* source, int fd, std::uint32_t revents, void* watch);
