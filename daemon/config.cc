@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/config_sections.h"
 #include "daemon/core/names.h"
@@ -40,6 +42,33 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   return text;
 }
 
+// How many bytes a character of UTF-8 has, by its first byte; 1 for what cannot begin one.
+std::size_t CharacterBytes(char first) {
+  const auto byte = static_cast<unsigned char>(first);
+  return byte < 0xc2 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 1;
+}
+
+// `text` with U+FFFD for each character beyond ASCII: toml++ (to 3.4 at least) runs into undefined
+// behaviour when it asks whether certain ones of them are spaces. Nothing is lost. They are good in
+// comments alone, since no value here may have them, and a place in the file is counted in
+// characters.
+std::string MaskBeyondAscii(absl::string_view text) {
+  constexpr absl::string_view kByteOrderMark = "\xef\xbb\xbf";
+  constexpr absl::string_view kReplacement = "\xef\xbf\xbd";
+  std::string masked;
+  masked.reserve(text.size());
+  if (absl::ConsumePrefix(&text, kByteOrderMark)) absl::StrAppend(&masked, kByteOrderMark);
+  while (!text.empty()) {
+    const absl::string_view character = text.substr(0, CharacterBytes(text.front()));
+    const bool whole = std::all_of(character.begin() + 1, character.end(),
+                                   [](char c) { return (c & 0xc0) == 0x80; });
+    const bool mask = whole && character.size() > 1;
+    absl::StrAppend(&masked, mask ? kReplacement : text.substr(0, 1));
+    text.remove_prefix(mask ? character.size() : 1);
+  }
+  return masked;
+}
+
 void ReadAll(TableReader& root, const Machine& machine, Config& config) {
   ReadSockets(root, machine, config.sockets);
   ReadRoles(root, machine, config.roles);
@@ -56,7 +85,7 @@ void ReadAll(TableReader& root, const Machine& machine, Config& config) {
 absl::StatusOr<Config> ParseConfig(absl::string_view text, absl::string_view file_name,
                                    const Machine& machine) {
   ConfigErrors errors(file_name);
-  const toml::parse_result parsed = toml::parse(std::string(text));
+  const toml::parse_result parsed = toml::parse(MaskBeyondAscii(text));
   if (!parsed) {
     const std::string why(parsed.error().description());
     errors.Add(parsed.error().source(), Printable(why, why.size()));

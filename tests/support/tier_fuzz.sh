@@ -19,7 +19,7 @@ fuzz() {
   local name inputs
   name=$(basename "$1")
   inputs=("build/fuzz/corpus/$name")
-  if [ -d "tests/fuzz/corpus/$name" ]; then inputs+=("tests/fuzz/corpus/$name"); fi
+  if [ -d "tests/fuzz/corpus/${name%_fuzz}" ]; then inputs+=("tests/fuzz/corpus/${name%_fuzz}"); fi
   mkdir -p "${inputs[0]}" build/fuzz/found
   timeout $((seconds * 2 + 60)) "$1" -max_total_time=$seconds -timeout=10 -rss_limit_mb=2048 \
     -artifact_prefix="build/fuzz/found/$name." "${inputs[@]}"

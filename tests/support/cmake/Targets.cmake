@@ -19,6 +19,10 @@ else()
   target_compile_options(hlbuf_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=2>)
   target_link_options(hlbuf_options INTERFACE -Wl,-z,relro,-z,now)
 endif()
+# libFuzzer steers by what it sees of the code under test.
+if(HLBUF_FUZZ)
+  target_compile_options(hlbuf_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 function(hlbuf_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
