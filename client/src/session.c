@@ -64,12 +64,10 @@ static bool take_error(hlbuf_client* client, struct hlbuf_call* call) {
 
 static void take_answer(hlbuf_client* client, const struct hlbuf_wire_header* header) {
   struct hlbuf_call* call = hlbuf_call_find(client, header->cookie);
-  if (header->opcode == HLBUF_WIRE_ERROR) {
-    /* Cookie 0: about a frame in which the daemon found none; GOODBYE follows. */
-    if (header->cookie > client->last_cookie || !take_error(client, call))
-      breach(client, "the daemon sent a broken ERROR");
-  } else if (header->cookie == 0 || header->cookie > client->last_cookie) {
+  if (header->cookie == 0 || header->cookie > client->last_cookie) {
     breach(client, "the daemon answered a request that was never made");
+  } else if (header->opcode == HLBUF_WIRE_ERROR) {
+    if (!take_error(client, call)) breach(client, "the daemon sent a broken ERROR");
   } else if (call == NULL) {
     if (!hlbuf_grants_discard(client, header->opcode))
       breach(client, "the daemon sent a broken answer");

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/ctl/commands.h"
+#include "client/ctl/connection.h"
+#include "client/ctl/console.h"
+#include "client/ctl/json.h"
+#include "client/ctl/options.h"
+#include "client/ctl/rpc_error.h"
+#include "client/ctl/verdicts.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+// No deadline: the daemon answers when the holders have, or their time is over.
+ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& request) {
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  if (!stub.ok()) return Unreachable(stub.status());
+  grpc::ClientContext context;
+  v1::RevokeBuffersResponse response;
+  const grpc::Status status = (*stub)->RevokeBuffers(&context, request, &response);
+  if (!status.ok()) return Conclude(status);
+  const ExitCode printed = Print(invocation.output == Output::kJson
+                                     ? JsonDocument(response)
+                                     : RevocationText(response.revocation()));
+  return HasHeld(response.revocation()) ? ExitCode::kHeld : printed;
+}
+
+ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequest& request) {
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  if (!stub.ok()) return Unreachable(stub.status());
+  grpc::ClientContext context;
+  v1::SimulateResetResponse response;
+  const grpc::Status status = (*stub)->SimulateReset(&context, request, &response);
+  if (!status.ok()) return Conclude(status);
+  ExitCode code =
+      Print(invocation.output == Output::kJson ? JsonDocument(response) : ResetText(response));
+  if (response.outcome().code() != 0) {
+    PrintError(ErrorText(response.outcome()));
+    code = ExitCode::kFailed;
+  }
+  return HasHeld(response.revocation()) ? ExitCode::kHeld : code;
+}
+
+}  // namespace
+
+void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "revoke",
+      "Ask buffers back from everybody who holds them, wait until they have let go or their time\n"
+      "is over, and show the verdicts. All or nothing: when one of the buffers is unknown, none is\n"
+      "asked back. Needs the role operator.");
+  command.footer(
+      "A verdict is PROVEN (the kernel counts no reference but the service's own), ACKNOWLEDGED\n"
+      "(every holder said so) or HELD (somebody still has it: exit status 4). A revocation that was\n"
+      "begun goes on when hl-bufctl is interrupted; `hl-bufctl watch` tells how it ends.");
+  const auto request = std::make_shared<v1::RevokeBuffersRequest>();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "buffers",
+          [request](const std::vector<std::string>& ids) {
+            request->mutable_buffer_ids()->Assign(ids.begin(), ids.end());
+          },
+          "ids, as `hl-bufctl buffers` shows them; 1 to 1000")
+      ->type_name("BUFFER")
+      ->required();
+  AddGrace(command, [request] { return request->mutable_grace(); },
+           "as configured (operator_grace)");
+  command.callback([&invocation, request] {
+    invocation.run = [request](const Invocation& asked) { return Revoke(asked, *request); };
+  });
+}
+
+void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "simulate-reset",
+      "Drill a reset of a device that takes drills: ask everything back, show the verdicts, close\n"
+      "the device, open it again with a new epoch. Needs the role operator.");
+  command.footer(
+      "Exit status 4 when somebody still has a buffer, 1 when the device did not come back, which\n"
+      "is what --drill fails is for. A drill that was begun goes on when hl-bufctl is interrupted.");
+  const auto request = std::make_shared<v1::SimulateResetRequest>();
+  AddText(command, "device", "DEVICE", [request](auto& name) { request->set_device(name); },
+          "its name, as `hl-bufctl devices` shows it")
+      ->required();
+  AddText(
+      command, "--drill", "none|fails",
+      [request](auto& drill) {
+        request->set_drill(drill == "fails" ? v1::DRILL_FAILS : v1::DRILL_NONE);
+      },
+      "what goes wrong: nothing, or the device stays FAILED until the next reset")
+      ->check([](const std::string& drill) -> std::string {
+        return drill == "none" || drill == "fails" ? "" : "it is none or fails";
+      });
+  AddGrace(command, [request] { return request->mutable_grace(); }, "as configured (reset_grace)");
+  command.callback([&invocation, request] {
+    invocation.run = [request](const Invocation& asked) { return SimulateReset(asked, *request); };
+  });
+}
+
+}  // namespace hlbuf::ctl

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "client/ctl/commands.h"
+#include "client/ctl/connection.h"
+#include "client/ctl/console.h"
+#include "client/ctl/json.h"
+#include "client/ctl/listings.h"
+#include "client/ctl/options.h"
+#include "client/ctl/rpc_error.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+constexpr int kPageSize = 1000;
+
+template <class Request, class Response>
+using ListCall = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+
+// All pages in one response.
+template <class Request, class Response>
+grpc::Status Fetch(Stub& stub, ListCall<Request, Response> call, Request request, Response& all) {
+  request.set_page_size(kPageSize);
+  do {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    Response page;
+    const grpc::Status status = (stub.*call)(&context, request, &page);
+    if (!status.ok()) return status;
+    request.set_page_token(page.next_page_token());
+    all.MergeFrom(page);
+  } while (!request.page_token().empty());
+  all.clear_next_page_token();
+  return grpc::Status::OK;
+}
+
+template <class Request, class Response>
+ExitCode List(const Invocation& invocation, ListCall<Request, Response> call,
+              const Request& request) {
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  if (!stub.ok()) return Unreachable(stub.status());
+  Response all;
+  const grpc::Status status = Fetch(**stub, call, request, all);
+  if (!status.ok()) return Conclude(status);
+  return Print(invocation.output == Output::kJson ? JsonDocument(all)
+                                                  : TableText(all, absl::Now()));
+}
+
+// A subcommand that lists what `call` gives; its options fill the request that is returned.
+template <class Request, class Response>
+std::shared_ptr<Request> SetUp(CLI::App& command, Invocation& invocation,
+                               ListCall<Request, Response> call) {
+  auto request = std::make_shared<Request>();
+  command.callback([&invocation, call, request] {
+    invocation.run = [call, request](const Invocation& asked) {
+      return List(asked, call, *request);
+    };
+  });
+  return request;
+}
+
+void AddDevices(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "devices",
+      "List the devices: their state, their epoch (which a reset increments), and how much of their\n"
+      "memory is out.");
+  const auto request = SetUp(command, invocation, &Stub::ListDevices);
+  AddStates<v1::DeviceState>(command, [request](auto state) { request->add_states(state); });
+}
+
+void AddBuffers(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "buffers",
+      "List the buffers, the oldest first. One that is DRAINING was asked back or given up, and\n"
+      "somebody still has it; the note says what the kernel counts.");
+  const auto request = SetUp(command, invocation, &Stub::ListBuffers);
+  AddText(command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
+          "of this device");
+  AddStates<v1::BufferState>(command, [request](auto state) { request->add_states(state); });
+  AddUid(command, "--owner,--uid", [request](auto uid) { request->set_owner_uid(uid); },
+         "of this user, in whatever container");
+}
+
+void AddLeases(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "leases",
+      "List the leases: who holds which buffer, and by which share. One that is OVERDUE was asked\n"
+      "back and not returned in time.");
+  const auto request = SetUp(command, invocation, &Stub::ListLeases);
+  AddText(command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
+          "of buffers of this device");
+  AddStates<v1::LeaseState>(command, [request](auto state) { request->add_states(state); });
+  AddUid(command, "--holder,--uid", [request](auto uid) { request->set_holder_uid(uid); },
+         "held by this user, in whatever container");
+  AddText(command, "--buffer", "ID", [request](auto& id) { request->set_buffer_id(id); },
+          "of this buffer");
+  AddText(command, "--session", "ID", [request](auto& id) { request->set_session_id(id); },
+          "of this session");
+}
+
+void AddSessions(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "sessions",
+      "List the connections of clients. One that is PARKED is over, but what was sent to it may\n"
+      "not all have been received.");
+  const auto request = SetUp(command, invocation, &Stub::ListSessions);
+  AddStates<v1::SessionState>(command, [request](auto state) { request->add_states(state); });
+  AddUid(command, "--uid", [request](auto uid) { request->set_uid(uid); },
+         "of this user, in whatever container");
+}
+
+}  // namespace
+
+void AddListCommands(CLI::App& app, Invocation& invocation) {
+  AddDevices(app, invocation);
+  AddBuffers(app, invocation);
+  AddLeases(app, invocation);
+  AddSessions(app, invocation);
+}
+
+}  // namespace hlbuf::ctl

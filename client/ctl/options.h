@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options that several commands have. Each is wrong usage when its value is.
+#ifndef HLBUF_CLIENT_CTL_OPTIONS_H_
+#define HLBUF_CLIENT_CTL_OPTIONS_H_
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/generated_enum_reflection.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace hlbuf::ctl {
+
+// --state STATE[,STATE...], by the short names of the enum's values; `add` gets each.
+void AddStates(CLI::App& command, const google::protobuf::EnumDescriptor& states,
+               const std::function<void(int)>& add);
+template <class Enum>
+void AddStates(CLI::App& command, const std::function<void(Enum)>& add) {
+  AddStates(command, *google::protobuf::GetEnumDescriptor<Enum>(),
+            [add](int state) { add(static_cast<Enum>(state)); });
+}
+
+// An option whose value goes to `set`.
+CLI::Option* AddText(CLI::App& command, const std::string& names, const std::string& type,
+                     const std::function<void(const std::string&)>& set,
+                     const std::string& description);
+CLI::Option* AddUid(CLI::App& command, const std::string& names,
+                    const std::function<void(std::uint32_t)>& set, const std::string& description);
+
+// --grace DURATION. `grace` is called, to get where the value goes, only when the option is given.
+void AddGrace(CLI::App& command, const std::function<google::protobuf::Duration*()>& grace,
+              const std::string& otherwise);
+
+}  // namespace hlbuf::ctl
+
+#endif  // HLBUF_CLIENT_CTL_OPTIONS_H_

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/ctl/rpc_error.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "client/ctl/console.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+// Empty when there is none.
+std::string ReasonOf(const google::rpc::Status& status) {
+  google::rpc::ErrorInfo info;
+  for (const auto& detail : status.details())
+    if (detail.UnpackTo(&info) && info.domain() == "hlbuf") return info.reason();
+  return "";
+}
+
+std::string ReasonOf(const grpc::Status& status) {
+  google::rpc::Status details;
+  return details.ParseFromString(status.error_details()) ? ReasonOf(details) : "";
+}
+
+std::string Text(const std::string& message, const std::string& reason, int code) {
+  const std::string name =
+      reason.empty() ? absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) : reason;
+  return absl::StrCat(message.empty() ? "no reason was given" : message, " (", name, ")");
+}
+
+}  // namespace
+
+std::string ErrorText(const grpc::Status& status) {
+  return Text(status.error_message(), ReasonOf(status), status.error_code());
+}
+
+std::string ErrorText(const google::rpc::Status& status) {
+  return Text(status.message(), ReasonOf(status), status.code());
+}
+
+ExitCode ExitCodeOf(const grpc::Status& status) {
+  if (status.ok()) return ExitCode::kOk;
+  if (!ReasonOf(status).empty()) return ExitCode::kFailed;
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+    case grpc::StatusCode::CANCELLED:
+      return ExitCode::kUnreachable;
+    default:
+      return ExitCode::kFailed;
+  }
+}
+
+ExitCode Conclude(const grpc::Status& status) {
+  if (!status.ok()) PrintError(ErrorText(status));
+  return ExitCodeOf(status);
+}
+
+}  // namespace hlbuf::ctl

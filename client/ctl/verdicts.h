@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_CLIENT_CTL_VERDICTS_H_
+#define HLBUF_CLIENT_CTL_VERDICTS_H_
+
+#include <string>
+
+#include "hlbuf/v1/control.pb.h"
+
+namespace hlbuf::ctl {
+
+// A revocation that has ended: a sentence, then a table of its verdicts with who still holds what.
+std::string RevocationText(const v1::Revocation& revocation);
+
+// Likewise; then what became of the device.
+std::string ResetText(const v1::SimulateResetResponse& response);
+
+// Whether somebody still has one of its buffers.
+bool HasHeld(const v1::Revocation& revocation);
+
+}  // namespace hlbuf::ctl
+
+#endif  // HLBUF_CLIENT_CTL_VERDICTS_H_
