@@ -18,11 +18,14 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
 #include "daemon/base/status_macros.h"
+#include "daemon/control/control_server.h"
 #include "daemon/core/broker.h"
 #include "daemon/device/make_backends.h"
+#include "daemon/event_log_feed.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/session/listener.h"
+#include "daemon/session/peer_identity.h"
 
 namespace hlbuf {
 namespace {
@@ -64,6 +67,27 @@ Policy PolicyOf(const Config& config) {
                 {.clients_gid = config.sockets.clients_gid, .service_uid = ::geteuid()});
 }
 
+// Everyone may connect to the control socket: the role decides.
+constexpr mode_t kControlMode = 0666;
+// For calls that are in progress when the service stops.
+constexpr absl::Duration kControlPatience = absl::Seconds(2);
+
+ControlSettings ControlSettingsOf(const Config& config) {
+  ControlSettings settings;
+  settings.roles = {.viewer = config.roles.viewer,
+                    .operators = config.roles.operators,
+                    .admin = config.roles.admin,
+                    .service_uid = ::geteuid()};
+  settings.connections.all = config.caps.control_connections / 2;  // each has two descriptors
+  settings.connections.uid = settings.connections.all / 2;
+  return settings;
+}
+
+absl::StatusOr<Peer> PeerAt(int socket) {
+  ASSIGN_OR_RETURN(PeerIdentity identity, IdentifyPeer(socket));
+  return std::move(identity.peer);
+}
+
 class Daemon {
  public:
   Daemon(const Config& config, EventLoop& loop)
@@ -71,6 +95,7 @@ class Daemon {
         loop_(loop),
         events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
         audit_(events_, clock_, config.log_level),
+        feed_(events_),
         broker_(SettingsOf(config), PolicyOf(config), clock_, events_) {}
 
   absl::Status Start();
@@ -87,8 +112,11 @@ class Daemon {
   Syscalls syscalls_;
   EventLog events_;
   Audit audit_;
+  EventLogFeed feed_;
   Broker broker_;
   std::unique_ptr<Listener> clients_;
+  std::unique_ptr<ControlServer> control_;
+  bool stopping_ = false;
 };
 
 absl::Status Daemon::AddDevices() {
@@ -101,10 +129,14 @@ absl::Status Daemon::AddDevices() {
 
 absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
-      [this] { return std::min(broker_.NextDeadline(), clients_->NextDeadline()); },
+      [this] {
+        return std::min(
+            {broker_.NextDeadline(), clients_->NextDeadline(), control_->NextDeadline()});
+      },
       [this] {
         broker_.RunDeadlines();
         clients_->RunDeadlines();
+        control_->RunDeadlines();
       });
 }
 
@@ -116,6 +148,10 @@ absl::Status Daemon::Start() {
   ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
                                              {.hello_timeout = config_.timing.hello_timeout,
                                               .ping_interval = config_.timing.ping_interval}));
+  ASSIGN_OR_RETURN(UniqueFd control,
+                   Listen(sockets.control, SOCK_STREAM, kControlMode, std::nullopt));
+  ASSIGN_OR_RETURN(control_, ControlServer::Start(broker_, loop_, clock_, feed_, std::move(control),
+                                                  PeerAt, ControlSettingsOf(config_)));
   return ArmTimer();
 }
 
@@ -137,10 +173,11 @@ void Daemon::SayWhatItIs() const {
 }
 
 void Daemon::Stop(int signal) {
+  if (std::exchange(stopping_, true)) return;
   Log(LogLevel::kInfo, absl::StrCat("stopping on ", ::strsignal(signal)));
   ::sd_notify(0, "STOPPING=1");
   clients_->Shutdown("the service stops; leases end now");
-  loop_.Exit();
+  control_->Stop(kControlPatience, [this] { loop_.Exit(); });
 }
 
 }  // namespace
