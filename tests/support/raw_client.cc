@@ -83,8 +83,8 @@ RawClient RawClient::Greeted(const std::string& path) {
   return client;
 }
 
-int RawClient::Send(const std::vector<std::byte>& frame, const std::vector<int>& fds, int flags) {
-  iovec iov = {.iov_base = const_cast<std::byte*>(frame.data()), .iov_len = frame.size()};
+int RawClient::Send(std::vector<std::byte> frame, const std::vector<int>& fds, int flags) {
+  iovec iov = {.iov_base = frame.data(), .iov_len = frame.size()};
   msghdr header = {};
   header.msg_iov = &iov;
   header.msg_iovlen = 1;
@@ -120,7 +120,9 @@ std::optional<Packet> RawClient::Receive() {
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof(control);
-  const ssize_t n = ::recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
+  ssize_t n = ::recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
+  // It comes once, in front of what can still be read.
+  if (n < 0 && errno == ECONNRESET) n = ::recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
   for (cmsghdr* c = n >= 0 ? CMSG_FIRSTHDR(&header) : nullptr; c != nullptr;
        c = CMSG_NXTHDR(&header, c)) {
     const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);

@@ -88,7 +88,7 @@ class RawClient {
   void Close() { socket_.Reset(); }
 
   // 0, or errno of sendmsg().
-  int Send(const std::vector<std::byte>& frame, const std::vector<int>& fds = {}, int flags = 0);
+  int Send(std::vector<std::byte> frame, const std::vector<int>& fds = {}, int flags = 0);
   // The next packet; nullopt at end of file (or after the deadline, which is a failure of the
   // test).
   std::optional<Packet> Receive();

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/daemon_process.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr const char* kConfig = R"(
+default_device = "dev0"
+[sockets]
+client = "$DIRECTORY/client/buf.sock"
+clients_group = $GROUP
+control = "$DIRECTORY/control/control.sock"
+$SOCKET_KEYS
+[[device]]
+name = "dev0"
+kind = "$KIND"
+drills = true
+$KEYS
+)";
+
+UniqueFd NotifySocket(const std::string& path) {
+  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  EXPECT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0)
+      << path << ": " << std::strerror(errno);
+  return socket;
+}
+
+std::optional<rlimit> LimitOf(const DaemonOptions& options) {
+  rlimit limit = {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (options.nofile.has_value())
+    limit = {.rlim_cur = *options.nofile, .rlim_max = *options.nofile};
+  if (options.soft_nofile.has_value()) limit.rlim_cur = *options.soft_nofile;
+  return limit;
+}
+
+std::map<std::string, int> LinksOf(const std::string& directory) {
+  std::map<std::string, int> links;
+  const std::regex number("[0-9]+");
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, gone)) {
+    const std::string link = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (!gone) ++links[std::regex_replace(link, number, "N")];
+  }
+  return links;
+}
+
+std::string TextOf(const std::map<std::string, int>& links) {
+  std::ostringstream text;
+  for (const auto& [link, count] : links) text << "  " << count << " x " << link << "\n";
+  return text.str();
+}
+
+}  // namespace
+
+std::string DeviceKind() {
+  const char* kind = std::getenv("HLBUF_TEST_DEVICE");
+  return kind != nullptr ? kind : "software";
+}
+
+bool CountsReferences() { return DeviceKind() != "software"; }
+
+DaemonProcess::DaemonProcess(const DaemonOptions& options) {
+  WriteConfig(options);
+  const std::string notify_path = directory() + "/notify";
+  const UniqueFd notify = NotifySocket(notify_path);
+  child_ = std::make_unique<Child>(
+      Program{.arguments = {BuiltPath("daemon/hl-bufd"), "--config", config_path()},
+              .environment = {"NOTIFY_SOCKET=" + notify_path},
+              .output = directory() + "/log",
+              .nofile = LimitOf(options)});
+  AwaitReady(notify.get());
+  bystander_ = RawClient::Greeted(client_socket());
+  AwaitDevice();
+  at_start_ = Descriptors();
+}
+
+void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
+  // The daemon would make it, but with the umask of this process.
+  std::filesystem::create_directory(client_directory());
+  ::chmod(client_directory().c_str(), 0755);
+  std::ofstream(config_path()) << absl::StrReplaceAll(kConfig,
+                                                      {{"$DIRECTORY", directory()},
+                                                       {"$GROUP", absl::StrCat(kClientsGid)},
+                                                       {"$KIND", options.kind},
+                                                       {"$KEYS", options.device_keys},
+                                                       {"$SOCKET_KEYS", options.socket_keys}})
+                               << options.config;
+}
+
+void DaemonProcess::AwaitReady(int notify_socket) {
+  for (;;) {
+    pollfd p = {.fd = notify_socket, .events = POLLIN, .revents = 0};
+    if (!Eventually([&] { return ::poll(&p, 1, 10) > 0 || !RunsFor(0); }) || p.revents == 0) break;
+    char text[256] = {};
+    static_cast<void>(::recv(notify_socket, text, sizeof(text) - 1, 0));
+    if (std::string(text).find("READY=1") != std::string::npos) return;
+  }
+  ADD_FAILURE() << "hl-bufd did not become ready:\n" << Log();
+}
+
+void DaemonProcess::AwaitDevice() {
+  const std::optional<Packet> list = bystander_.Ask(DevicesFrame(2));
+  if (!list.has_value()) return;
+  std::uint32_t state = list->ItemAt<hlbuf_wire_device_item>(0).state;
+  while (state != HLBUF_WIRE_DEVICE_READY) {
+    const std::optional<Packet> notice = bystander_.Receive();
+    if (!notice.has_value() || state == HLBUF_WIRE_DEVICE_FAILED) break;
+    if (notice->opcode() == HLBUF_WIRE_DEVICE) state = notice->As<hlbuf_wire_device>().state;
+  }
+  EXPECT_EQ(state, std::uint32_t{HLBUF_WIRE_DEVICE_READY}) << "dev0 is not there:\n" << Log();
+}
+
+std::map<std::string, int> DaemonProcess::Descriptors() const {
+  return LinksOf(absl::StrCat("/proc/", pid(), "/fd"));
+}
+
+void DaemonProcess::ExpectDescriptorsAsAtStart() {
+  if (Eventually([this] { return Descriptors() == at_start_; })) return;
+  ADD_FAILURE() << "descriptors at the start:\n"
+                << TextOf(at_start_) << "now:\n"
+                << TextOf(Descriptors());
+}
+
+void DaemonProcess::ExpectAnswersTheBystander() {
+  const std::optional<Packet> answer = bystander_.Ask(DevicesFrame(3));
+  ASSERT_TRUE(answer.has_value()) << "the bystander lost its session";
+  EXPECT_EQ(answer->opcode(), HLBUF_WIRE_DEVICE_LIST) << answer->text();
+}
+
+std::uint64_t DaemonProcess::UsedBytes() {
+  const std::optional<Packet> list = bystander_.Ask(DevicesFrame(4));
+  return list.has_value() ? list->ItemAt<hlbuf_wire_device_item>(0).used_bytes : 0;
+}
+
+void DaemonProcess::ExpectNothingInUse() {
+  EXPECT_TRUE(Eventually([this] { return UsedBytes() == 0; }))
+      << UsedBytes() << " bytes are in use";
+}
+
+absl::Duration DaemonProcess::CpuTime() const {
+  clockid_t clock = 0;
+  timespec time = {};
+  EXPECT_EQ(::clock_getcpuclockid(pid(), &clock), 0);
+  EXPECT_EQ(::clock_gettime(clock, &time), 0);
+  return absl::DurationFromTimespec(time);
+}
+
+int DaemonProcess::Stop() {
+  stopped_ = true;
+  Signal(SIGTERM);
+  const std::optional<int> status = child_->Wait();
+  return status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
+}
+
+Finished RunDaemonWith(const std::vector<std::string>& arguments) {
+  const TemporaryDirectory directory;
+  Program program{.arguments = {BuiltPath("daemon/hl-bufd")}, .output = directory.path() + "/log"};
+  program.arguments.insert(program.arguments.end(), arguments.begin(), arguments.end());
+  Child child(program);
+  const std::optional<int> status = child.Wait();
+  return {.exit_status = status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1,
+          .output = ReadAll(program.output)};
+}
+
+DaemonProcess& DaemonTest::Start(const DaemonOptions& options) {
+  daemon_ = std::make_unique<DaemonProcess>(options);
+  return *daemon_;
+}
+
+void DaemonTest::TearDown() {
+  if (daemon_ == nullptr) return;
+  if (!daemon_->stopped()) {
+    EXPECT_TRUE(daemon_->RunsFor(0)) << "hl-bufd died";
+    daemon_->ExpectAnswersTheBystander();
+    daemon_->ExpectDescriptorsAsAtStart();
+    EXPECT_EQ(daemon_->Stop(), 0);
+  }
+  if (HasFailure()) std::printf("hl-bufd said:\n%s\n", daemon_->Log().c_str());
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_TESTS_SUPPORT_DAEMON_PROCESS_H_
+#define HLBUF_TESTS_SUPPORT_DAEMON_PROCESS_H_
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "tests/support/child.h"
+#include "tests/support/raw_client.h"
+
+namespace hlbuf {
+
+// The kind of device that this run is about: $HLBUF_TEST_DEVICE, or else "software".
+std::string DeviceKind();
+// Whether the kernel counts references to its buffers, so that verdicts can be PROVEN.
+bool CountsReferences();
+
+struct DaemonOptions {
+  std::string kind = DeviceKind();
+  std::string device_keys = "size = \"64MiB\"";  // TOML
+  std::string socket_keys;                       // TOML
+  std::string config;                            // TOML, beside sockets and device
+  std::optional<rlim_t> nofile;                  // hard and soft limit
+  std::optional<rlim_t> soft_nofile;
+};
+
+// The real hl-bufd, with one device called dev0 that takes drills, on sockets in a directory of its
+// own. Members of kClientsGid may connect and allocate, as may root, the service's own uid.
+//
+// A bystander is connected from the first moment to the last. It asks for nothing, and has to get
+// an answer at the end whatever others did.
+class DaemonProcess {
+ public:
+  static constexpr gid_t kClientsGid = 64'100;
+
+  // Returns when the daemon has said that it is ready, and its device is.
+  explicit DaemonProcess(const DaemonOptions& options = {});
+
+  pid_t pid() const { return child_->pid(); }
+  const std::string& directory() const { return directory_.path(); }
+  // What is mounted into containers: the directory of the clients' socket.
+  std::string client_directory() const { return directory() + "/client"; }
+  std::string client_socket() const { return client_directory() + "/buf.sock"; }
+  std::string control_socket() const { return directory() + "/control/control.sock"; }
+  std::string config_path() const { return directory() + "/hl-bufd.toml"; }
+
+  // What its descriptors lead to and how often, without the numbers in it.
+  std::map<std::string, int> Descriptors() const;
+  // Those are again what they were when it had started.
+  void ExpectDescriptorsAsAtStart();
+  void ExpectAnswersTheBystander();
+  // Of buffers in every state; those of others, for the bystander has none.
+  std::uint64_t UsedBytes();
+  // The memory of all buffers is back at the device, or will be soon.
+  void ExpectNothingInUse();
+  // Processor time so far, of all its threads.
+  absl::Duration CpuTime() const;
+  std::string Log() const { return ReadAll(directory() + "/log"); }
+
+  void Signal(int signal) const { child_->Signal(signal); }
+  bool RunsFor(int ms) const { return child_->RunsFor(ms); }
+  // SIGTERM; its exit status, -1 if it did not end or died of a signal.
+  int Stop();
+  bool stopped() const { return stopped_; }
+
+ private:
+  void WriteConfig(const DaemonOptions& options) const;
+  void AwaitReady(int notify_socket);
+  void AwaitDevice();
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Child> child_;
+  RawClient bystander_;
+  std::map<std::string, int> at_start_;
+  bool stopped_ = false;
+};
+
+// Runs hl-bufd to its end, for questions that it answers without serving anybody.
+struct Finished {
+  int exit_status = -1;  // -1: it did not end, or by a signal
+  std::string output;    // and errors
+};
+Finished RunDaemonWith(const std::vector<std::string>& arguments);
+
+// A test with a daemon, which must be healthy and as it was when the test ends, and stop when
+// asked. A test that stops it itself says what it expects of that.
+class DaemonTest : public testing::Test {
+ protected:
+  DaemonProcess& Start(const DaemonOptions& options = {});
+  DaemonProcess& daemon() { return *daemon_; }
+  RawClient Greeted() { return RawClient::Greeted(daemon_->client_socket()); }
+  void TearDown() override;
+
+ private:
+  std::unique_ptr<DaemonProcess> daemon_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_TESTS_SUPPORT_DAEMON_PROCESS_H_
