@@ -57,11 +57,19 @@ bool HasExited(int pidfd) {
   return ::poll(&p, 1, 0) != 0;
 }
 
-std::string ReadCgroup(pid_t pid) {
-  const UniqueFd file(::open(absl::StrCat("/proc/", pid, "/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 8192> text;
-  const ssize_t n = file ? ::read(file.get(), text.data(), text.size()) : -1;
-  return n > 0 ? std::string(text.data(), static_cast<std::size_t>(n)) : std::string();
+// All of it: half of it could hide the container.
+absl::StatusOr<std::string> ReadCgroup(pid_t pid) {
+  const std::string path = absl::StrCat("/proc/", pid, "/cgroup");
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 4096> piece;
+  ssize_t n = file ? 1 : -1;
+  while (n > 0) {
+    n = ::read(file.get(), piece.data(), piece.size());
+    if (n > 0) text.append(piece.data(), static_cast<std::size_t>(n));
+  }
+  if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
+  return text;
 }
 
 }  // namespace
@@ -79,8 +87,10 @@ absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   if (credentials.pid <= 0) return identity;  // of a pid namespace that is not below ours
 
   ASSIGN_OR_RETURN(identity.pidfd, PidfdOf(socket, credentials.pid));
-  const CgroupPlace place = ParseCgroup(ReadCgroup(credentials.pid));
+  const absl::StatusOr<std::string> cgroup = ReadCgroup(credentials.pid);
   if (HasExited(identity.pidfd.get())) return absl::UnavailableError("the peer has exited");
+  if (!cgroup.ok()) return cgroup.status();
+  const CgroupPlace place = ParseCgroup(*cgroup);
   identity.peer.container = place.container;
   identity.peer.unit = place.unit;
   return identity;

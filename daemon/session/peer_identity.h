@@ -23,6 +23,9 @@ struct PeerIdentity {
 // a process that exited between connect() and here, and whose pid was given away at once, would be
 // taken for its successor.
 //
+// A peer whose control group cannot be read is refused: it would pass for one outside of every
+// container, whose uid 0 is the administrator.
+//
 // Errors: UNAVAILABLE when the peer has exited already, else errno of the system call.
 absl::StatusOr<PeerIdentity> IdentifyPeer(int socket);
 
