@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace hlbuf {
@@ -13,16 +14,22 @@ namespace {
 
 constexpr std::size_t kContainerIdDigits = 64;
 
-absl::string_view PathOf(absl::string_view text) {
-  absl::string_view systemd;
+struct Paths {
+  absl::string_view chosen;
+  std::vector<absl::string_view> all;
+};
+
+Paths PathsIn(absl::string_view text) {
+  Paths paths;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
+    paths.all.push_back(fields[2]);
     // A hybrid hierarchy has both lines, and the unified one then says nothing but "/".
-    if (fields[0] == "0" && fields[1].empty() && fields[2] != "/") return fields[2];
-    if (fields[1] == "name=systemd") systemd = fields[2];
+    const bool unified = fields[0] == "0" && fields[1].empty() && fields[2] != "/";
+    if (unified || (fields[1] == "name=systemd" && paths.chosen.empty())) paths.chosen = fields[2];
   }
-  return systemd;
+  return paths;
 }
 
 // "docker-<id>.scope", "cri-containerd-<id>.scope", "<id>": the id is the run of 64 hexadecimal
@@ -40,20 +47,28 @@ absl::string_view ContainerIn(absl::string_view component) {
   return {};
 }
 
-bool IsUnit(absl::string_view component) {
-  return absl::EndsWith(component, ".service") || absl::EndsWith(component, ".scope");
+std::string ContainersIn(absl::string_view path) {
+  std::vector<absl::string_view> ids = absl::StrSplit(path, '/');
+  std::transform(ids.begin(), ids.end(), ids.begin(), ContainerIn);
+  std::erase(ids, "");
+  return absl::StrJoin(ids, "/");
+}
+
+std::string UnitIn(absl::string_view path) {
+  std::string unit;
+  for (const absl::string_view component : absl::StrSplit(path, '/'))
+    if (absl::EndsWith(component, ".service") || absl::EndsWith(component, ".scope"))
+      unit = std::string(component);
+  return unit;
 }
 
 }  // namespace
 
 CgroupPlace ParseCgroup(absl::string_view text) {
-  CgroupPlace place;
-  const std::vector<absl::string_view> components =
-      absl::StrSplit(PathOf(text), '/', absl::SkipEmpty());
-  for (auto it = components.rbegin(); it != components.rend(); ++it) {
-    if (place.container.empty()) place.container = std::string(ContainerIn(*it));
-    if (place.unit.empty() && IsUnit(*it)) place.unit = std::string(*it);
-  }
+  const Paths paths = PathsIn(text);
+  CgroupPlace place = {.container = ContainersIn(paths.chosen), .unit = UnitIn(paths.chosen)};
+  for (auto path = paths.all.begin(); path != paths.all.end() && place.container.empty(); ++path)
+    place.container = ContainersIn(*path);
   return place;
 }
 

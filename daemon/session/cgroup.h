@@ -10,13 +10,17 @@ namespace hlbuf {
 
 // What a process's control group says about where it runs.
 struct CgroupPlace {
-  std::string container;  // 64 hexadecimal digits, as container runtimes name them; empty outside
-  std::string unit;       // the innermost systemd unit; empty if there is none
+  // 64 hexadecimal digits, as container runtimes name them; empty outside. Containers in containers
+  // are named from the outermost on, with '/' between: who may make groups inside of one container
+  // can call them what he likes, but never gets out from under its name.
+  std::string container;
+  std::string unit;  // the innermost systemd unit; empty if there is none
 };
 
 // Reads the text of /proc/<pid>/cgroup: the unified hierarchy's line ("0::/path") where there is
-// one, else the line of "name=systemd". Only the kernel and those who may move processes write it;
-// the path's own components are data all the same.
+// one, else the line of "name=systemd"; for the container, where those show none, any line. Only
+// the kernel and those who may move processes write it; the path's own components are data all the
+// same.
 CgroupPlace ParseCgroup(absl::string_view text);
 
 }  // namespace hlbuf

@@ -32,9 +32,21 @@ TEST(Cgroup, FindsAContainerOfAPodThatIsABareComponent) {
   EXPECT_EQ(ParseCgroup("0::/kubepods/besteffort/pod0a1b/" + kId + "\n").container, kId);
 }
 
-TEST(Cgroup, TakesTheInnermostContainer) {
+TEST(Cgroup, NamesContainersInContainersFromTheOutermostOn) {
   const std::string inner(64, 'b');
-  EXPECT_EQ(ParseCgroup("0::/docker/" + kId + "/docker/" + inner + "\n").container, inner);
+  EXPECT_EQ(ParseCgroup("0::/docker/" + kId + "/docker/" + inner + "\n").container,
+            kId + "/" + inner);
+}
+
+TEST(Cgroup, LetsNoContainerTakeTheNameOfAnother) {
+  const std::string victim = ParseCgroup("0::/docker/" + kId + "\n").container;
+  const std::string attacker(64, 'b');
+  for (const std::string& forged : {"docker-" + kId + ".scope", kId, kId + "/x"})
+    EXPECT_NE(ParseCgroup("0::/docker/" + attacker + "/" + forged + "\n").container, victim);
+}
+
+TEST(Cgroup, FindsAContainerInWhicheverHierarchyShowsIt) {
+  EXPECT_EQ(ParseCgroup("5:memory:/docker/" + kId + "\n1:name=systemd:/\n0::/\n").container, kId);
 }
 
 TEST(Cgroup, DoesNotTakeOtherRunsOfDigitsForAContainer) {
