@@ -11,15 +11,17 @@ namespace {
 using Given = GivenLimits::Given;
 
 constexpr std::uint64_t kDescriptorsPerSession = 2;
+constexpr std::uint64_t kDescriptorsPerControlConnection = 2;
 constexpr std::uint64_t kNofileMax = std::uint64_t{1} << 30;  // what a kernel can have
 constexpr std::uint64_t kOwnMin = 24, kOwnMax = 256;
-constexpr std::uint64_t kControlMin = 4, kControlMax = 128;
+constexpr std::uint64_t kControlMin = 4, kControlMax = 64;
 constexpr std::uint64_t kLeasesPerBuffer = 8;  // a lease costs memory alone
 
 constexpr std::size_t Index(Resource resource) { return static_cast<std::size_t>(resource); }
 
 std::uint64_t DescriptorsForPeers(const Caps& caps) {
-  return caps.nofile - caps.own_descriptors - caps.control_connections;
+  return caps.nofile - caps.own_descriptors -
+         kDescriptorsPerControlConnection * caps.control_connections;
 }
 
 // One session for about ten buffers; where descriptors are few, sessions come first.
@@ -73,7 +75,8 @@ void FindOverdrawn(const Caps& caps, const GivenLimits& given, std::vector<Limit
          .text = absl::StrCat("buffers = ", buffers, " and sessions = ", sessions, " take ", needed,
                               " file descriptors, but of the limit of ", caps.nofile, " only ",
                               DescriptorsForPeers(caps), " are for clients; lower them, or raise ",
-                              "LimitNOFILE= to ", needed + kOwnMax + kControlMax)});
+                              "LimitNOFILE= to ",
+                              needed + kOwnMax + kDescriptorsPerControlConnection * kControlMax)});
   }
   const std::uint64_t in_flight = caps.limits.service[Index(Resource::kInFlight)];
   if (in_flight >= caps.nofile / 2)
@@ -108,7 +111,7 @@ Caps DeriveCaps(std::uint64_t nofile, const GivenLimits& given) {
   Caps caps;
   caps.nofile = std::clamp(nofile, kNofileMin, kNofileMax);
   caps.own_descriptors = std::clamp(caps.nofile / 8, kOwnMin, kOwnMax);
-  caps.control_connections = std::clamp(caps.nofile / 64, kControlMin, kControlMax);
+  caps.control_connections = std::clamp(caps.nofile / 128, kControlMin, kControlMax);
   QuotaLimits& limits = caps.limits;
   limits.service = ServiceLimits(caps, given);
   for (std::size_t r = 0; r < kResourceCount; ++r) {

@@ -25,7 +25,7 @@ struct GivenLimits {
 struct Caps {
   std::uint64_t nofile = 0;               // RLIMIT_NOFILE, as far as it is made use of
   std::uint64_t own_descriptors = 0;      // loop, listeners, devices, gRPC's own
-  std::uint64_t control_connections = 0;  // of the control API, one descriptor each
+  std::uint64_t control_connections = 0;  // of the control API, two descriptors each
   QuotaLimits limits;
 };
 
