@@ -24,9 +24,9 @@ ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& re
   v1::RevokeBuffersResponse response;
   const grpc::Status status = (*stub)->RevokeBuffers(&context, request, &response);
   if (!status.ok()) return Conclude(status);
-  const ExitCode printed = Print(invocation.output == Output::kJson
-                                     ? JsonDocument(response)
-                                     : RevocationText(response.revocation()));
+  const ExitCode printed =
+      Print(invocation.output == Output::kJson ? JsonDocument(response)
+                                               : RevocationText(response.revocation()));
   return HasHeld(response.revocation()) ? ExitCode::kHeld : printed;
 }
 
@@ -52,11 +52,13 @@ void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand(
       "revoke",
       "Ask buffers back from everybody who holds them, wait until they have let go or their time\n"
-      "is over, and show the verdicts. All or nothing: when one of the buffers is unknown, none is\n"
+      "is over, and show the verdicts. All or nothing: when one of the buffers is unknown, none "
+      "is\n"
       "asked back. Needs the role operator.");
   command.footer(
       "A verdict is PROVEN (the kernel counts no reference but the service's own), ACKNOWLEDGED\n"
-      "(every holder said so) or HELD (somebody still has it: exit status 4). A revocation that was\n"
+      "(every holder said so) or HELD (somebody still has it: exit status 4). A revocation that "
+      "was\n"
       "begun goes on when hl-bufctl is interrupted; `hl-bufctl watch` tells how it ends.");
   const auto request = std::make_shared<v1::RevokeBuffersRequest>();
   command
@@ -68,8 +70,8 @@ void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
           "ids, as `hl-bufctl buffers` shows them; 1 to 1000")
       ->type_name("BUFFER")
       ->required();
-  AddGrace(command, [request] { return request->mutable_grace(); },
-           "as configured (operator_grace)");
+  AddGrace(
+      command, [request] { return request->mutable_grace(); }, "as configured (operator_grace)");
   command.callback([&invocation, request] {
     invocation.run = [request](const Invocation& asked) { return Revoke(asked, *request); };
   });
@@ -82,10 +84,12 @@ void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
       "the device, open it again with a new epoch. Needs the role operator.");
   command.footer(
       "Exit status 4 when somebody still has a buffer, 1 when the device did not come back, which\n"
-      "is what --drill fails is for. A drill that was begun goes on when hl-bufctl is interrupted.");
+      "is what --drill fails is for. A drill that was begun goes on when hl-bufctl is "
+      "interrupted.");
   const auto request = std::make_shared<v1::SimulateResetRequest>();
-  AddText(command, "device", "DEVICE", [request](auto& name) { request->set_device(name); },
-          "its name, as `hl-bufctl devices` shows it")
+  AddText(
+      command, "device", "DEVICE", [request](auto& name) { request->set_device(name); },
+      "its name, as `hl-bufctl devices` shows it")
       ->required();
   AddText(
       command, "--drill", "none|fails",
@@ -96,7 +100,8 @@ void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
       ->check([](const std::string& drill) -> std::string {
         return drill == "none" || drill == "fails" ? "" : "it is none or fails";
       });
-  AddGrace(command, [request] { return request->mutable_grace(); }, "as configured (reset_grace)");
+  AddGrace(
+      command, [request] { return request->mutable_grace(); }, "as configured (reset_grace)");
   command.callback([&invocation, request] {
     invocation.run = [request](const Invocation& asked) { return SimulateReset(asked, *request); };
   });

@@ -35,8 +35,8 @@ const char* Advice(int error) {
 }
 
 absl::Status Refusal(const std::string& path, int error) {
-  return absl::UnavailableError(absl::StrCat("cannot connect to ", path, ": ",
-                                             std::strerror(error), Advice(error)));
+  return absl::UnavailableError(
+      absl::StrCat("cannot connect to ", path, ": ", std::strerror(error), Advice(error)));
 }
 
 }  // namespace

@@ -91,9 +91,7 @@ std::string StateText(v1::LeaseState state) { return ShortName(state); }
 std::string StateText(v1::SessionState state) { return ShortName(state); }
 std::string VerdictText(v1::VerdictKind kind) { return ShortName(kind); }
 
-std::string ReasonText(v1::RevokeReason reason) {
-  return absl::AsciiStrToLower(ShortName(reason));
-}
+std::string ReasonText(v1::RevokeReason reason) { return absl::AsciiStrToLower(ShortName(reason)); }
 
 std::string KindText(v1::EventKind kind) {
   return absl::StrReplaceAll(absl::AsciiStrToLower(ShortName(kind)), {{"_", "-"}});

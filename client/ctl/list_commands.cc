@@ -63,10 +63,10 @@ std::shared_ptr<Request> SetUp(CLI::App& command, Invocation& invocation,
 }
 
 void AddDevices(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "devices",
-      "List the devices: their state, their epoch (which a reset increments), and how much of their\n"
-      "memory is out.");
+  CLI::App& command = *app.add_subcommand("devices",
+                                          "List the devices: their state, their epoch (which a "
+                                          "reset increments), and how much of their\n"
+                                          "memory is out.");
   const auto request = SetUp(command, invocation, &Stub::ListDevices);
   AddStates<v1::DeviceState>(command, [request](auto state) { request->add_states(state); });
 }
@@ -77,11 +77,13 @@ void AddBuffers(CLI::App& app, Invocation& invocation) {
       "List the buffers, the oldest first. One that is DRAINING was asked back or given up, and\n"
       "somebody still has it; the note says what the kernel counts.");
   const auto request = SetUp(command, invocation, &Stub::ListBuffers);
-  AddText(command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
-          "of this device");
+  AddText(
+      command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
+      "of this device");
   AddStates<v1::BufferState>(command, [request](auto state) { request->add_states(state); });
-  AddUid(command, "--owner,--uid", [request](auto uid) { request->set_owner_uid(uid); },
-         "of this user, in whatever container");
+  AddUid(
+      command, "--owner,--uid", [request](auto uid) { request->set_owner_uid(uid); },
+      "of this user, in whatever container");
 }
 
 void AddLeases(CLI::App& app, Invocation& invocation) {
@@ -90,15 +92,19 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
       "List the leases: who holds which buffer, and by which share. One that is OVERDUE was asked\n"
       "back and not returned in time.");
   const auto request = SetUp(command, invocation, &Stub::ListLeases);
-  AddText(command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
-          "of buffers of this device");
+  AddText(
+      command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
+      "of buffers of this device");
   AddStates<v1::LeaseState>(command, [request](auto state) { request->add_states(state); });
-  AddUid(command, "--holder,--uid", [request](auto uid) { request->set_holder_uid(uid); },
-         "held by this user, in whatever container");
-  AddText(command, "--buffer", "ID", [request](auto& id) { request->set_buffer_id(id); },
-          "of this buffer");
-  AddText(command, "--session", "ID", [request](auto& id) { request->set_session_id(id); },
-          "of this session");
+  AddUid(
+      command, "--holder,--uid", [request](auto uid) { request->set_holder_uid(uid); },
+      "held by this user, in whatever container");
+  AddText(
+      command, "--buffer", "ID", [request](auto& id) { request->set_buffer_id(id); },
+      "of this buffer");
+  AddText(
+      command, "--session", "ID", [request](auto& id) { request->set_session_id(id); },
+      "of this session");
 }
 
 void AddSessions(CLI::App& app, Invocation& invocation) {
@@ -108,8 +114,9 @@ void AddSessions(CLI::App& app, Invocation& invocation) {
       "not all have been received.");
   const auto request = SetUp(command, invocation, &Stub::ListSessions);
   AddStates<v1::SessionState>(command, [request](auto state) { request->add_states(state); });
-  AddUid(command, "--uid", [request](auto uid) { request->set_uid(uid); },
-         "of this user, in whatever container");
+  AddUid(
+      command, "--uid", [request](auto uid) { request->set_uid(uid); },
+      "of this user, in whatever container");
 }
 
 }  // namespace

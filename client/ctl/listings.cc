@@ -57,8 +57,8 @@ std::string TableText(const v1::ListDevicesResponse& response, absl::Time) {
 }
 
 std::string TableText(const v1::ListBuffersResponse& response, absl::Time now) {
-  Table table({"ID", "NAME", "DEVICE", "STATE", "SIZE", "OWNER", "SHARED WITH", "LEASES", "AGE",
-               "NOTE"});
+  Table table(
+      {"ID", "NAME", "DEVICE", "STATE", "SIZE", "OWNER", "SHARED WITH", "LEASES", "AGE", "NOTE"});
   for (const v1::Buffer& buffer : response.buffers())
     table.Add({buffer.id(), buffer.name(), buffer.device(), StateText(buffer.state()),
                SizeText(buffer.size_bytes()), DomainText(buffer.owner()), Shares(buffer),
@@ -79,10 +79,9 @@ std::string TableText(const v1::ListLeasesResponse& response, absl::Time now) {
 std::string TableText(const v1::ListSessionsResponse& response, absl::Time now) {
   Table table({"ID", "CLIENT", "STATE", "PEER", "UNIT", "LEASES", "AGE", "NOTE"});
   for (const v1::Session& session : response.sessions())
-    table.Add({session.id(), session.client(), StateText(session.state()),
-               PeerText(session.peer()), session.peer().unit(),
-               absl::StrCat(session.lease_count()), AgeText(session.create_time(), now),
-               Note(session, now)});
+    table.Add({session.id(), session.client(), StateText(session.state()), PeerText(session.peer()),
+               session.peer().unit(), absl::StrCat(session.lease_count()),
+               AgeText(session.create_time(), now), Note(session, now)});
   return table.Text();
 }
 

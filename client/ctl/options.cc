@@ -52,8 +52,7 @@ CLI::Option* AddText(CLI::App& command, const std::string& names, const std::str
 }
 
 CLI::Option* AddUid(CLI::App& command, const std::string& names,
-                    const std::function<void(std::uint32_t)>& set,
-                    const std::string& description) {
+                    const std::function<void(std::uint32_t)>& set, const std::string& description) {
   return command.add_option_function<std::uint32_t>(names, set, description)->type_name("UID");
 }
 

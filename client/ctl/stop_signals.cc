@@ -21,14 +21,15 @@ sigset_t Signals() {
 
 StopSignals::StopSignals() {
   const sigset_t signals = Signals();
-  fd_ = ::signalfd(-1, &signals, SFD_CLOEXEC);
+  fd_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd_ >= 0) ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 StopSignals::~StopSignals() {
   if (fd_ < 0) return;
+  // Those that came are done with; the next ones end the program as usual.
   signalfd_siginfo taken;
-  (void)!::read(fd_, &taken, sizeof(taken));
+  while (::read(fd_, &taken, sizeof(taken)) > 0) continue;
   const sigset_t signals = Signals();
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   ::close(fd_);

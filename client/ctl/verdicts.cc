@@ -26,12 +26,11 @@ std::string Holders(const v1::BufferVerdict& verdict) {
 
 std::string Sentence(const v1::Revocation& revocation) {
   const absl::Duration took = ToTime(revocation.end_time()) - ToTime(revocation.begin_time());
-  return absl::StrCat("revocation ", revocation.id(), ": asked ",
-                      Count(revocation.sessions_told(), "session"), " for ",
-                      Count(revocation.leases_told(), "lease"), " of ",
-                      Count(static_cast<std::uint64_t>(revocation.verdicts_size()), "buffer"),
-                      ", over after ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
-                      "\n");
+  return absl::StrCat(
+      "revocation ", revocation.id(), ": asked ", Count(revocation.sessions_told(), "session"),
+      " for ", Count(revocation.leases_told(), "lease"), " of ",
+      Count(static_cast<std::uint64_t>(revocation.verdicts_size()), "buffer"), ", over after ",
+      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))), "\n");
 }
 
 }  // namespace
@@ -40,8 +39,8 @@ std::string RevocationText(const v1::Revocation& revocation) {
   Table table({"BUFFER", "NAME", "OWNER", "VERDICT", "REFERENCES", "HELD BY"});
   for (const v1::BufferVerdict& verdict : revocation.verdicts())
     table.Add({verdict.buffer_id(), verdict.buffer_name(), DomainText(verdict.owner()),
-               VerdictText(verdict.verdict().kind()),
-               absl::StrCat(verdict.verdict().references()), Holders(verdict)});
+               VerdictText(verdict.verdict().kind()), absl::StrCat(verdict.verdict().references()),
+               Holders(verdict)});
   return Sentence(revocation) + (revocation.verdicts().empty() ? "" : table.Text());
 }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+
+#include "client/ctl/commands.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+constexpr const char* kDefaultSocket = "/run/hl-bufd/control/control.sock";
+
+constexpr const char* kFooter =
+    "`hl-bufctl COMMAND --help` explains a command. --socket and --output may stand before or "
+    "after\n"
+    "the command.\n"
+    "\n"
+    "What you see and may do follows from your groups, as the daemon's configuration names them:\n"
+    "everybody sees the devices and what is his own, a viewer sees everything, an operator also\n"
+    "revokes and drills. The service's own user and root are admin.\n"
+    "\n"
+    "With --output json a list is one document, {\"buffers\": [...]}, with the names of the fields "
+    "as\n"
+    "in proto/hlbuf/v1/; watch writes a line of JSON for each event. Sizes are exact there.\n"
+    "\n"
+    "Exit status: 0 done; 1 refused or failed; 2 bad command line; 3 the daemon cannot be reached, "
+    "or\n"
+    "             did not answer; 4 the revocation or drill ended with buffers that are still "
+    "HELD.\n"
+    "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
+    "proto/hlbuf/v1/errors.proto.";
+
+std::string UsageError(const CLI::App* app, const CLI::Error& error) {
+  std::string name = app->get_name();
+  for (const CLI::App* command : app->get_subcommands()) name += " " + command->get_name();
+  return "hl-bufctl: " + std::string(error.what()) + "\nRun `" + name +
+         " --help` for more information.\n";
+}
+
+void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
+  invocation.socket = kDefaultSocket;
+  app.add_option("--socket", invocation.socket,
+                 "the daemon's control socket; default: $HLBUF_CONTROL, or else\n" +
+                     std::string(kDefaultSocket))
+      ->type_name("PATH")
+      ->envname("HLBUF_CONTROL");
+  app.add_option_function<std::string>(
+         "--output",
+         [&invocation](const std::string& output) {
+           invocation.output = output == "json" ? Output::kJson : Output::kTable;
+         },
+         "a table for people (default) or JSON for programs")
+      ->type_name("table|json")
+      ->check([](const std::string& output) -> std::string {
+        return output == "table" || output == "json" ? "" : "it is table or json";
+      });
+}
+
+}  // namespace
+
+ExitCode Main(int argc, const char* const* argv) {
+  Invocation invocation;
+  CLI::App app("hl-bufctl: shows what hl-bufd has handed out to whom, and asks it back",
+               "hl-bufctl");
+  app.footer(kFooter);
+  app.set_version_flag("--version", HLBUF_VERSION);
+  app.failure_message(UsageError);
+  app.fallthrough();
+  app.require_subcommand(1);
+  AddGlobalOptions(app, invocation);
+  AddListCommands(app, invocation);
+  AddRevokeCommand(app, invocation);
+  AddSimulateResetCommand(app, invocation);
+  AddWatchCommand(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kBadUsage;
+  }
+  return invocation.run(invocation);
+}
+
+}  // namespace hlbuf::ctl

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <poll.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/ctl/commands.h"
+#include "client/ctl/connection.h"
+#include "client/ctl/console.h"
+#include "client/ctl/event_lines.h"
+#include "client/ctl/event_reader.h"
+#include "client/ctl/options.h"
+#include "client/ctl/rpc_error.h"
+#include "client/ctl/stop_signals.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+void AskForAllKinds(v1::WatchEventsRequest& request) {
+  const google::protobuf::EnumDescriptor& kinds = *v1::EventKind_descriptor();
+  for (int i = 0; i < kinds.value_count(); ++i)
+    if (kinds.value(i)->number() != v1::EVENT_KIND_UNSPECIFIED)
+      request.add_kinds(static_cast<v1::EventKind>(kinds.value(i)->number()));
+}
+
+// True when it was a signal, false when the call is over by itself.
+bool WaitForSignal(const StopSignals& signals, const EventReader& reader) {
+  pollfd fds[] = {{.fd = signals.fd(), .events = POLLIN},
+                  {.fd = reader.done_fd(), .events = POLLIN}};
+  while (::poll(fds, 2, -1) < 0) continue;
+  return fds[1].revents == 0;
+}
+
+void WaitUntilOver(const EventReader& reader) {
+  pollfd done = {.fd = reader.done_fd(), .events = POLLIN};
+  while (::poll(&done, 1, -1) < 0) continue;
+}
+
+ExitCode Watch(const Invocation& invocation, const v1::WatchEventsRequest& request) {
+  std::optional<StopSignals> signals(std::in_place);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  if (!stub.ok()) return Unreachable(stub.status());
+  std::atomic<bool> printed = true;
+  EventReader reader(**stub, request, [&](const v1::WatchEventsResponse& response) {
+    printed =
+        Print(invocation.output == Output::kJson ? EventJsonLines(response)
+                                                 : EventTableLines(response)) == ExitCode::kOk;
+    return printed.load();
+  });
+  const bool stopped = WaitForSignal(*signals, reader);
+  signals.reset();  // a second signal ends a program whose output nobody reads
+  if (stopped) reader.Cancel();
+  WaitUntilOver(reader);
+  if (!printed) return ExitCode::kFailed;
+  return stopped ? ExitCode::kOk : Conclude(reader.status());
+}
+
+}  // namespace
+
+void AddWatchCommand(CLI::App& app, Invocation& invocation) {
+  CLI::App& command = *app.add_subcommand(
+      "watch",
+      "Tell what happens, a line for each event, until SIGINT or SIGTERM (exit status 0). Begins\n"
+      "with what happens from now on. The head, or the first line of JSON, which has no event, "
+      "shows\n"
+      "that the watch has begun.");
+  command.footer(
+      "Each line begins with its position, LIFE:NUMBER: the life of the daemon, and the number of "
+      "the\n"
+      "event in it. With --output json each line is a WatchEventsResponse with at most one event "
+      "or\n"
+      "gap, and `next` is one more than its NUMBER. A gap are events that were forgotten before "
+      "this\n"
+      "watcher took them. After a restart of the daemon --since of an old life tells everything "
+      "that\n"
+      "the new life knows.");
+  const auto request = std::make_shared<v1::WatchEventsRequest>();
+  AddText(
+      command, "--since", "LIFE:NUMBER",
+      [request](auto& position) { ResumeAfter(position, *request); },
+      "begin after this event, the last one that was seen")
+      ->check([](const std::string& position) -> std::string {
+        v1::WatchEventsRequest scratch;
+        return ResumeAfter(position, scratch)
+                   ? ""
+                   : "'" + position + "' is no position, as lines begin with one";
+      });
+  AddText(
+      command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
+      "only of this device");
+  command.add_flag_callback(
+      "--leases", [request] { AskForAllKinds(*request); },
+      "also each lease that is granted or ends; without it they are left out");
+  command.callback([&invocation, request] {
+    invocation.run = [request](const Invocation& asked) { return Watch(asked, *request); };
+  });
+}
+
+}  // namespace hlbuf::ctl
