@@ -41,6 +41,8 @@ use_ccache() {
   if ! command -v ccache > /dev/null; then return 0; fi
   export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+  # Precompiled headers are compared by what is in them.
+  export CCACHE_SLOPPINESS=pch_defines,time_macros
 }
 
 # compile DIR: on a terminal with ninja's progress, else with what the compilers say.
