@@ -78,7 +78,7 @@ ControlSettings ControlSettingsOf(const Config& config) {
                     .operators = config.roles.operators,
                     .admin = config.roles.admin,
                     .service_uid = ::geteuid()};
-  settings.connections.all = config.caps.control_connections / 2;  // each has two descriptors
+  settings.connections.all = config.caps.control_connections;
   settings.connections.uid = settings.connections.all / 2;
   return settings;
 }
