@@ -19,7 +19,7 @@ absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
 }
 
-// Another daemon that listens there is not pushed aside.
+// Removes only what nobody listens at: another daemon is not pushed aside.
 absl::Status RemoveStale(const std::string& path, const sockaddr_un& address, int type) {
   struct stat at = {};
   if (::lstat(path.c_str(), &at) != 0)
@@ -27,10 +27,15 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address, in
   if (!S_ISSOCK(at.st_mode))
     return absl::FailedPreconditionError(
         absl::StrCat(path, " is there and is no socket; remove it"));
-  const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0)
+  const UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return absl::ErrnoToStatus(errno, "socket");
+  const int connected =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  // EAGAIN: its backlog is full. EPROTOTYPE: it is a socket of another type.
+  if (connected == 0 || errno == EAGAIN || errno == EPROTOTYPE)
     return absl::AlreadyExistsError(
         absl::StrCat("another process listens at ", path, "; stop it first"));
+  if (errno != ECONNREFUSED) return Failed("see whether anybody listens at", path);
   if (::unlink(path.c_str()) != 0) return Failed("remove the old", path);
   return absl::OkStatus();
 }
@@ -41,6 +46,9 @@ absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode
                                   std::optional<gid_t> group) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
+  // An empty one would be a name of the abstract namespace, which has no owner and no mode.
+  if (path.empty() || path.find('\0') != std::string::npos)
+    return absl::InvalidArgumentError("a socket's path is empty or contains a NUL byte");
   if (path.size() >= sizeof(address.sun_path))
     return absl::InvalidArgumentError(absl::StrCat(
         path, " is longer than the ", sizeof(address.sun_path) - 1, " bytes of a socket's path"));
