@@ -120,10 +120,18 @@ FakeBackend& BrokerRig::AddDevice(std::string name, BackendTraits traits) {
 }
 
 FakeClient& BrokerRig::Connect(Peer peer) {
-  FakeClient& client = *clients_.emplace_back(std::make_unique<FakeClient>(*this));
-  client.record = broker.Connect(std::move(peer), client.notices).value();
-  broker.Greet(client.session(), "test");
-  return client;
+  FakeClient* client = TryConnect(std::move(peer));
+  EXPECT_NE(client, nullptr);
+  return *client;
+}
+
+FakeClient* BrokerRig::TryConnect(Peer peer) {
+  auto client = std::make_unique<FakeClient>(*this);
+  const absl::StatusOr<SessionRecord*> record = broker.Connect(std::move(peer), client->notices);
+  if (!record.ok()) return nullptr;
+  client->record = *record;
+  broker.Greet(client->session(), "test");
+  return clients_.emplace_back(std::move(client)).get();
 }
 
 void BrokerRig::Run() {

@@ -68,7 +68,8 @@ class BrokerRig {
   explicit BrokerRig(RigOptions options = RigOptions());
   ~BrokerRig();
 
-  FakeClient& Connect(Peer peer);  // and says HELLO
+  FakeClient& Connect(Peer peer);     // and says HELLO
+  FakeClient* TryConnect(Peer peer);  // likewise; null when the limits refuse it
   FakeBackend& AddDevice(std::string name, BackendTraits traits);
 
   // Lets all devices do and answer what they were asked.

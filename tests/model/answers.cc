@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model: how leases, buffers, revocations and devices come to an end.
+#include "tests/model/model.h"
+
+namespace hlbuf::model {
+
+std::set<LeaseId> Model::LeasesOf(BufferId buffer) const {
+  std::set<LeaseId> found;
+  for (const auto& [id, lease] : leases)
+    if (lease.buffer == buffer) found.insert(id);
+  return found;
+}
+
+void Model::Tell(const std::set<LeaseId>& asked_back, RevokeReason reason, absl::Time deadline) {
+  std::map<SessionId, std::set<LeaseId>> batches;
+  for (const LeaseId id : asked_back) {
+    Lease& lease = leases.at(id);
+    if (lease.state == LeaseState::kActive) lease.state = LeaseState::kRevoking;
+    batches[lease.session].insert(id);
+  }
+  for (const auto& [session, batch] : batches)
+    sessions.at(session).told.push_back({reason, deadline, batch});
+}
+
+void Model::AskBack(Revocation& revocation, RevokeReason reason) {
+  std::set<LeaseId> asked_back;
+  for (const BufferId id : revocation.waiting) {
+    Buffer& buffer = buffers.at(id);
+    if (buffer.state == BufferState::kLive) buffer.state = BufferState::kRevoking;
+    asked_back.merge(LeasesOf(id));
+  }
+  Tell(asked_back, reason, revocation.deadline);
+  EndRevocations();
+}
+
+void Model::Release(SessionId session, LeaseId lease) {
+  const auto it = leases.find(lease);
+  if (it != leases.end() && it->second.session == session) EndLease(lease);
+}
+
+void Model::Park(SessionId session) {
+  sessions.at(session).parked = true;
+  std::set<LeaseId> ends;
+  for (const auto& [id, lease] : leases)
+    if (lease.session == session) ends.insert(id);
+  for (const LeaseId id : ends) EndLease(id);
+}
+
+void Model::EndLease(LeaseId lease) {
+  const BufferId id = leases.at(lease).buffer;
+  leases.erase(lease);
+  Buffer& buffer = buffers.at(id);
+  if (LeasesOf(id).empty() && !buffer.returned) Drain(buffer, id);
+}
+
+// Nobody may open it any more. Where nothing counts, the leases are all there is to wait for.
+void Model::Drain(Buffer& buffer, BufferId id) {
+  buffer.state = BufferState::kDraining;
+  if (!devices.at(buffer.device).counts && LeasesOf(id).empty())
+    Return(buffer, id, Verdict::Kind::kAcknowledged);
+}
+
+void Model::Return(Buffer& buffer, BufferId id, std::optional<Verdict::Kind> kind) {
+  buffer.state = BufferState::kDraining;
+  buffer.returned = true;
+  devices.at(buffer.device)
+      .jobs.push_back(
+          {.call = "free " + std::to_string(buffer.inode), .buffer = id, .step = step_});
+  if (kind) Say(id, {.kind = *kind}, false);
+  EndRevocations();
+}
+
+void Model::Say(BufferId buffer, Verdict verdict, bool only_expired) {
+  const auto say = [&](Revocation& revocation) {
+    if (only_expired && !revocation.expired) return;
+    if (revocation.waiting.erase(buffer) > 0) revocation.verdicts[buffer] = verdict;
+  };
+  for (auto& [id, revocation] : revocations) say(revocation);
+  for (auto& [name, revocation] : resets) say(revocation);
+}
+
+void Model::EndRevocations() {
+  std::erase_if(revocations, [this](const auto& entry) {
+    if (!entry.second.waiting.empty()) return false;
+    ended.insert(entry);
+    return true;
+  });
+  std::erase_if(resets, [this](const auto& entry) {
+    if (!entry.second.waiting.empty()) return false;
+    reset_verdicts_[entry.first] = entry.second.verdicts;
+    devices.at(entry.first).state = DeviceState::kClosing;
+    return true;
+  });
+  CloseIfIdle();
+}
+
+// A device is reset when everything that was taken from it has come back, except what is held.
+void Model::CloseIfIdle() {
+  for (auto& [name, device] : devices) {
+    if (device.state != DeviceState::kClosing || !device.jobs.empty()) continue;
+    device.state = DeviceState::kResetting;
+    device.jobs.push_back({.call = "reset", .step = step_});
+  }
+}
+
+void Model::Expire(Revocation& revocation) {
+  revocation.expired = true;
+  const std::set<BufferId> waiting = revocation.waiting;
+  for (const BufferId id : waiting) {
+    Buffer& buffer = buffers.at(id);
+    const std::set<LeaseId> out = LeasesOf(id);
+    for (const LeaseId lease : out)
+      if (leases.at(lease).state == LeaseState::kRevoking)
+        leases.at(lease).state = LeaseState::kOverdue;
+    if (buffer.state == BufferState::kRevoking) Drain(buffer, id);
+    if (devices.at(buffer.device).counts) continue;  // the next count decides
+    revocation.waiting.erase(id);
+    revocation.verdicts[id] = {.kind = Verdict::Kind::kHeld,
+                               .references = static_cast<std::uint32_t>(out.size())};
+  }
+}
+
+void Model::TimeIs(absl::Time now) {
+  for (auto& [id, lease] : leases) {
+    if (!lease.overdue_at || *lease.overdue_at > now) continue;
+    lease.overdue_at.reset();
+    if (lease.state == LeaseState::kRevoking) lease.state = LeaseState::kOverdue;
+  }
+  const auto expire = [&](Revocation& revocation) {
+    if (!revocation.expired && revocation.deadline <= now) Expire(revocation);
+  };
+  for (auto& [id, revocation] : revocations) expire(revocation);
+  for (auto& [name, revocation] : resets) expire(revocation);
+  EndRevocations();
+}
+
+void Model::Counted(const std::string& device, ino_t inode, std::uint32_t count) {
+  for (auto& [id, buffer] : buffers) {
+    if (buffer.device != device || buffer.inode != inode) continue;
+    if (buffer.state != BufferState::kDraining || buffer.returned)
+      broken = "counted a buffer that may still be opened, or that nobody has any more";
+    if (count != 1) {
+      const std::uint32_t others = count == 0 ? 1 : count - 1;
+      Say(id, {.kind = Verdict::Kind::kHeld, .references = others}, true);
+      EndRevocations();
+      return;
+    }
+    for (const LeaseId lease : LeasesOf(id)) leases.erase(lease);
+    Return(buffer, id, Verdict::Kind::kProven);
+    return;
+  }
+  broken = "counted a file that is no buffer";
+}
+
+std::string Model::Allocated(Buffer& buffer, BufferId id, bool ok, std::optional<LeaseId> granted) {
+  DeviceModel& device = devices.at(buffer.device);
+  if (!ok) {
+    buffers.erase(id);
+    return "NO_MEMORY";
+  }
+  buffer.inode = ++device.last_inode;
+  const auto asker = sessions.find(buffer.asker);
+  std::string code = "OK";
+  if (asker == sessions.end() || asker->second.parked)
+    code = "GONE";
+  else if (device.state != DeviceState::kReady || device.epoch != buffer.epoch)
+    code = "DEVICE_UNAVAILABLE";
+  if (code == "OK") {
+    buffer.state = BufferState::kLive;
+    if (granted) leases[*granted] = {.session = buffer.asker, .buffer = id};
+  } else {
+    Return(buffer, id, std::nullopt);
+  }
+  return code;
+}
+
+std::string Model::Delivered(const std::string& name, const FakeBackend::Answer& answer,
+                             std::optional<LeaseId> granted) {
+  DeviceModel& device = devices.at(name);
+  if (answer.call.rfind("count", 0) == 0) {
+    for (const auto& [inode, count] : answer.counts) Counted(name, inode, count);
+    return "";
+  }
+  auto job = device.jobs.begin();
+  while (job != device.jobs.end() && job->call != answer.call) ++job;
+  if (job == device.jobs.end() || job->step != device.jobs.front().step) {
+    broken = name + " did '" + answer.call + "', which is not what it had to do next";
+    return "";
+  }
+  const Job done = *job;
+  device.jobs.erase(job);
+  std::string code;
+  if (done.call.rfind("allocate", 0) == 0) {
+    code = Allocated(buffers.at(done.buffer), done.buffer, answer.ok, granted);
+  } else if (done.call.rfind("free", 0) == 0) {
+    fates_[done.buffer] = buffers.at(done.buffer).owner;
+    buffers.erase(done.buffer);
+  } else if (done.call == "reset" && answer.ok) {
+    ++device.epoch;
+    device.state = DeviceState::kOpening;
+    device.jobs.push_back({.call = "open", .step = step_});
+  } else {
+    device.state = answer.ok ? DeviceState::kReady : DeviceState::kFailed;
+    if (device.resetting) EndReset(name);
+  }
+  CloseIfIdle();
+  return code;
+}
+
+void Model::EndReset(const std::string& name) {
+  devices.at(name).resetting = false;
+  resets_ended.emplace_back(name, reset_verdicts_[name]);
+}
+
+}  // namespace hlbuf::model

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the broker should do, written down a second time: from the design, in plain maps, without a
+// thought for speed. It knows nothing of what the broker does inside; it hears what was asked of
+// it and what the devices answered, and says what must be visible then.
+#ifndef HLBUF_TESTS_MODEL_MODEL_H_
+#define HLBUF_TESTS_MODEL_MODEL_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/core/broker.h"
+#include "tests/support/fake_backend.h"
+
+namespace hlbuf::model {
+
+struct Told {
+  RevokeReason reason;
+  absl::Time deadline;
+  std::set<LeaseId> leases;
+};
+struct Session {
+  Peer peer;
+  bool parked = false;
+  std::vector<Told> told;
+};
+struct Lease {
+  SessionId session;
+  BufferId buffer;
+  LeaseState state = LeaseState::kActive;
+  std::optional<Grantee> share;
+  std::optional<absl::Time> overdue_at;  // after an UNSHARE
+};
+struct Buffer {
+  Domain owner;
+  std::uint64_t size_bytes = 0;
+  std::string name;
+  std::string device;
+  std::uint64_t epoch = 0;
+  BufferState state = BufferState::kAllocating;
+  SessionId asker;
+  ino_t inode = 0;
+  bool returned = false;  // to the device, which has not answered yet
+  std::vector<Grantee> shares;
+};
+struct Revocation {
+  std::set<BufferId> waiting;
+  absl::Time deadline;
+  bool expired = false;
+  std::string reset_of;  // a device, or empty
+  std::map<BufferId, Verdict> verdicts;
+};
+// Something asked of a device. Jobs of one step may be asked in any order.
+struct Job {
+  std::string call;
+  BufferId buffer;
+  int step = 0;
+};
+struct DeviceModel {
+  bool counts = false;
+  DeviceState state = DeviceState::kOpening;
+  std::uint64_t epoch = 1;
+  bool resetting = false;
+  std::deque<Job> jobs = {{.call = "open"}};
+  ino_t last_inode = 0;
+};
+
+class Model {
+ public:
+  explicit Model(const QuotaLimits& limits) : limits_(limits) {}
+
+  // Requests, as the broker should answer them: "OK", or the name of the error. The Begin...()
+  // and Grant() are for those that were accepted.
+  std::string JudgeConnect(const Peer& peer) const;
+  std::string JudgeAllocate(SessionId session, const AllocateRequest& request) const;
+  void BeginAllocate(BufferId id, SessionId session, const AllocateRequest& request);
+  bool LeasesAllowed(SessionId session, std::uint64_t count) const;
+  std::string JudgeOpen(SessionId session, const OpenItem& item) const;
+  std::optional<BufferId> Resolve(SessionId session, const OpenItem& item) const;
+  void Grant(LeaseId lease, SessionId session, BufferId buffer);
+  void Release(SessionId session, LeaseId lease);
+  std::string Share(SessionId session, BufferId buffer, Grantee grantee);
+  std::string Unshare(SessionId session, BufferId buffer, Grantee grantee, absl::Time deadline);
+  void Park(SessionId session);
+  std::string JudgeRevoke(const std::set<BufferId>& buffers) const;
+  void BeginRevoke(RevocationId id, const std::set<BufferId>& buffers, absl::Time deadline);
+  std::string Reset(const std::string& device, absl::Time deadline);
+
+  // What a device answered to an allocation, or "" if it was something else.
+  std::string Delivered(const std::string& device, const FakeBackend::Answer& answer,
+                        std::optional<LeaseId> granted);
+  void TimeIs(absl::Time now);
+  void NextStep() { ++step_; }
+
+  // The first difference between this and what the broker shows, or empty.
+  std::string Differs(const Broker& broker) const;
+
+  std::map<SessionId, Session> sessions;
+  std::map<LeaseId, Lease> leases;
+  std::map<BufferId, Buffer> buffers;
+  std::map<std::string, DeviceModel> devices;
+  std::map<RevocationId, Revocation> revocations;  // running, operators'
+  std::map<std::string, Revocation> resets;        // running, by device
+  std::map<RevocationId, Revocation> ended;        // operators'
+  std::vector<std::pair<std::string, std::map<BufferId, Verdict>>> resets_ended;
+  std::string broken;  // a rule that the broker broke towards a device
+
+ private:
+  std::uint64_t Used(Resource resource, const std::optional<Domain>& domain,
+                     std::optional<uid_t> uid) const;
+  bool Fits(const Domain& domain, Resource resource, std::uint64_t amount) const;
+  bool MayOpen(const Peer& peer, const Buffer& buffer, std::optional<Grantee>* share) const;
+  std::optional<BufferId> Named(const Domain& owner, const std::string& name) const;
+  std::string Missing(BufferId buffer, const Domain& asker) const;
+  std::string JudgeShare(SessionId session, BufferId buffer, Grantee grantee) const;
+  std::set<LeaseId> LeasesOf(BufferId buffer) const;
+
+  void AskBack(Revocation& revocation, RevokeReason reason);
+  void Tell(const std::set<LeaseId>& leases, RevokeReason reason, absl::Time deadline);
+  void EndLease(LeaseId lease);
+  void Drain(Buffer& buffer, BufferId id);
+  void Return(Buffer& buffer, BufferId id, std::optional<Verdict::Kind> kind);
+  void Expire(Revocation& revocation);
+  void Say(BufferId buffer, Verdict verdict, bool only_expired);
+  void EndRevocations();
+  void CloseIfIdle();
+  void Counted(const std::string& device, ino_t inode, std::uint32_t count);
+  std::string Allocated(Buffer& buffer, BufferId id, bool ok, std::optional<LeaseId> granted);
+  void EndReset(const std::string& device);
+
+  QuotaLimits limits_;
+  std::map<BufferId, Domain> fates_;
+  std::map<std::string, std::map<BufferId, Verdict>> reset_verdicts_;  // until the reset ends
+  int step_ = 0;
+};
+
+}  // namespace hlbuf::model
+
+#endif  // HLBUF_TESTS_MODEL_MODEL_H_
