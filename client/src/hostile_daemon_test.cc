@@ -2,6 +2,7 @@
 // A daemon that is broken, late, or lies: no descriptor leaks, no lease is forgotten, no call
 // hangs.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -228,6 +229,48 @@ TEST_F(HostileDaemon, AGoodbyeBehindAConnectionResetIsFound) {
   hlbuf_buffer* buffer = nullptr;
   EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error_), HLBUF_E_SERVICE_GONE);
   EXPECT_NE(std::string_view(error_.text).find("in time for lunch"), std::string_view::npos);
+  hlbuf_client_close(client);
+}
+
+// Sending fails by then, without a SIGPIPE; the reason is still there to be read.
+TEST_F(HostileDaemon, ARequestAfterTheDaemonLeftFindsItsGoodbye) {
+  std::promise<void> left;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "gone fishing");
+    talk.HangUp();
+    left.set_value();
+  });
+  hlbuf_client* client = Connect(daemon);
+  left.get_future().wait();
+  hlbuf_buffer* buffer = nullptr;
+  EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error_), HLBUF_E_SERVICE_GONE);
+  EXPECT_NE(std::string_view(error_.text).find("gone fishing"), std::string_view::npos);
+  hlbuf_client_close(client);
+}
+
+// A packet that nobody reads any more must not keep its buffer alive in an idle program's socket.
+TEST_F(HostileDaemon, GrantsBehindAGoodbyeAreClosedAtOnce) {
+  std::promise<void> looked;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd read_end(ends[0]);
+    UniqueFd write_end(ends[1]);
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    talk.Send(OneItem().Frame(open.cookie()), {write_end.get()});
+    write_end.Reset();
+    pollfd p = {.fd = read_end.get(), .events = 0, .revents = 0};
+    EXPECT_EQ(::poll(&p, 1, 20000), 1);  // POLLHUP: every copy of the other end was closed
+    looked.set_value();
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  hlbuf_buffer* buffer = nullptr;
+  EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error_), HLBUF_E_SERVICE_GONE);
+  looked.get_future().wait();
   hlbuf_client_close(client);
 }
 
