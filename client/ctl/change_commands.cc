@@ -16,6 +16,21 @@
 namespace hlbuf::ctl {
 namespace {
 
+constexpr const char* kRevoke =
+    R"(Waits until every holder has let go or its time is over. All or nothing: when one of the
+buffers is unknown, none is asked back. Needs the role operator.
+
+A verdict is PROVEN (the kernel counts no reference but the service's own), ACKNOWLEDGED (every
+holder said so) or HELD (somebody still has it: exit status 4). A revocation that was begun goes
+on when hl-bufctl is interrupted; `hl-bufctl watch` tells how it ends.)";
+
+constexpr const char* kSimulateReset =
+    R"(Asks everything of the device back, shows the verdicts, closes the device and opens it again with
+a new epoch. Needs the role operator.
+
+Exit status 4 when somebody still has a buffer; 1 when the device did not come back, which is what
+`--drill fails` is for. A drill that was begun goes on when hl-bufctl is interrupted.)";
+
 // No deadline: the daemon answers when the holders have, or their time is over.
 ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& request) {
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
@@ -49,26 +64,18 @@ ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequ
 }  // namespace
 
 void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "revoke",
-      "Ask buffers back from everybody who holds them, wait until they have let go or their time\n"
-      "is over, and show the verdicts. All or nothing: when one of the buffers is unknown, none "
-      "is\n"
-      "asked back. Needs the role operator.");
-  command.footer(
-      "A verdict is PROVEN (the kernel counts no reference but the service's own), ACKNOWLEDGED\n"
-      "(every holder said so) or HELD (somebody still has it: exit status 4). A revocation that "
-      "was\n"
-      "begun goes on when hl-bufctl is interrupted; `hl-bufctl watch` tells how it ends.");
+  CLI::App& command =
+      *app.add_subcommand("revoke", "Ask buffers back from everybody, and wait for the verdicts.");
+  Explain(command, kRevoke);
   const auto request = std::make_shared<v1::RevokeBuffersRequest>();
   command
       .add_option_function<std::vector<std::string>>(
-          "buffers",
+          "BUFFER",
           [request](const std::vector<std::string>& ids) {
             request->mutable_buffer_ids()->Assign(ids.begin(), ids.end());
           },
           "ids, as `hl-bufctl buffers` shows them; 1 to 1000")
-      ->type_name("BUFFER")
+      ->type_name("")
       ->required();
   AddGrace(
       command, [request] { return request->mutable_grace(); }, "as configured (operator_grace)");
@@ -78,17 +85,12 @@ void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
 }
 
 void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "simulate-reset",
-      "Drill a reset of a device that takes drills: ask everything back, show the verdicts, close\n"
-      "the device, open it again with a new epoch. Needs the role operator.");
-  command.footer(
-      "Exit status 4 when somebody still has a buffer, 1 when the device did not come back, which\n"
-      "is what --drill fails is for. A drill that was begun goes on when hl-bufctl is "
-      "interrupted.");
+  CLI::App& command =
+      *app.add_subcommand("simulate-reset", "Drill a reset of a device that takes drills.");
+  Explain(command, kSimulateReset);
   const auto request = std::make_shared<v1::SimulateResetRequest>();
   AddText(
-      command, "device", "DEVICE", [request](auto& name) { request->set_device(name); },
+      command, "DEVICE", "", [request](auto& name) { request->set_device(name); },
       "its name, as `hl-bufctl devices` shows it")
       ->required();
   AddText(

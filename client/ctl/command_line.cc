@@ -60,7 +60,6 @@ ExitCode Main(int argc, const char* const* argv) {
   Invocation invocation;
   CLI::App app("hl-bufctl: shows what hl-bufd has handed out to whom, and asks it back",
                "hl-bufctl");
-  app.footer(kFooter);
   app.set_version_flag("--version", HLBUF_VERSION);
   app.failure_message(UsageError);
   app.fallthrough();
@@ -70,6 +69,7 @@ ExitCode Main(int argc, const char* const* argv) {
   AddRevokeCommand(app, invocation);
   AddSimulateResetCommand(app, invocation);
   AddWatchCommand(app, invocation);
+  app.footer(kFooter);  // after them: commands inherit it
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -15,6 +15,22 @@
 namespace hlbuf::ctl {
 namespace {
 
+constexpr const char* kDevices =
+    R"(Shows their state, their epoch, which a reset increments, and how much of their memory is
+out. Everybody sees every device.)";
+
+constexpr const char* kBuffers =
+    R"(One that is DRAINING was asked back or given up, and somebody still has it; the note says
+what the kernel counts.)";
+
+constexpr const char* kLeases =
+    R"(BY SHARE is the share that allowed it. A lease that is OVERDUE was asked back and not returned
+in time.)";
+
+constexpr const char* kSessions =
+    R"(CLIENT is what the client calls itself. A session that is PARKED is over, but what was sent to
+it may not all have been received.)";
+
 constexpr int kPageSize = 1000;
 
 template <class Request, class Response>
@@ -63,19 +79,15 @@ std::shared_ptr<Request> SetUp(CLI::App& command, Invocation& invocation,
 }
 
 void AddDevices(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand("devices",
-                                          "List the devices: their state, their epoch (which a "
-                                          "reset increments), and how much of their\n"
-                                          "memory is out.");
+  CLI::App& command = *app.add_subcommand("devices", "List the devices.");
+  Explain(command, kDevices);
   const auto request = SetUp(command, invocation, &Stub::ListDevices);
   AddStates<v1::DeviceState>(command, [request](auto state) { request->add_states(state); });
 }
 
 void AddBuffers(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "buffers",
-      "List the buffers, the oldest first. One that is DRAINING was asked back or given up, and\n"
-      "somebody still has it; the note says what the kernel counts.");
+  CLI::App& command = *app.add_subcommand("buffers", "List the buffers, the oldest first.");
+  Explain(command, kBuffers);
   const auto request = SetUp(command, invocation, &Stub::ListBuffers);
   AddText(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
@@ -87,10 +99,8 @@ void AddBuffers(CLI::App& app, Invocation& invocation) {
 }
 
 void AddLeases(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "leases",
-      "List the leases: who holds which buffer, and by which share. One that is OVERDUE was asked\n"
-      "back and not returned in time.");
+  CLI::App& command = *app.add_subcommand("leases", "List the leases: who holds which buffer.");
+  Explain(command, kLeases);
   const auto request = SetUp(command, invocation, &Stub::ListLeases);
   AddText(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
@@ -108,10 +118,8 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
 }
 
 void AddSessions(CLI::App& app, Invocation& invocation) {
-  CLI::App& command = *app.add_subcommand(
-      "sessions",
-      "List the connections of clients. One that is PARKED is over, but what was sent to it may\n"
-      "not all have been received.");
+  CLI::App& command = *app.add_subcommand("sessions", "List the connections of clients.");
+  Explain(command, kSessions);
   const auto request = SetUp(command, invocation, &Stub::ListSessions);
   AddStates<v1::SessionState>(command, [request](auto state) { request->add_states(state); });
   AddUid(

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/ctl/options.h"
 
+#include <optional>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -24,7 +26,18 @@ std::string CheckDuration(const std::string& text) {
   return absl::StrCat("'", text, "' is no duration; write 0, 500ms, 10s or 1m30s");
 }
 
+std::optional<std::uint32_t> ReadUid(const std::string& text) {
+  std::uint32_t uid = 0;
+  if (!absl::SimpleAtoi(text, &uid)) return std::nullopt;
+  return uid;
+}
+
 }  // namespace
+
+void Explain(CLI::App& command, const std::string& text) {
+  command.footer(text +
+                 "\n\n`hl-bufctl --help` explains --socket, --output, roles and the exit status.");
+}
 
 void AddStates(CLI::App& command, const google::protobuf::EnumDescriptor& states,
                const std::function<void(int)>& add) {
@@ -51,9 +64,13 @@ CLI::Option* AddText(CLI::App& command, const std::string& names, const std::str
   return command.add_option_function<std::string>(names, set, description)->type_name(type);
 }
 
-CLI::Option* AddUid(CLI::App& command, const std::string& names,
-                    const std::function<void(std::uint32_t)>& set, const std::string& description) {
-  return command.add_option_function<std::uint32_t>(names, set, description)->type_name("UID");
+void AddUid(CLI::App& command, const std::string& names,
+            const std::function<void(std::uint32_t)>& set, const std::string& description) {
+  AddText(
+      command, names, "UID", [set](const std::string& text) { set(*ReadUid(text)); }, description)
+      ->check([](const std::string& text) -> std::string {
+        return ReadUid(text).has_value() ? "" : absl::StrCat("'", text, "' is no uid; a number is");
+      });
 }
 
 void AddGrace(CLI::App& command, const std::function<google::protobuf::Duration*()>& grace,

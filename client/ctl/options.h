@@ -8,10 +8,14 @@
 #include <google/protobuf/generated_enum_reflection.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 
 namespace hlbuf::ctl {
+
+// What --help says of a command below its options.
+void Explain(CLI::App& command, const std::string& text);
 
 // --state STATE[,STATE...], by the short names of the enum's values; `add` gets each.
 void AddStates(CLI::App& command, const google::protobuf::EnumDescriptor& states,
@@ -26,8 +30,8 @@ void AddStates(CLI::App& command, const std::function<void(Enum)>& add) {
 CLI::Option* AddText(CLI::App& command, const std::string& names, const std::string& type,
                      const std::function<void(const std::string&)>& set,
                      const std::string& description);
-CLI::Option* AddUid(CLI::App& command, const std::string& names,
-                    const std::function<void(std::uint32_t)>& set, const std::string& description);
+void AddUid(CLI::App& command, const std::string& names,
+            const std::function<void(std::uint32_t)>& set, const std::string& description);
 
 // --grace DURATION. `grace` is called, to get where the value goes, only when the option is given.
 void AddGrace(CLI::App& command, const std::function<google::protobuf::Duration*()>& grace,

@@ -18,6 +18,16 @@
 namespace hlbuf::ctl {
 namespace {
 
+constexpr const char* kWatch =
+    R"(Begins with what happens from now on, and ends with status 0 when it is stopped. The head, or the
+first line of JSON, which has no event, shows that the watch has begun.
+
+Each line begins with its position, LIFE:NUMBER: the life of the daemon, and the number of the
+event in it. With --output json each line is a WatchEventsResponse with at most one event or gap,
+and `next` is one more than its NUMBER. A gap stands for events that were forgotten before this
+watcher took them. After a restart of the daemon --since with an old life tells everything that
+the new life knows.)";
+
 void AskForAllKinds(v1::WatchEventsRequest& request) {
   const google::protobuf::EnumDescriptor& kinds = *v1::EventKind_descriptor();
   for (int i = 0; i < kinds.value_count(); ++i)
@@ -61,21 +71,8 @@ ExitCode Watch(const Invocation& invocation, const v1::WatchEventsRequest& reque
 
 void AddWatchCommand(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand(
-      "watch",
-      "Tell what happens, a line for each event, until SIGINT or SIGTERM (exit status 0). Begins\n"
-      "with what happens from now on. The head, or the first line of JSON, which has no event, "
-      "shows\n"
-      "that the watch has begun.");
-  command.footer(
-      "Each line begins with its position, LIFE:NUMBER: the life of the daemon, and the number of "
-      "the\n"
-      "event in it. With --output json each line is a WatchEventsResponse with at most one event "
-      "or\n"
-      "gap, and `next` is one more than its NUMBER. A gap are events that were forgotten before "
-      "this\n"
-      "watcher took them. After a restart of the daemon --since of an old life tells everything "
-      "that\n"
-      "the new life knows.");
+      "watch", "Tell what happens, a line for each event, until SIGINT or SIGTERM.");
+  Explain(command, kWatch);
   const auto request = std::make_shared<v1::WatchEventsRequest>();
   AddText(
       command, "--since", "LIFE:NUMBER",

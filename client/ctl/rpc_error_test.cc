@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/ctl/rpc_error.h"
+
+#include <gtest/gtest.h>
+
+#include "google/rpc/error_details.pb.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+google::rpc::Status Refusal(const std::string& reason, const std::string& domain) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason);
+  info.set_domain(domain);
+  google::rpc::Status details;
+  details.set_code(grpc::StatusCode::UNAVAILABLE);
+  details.set_message("dev0 is RESETTING");
+  details.add_details()->PackFrom(google::rpc::RetryInfo());
+  details.add_details()->PackFrom(info);
+  return details;
+}
+
+grpc::Status OverTheWire(const google::rpc::Status& details) {
+  return {static_cast<grpc::StatusCode>(details.code()), details.message(),
+          details.SerializeAsString()};
+}
+
+TEST(ErrorText, NamesTheReasonOfTheDaemon) {
+  const google::rpc::Status refusal = Refusal("DEVICE_UNAVAILABLE", "hlbuf");
+  EXPECT_EQ(ErrorText(refusal), "dev0 is RESETTING (DEVICE_UNAVAILABLE)");
+  EXPECT_EQ(ErrorText(OverTheWire(refusal)), "dev0 is RESETTING (DEVICE_UNAVAILABLE)");
+}
+
+TEST(ErrorText, NamesTheCodeWhereNobodyGaveAReason) {
+  EXPECT_EQ(ErrorText(grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed")),
+            "Socket closed (UNAVAILABLE)");
+  EXPECT_EQ(ErrorText(grpc::Status(grpc::StatusCode::INTERNAL, "odd", "\xff\xff")),
+            "odd (INTERNAL)");
+  EXPECT_EQ(ErrorText(Refusal("OTHER", "example.org")), "dev0 is RESETTING (UNAVAILABLE)");
+}
+
+TEST(ExitCodeOf, TellsARefusalFromADaemonThatIsNotThere) {
+  EXPECT_EQ(ExitCodeOf(grpc::Status::OK), ExitCode::kOk);
+  EXPECT_EQ(ExitCodeOf(OverTheWire(Refusal("DEVICE_UNAVAILABLE", "hlbuf"))), ExitCode::kFailed);
+  EXPECT_EQ(ExitCodeOf(grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed")),
+            ExitCode::kUnreachable);
+  EXPECT_EQ(ExitCodeOf(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "")), ExitCode::kFailed);
+}
+
+}  // namespace
+}  // namespace hlbuf::ctl

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/ctl/verdicts.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+v1::Revocation TwoVerdicts() {
+  v1::Revocation revocation;
+  revocation.set_id("9");
+  revocation.mutable_begin_time()->set_seconds(100);
+  revocation.mutable_end_time()->set_seconds(101);
+  revocation.mutable_end_time()->set_nanos(250'000'000);
+  revocation.set_sessions_told(1);
+  revocation.set_leases_told(2);
+  v1::BufferVerdict& proven = *revocation.add_verdicts();
+  proven.set_buffer_id("a1");
+  proven.mutable_verdict()->set_kind(v1::VERDICT_KIND_PROVEN);
+  v1::BufferVerdict& held = *revocation.add_verdicts();
+  held.set_buffer_id("a2");
+  held.set_buffer_name("weights");
+  held.mutable_owner()->set_uid(1000);
+  held.mutable_verdict()->set_kind(v1::VERDICT_KIND_HELD);
+  held.mutable_verdict()->set_references(3);
+  v1::Holder& holder = *held.add_holders();
+  holder.set_session_id("b7");
+  holder.mutable_domain()->set_uid(1001);
+  holder.set_pid(4711);
+  return revocation;
+}
+
+TEST(RevocationText, SaysWhoWasAskedAndWhoStillHoldsWhat) {
+  EXPECT_EQ(RevocationText(TwoVerdicts()),
+            "revocation 9: asked 1 session for 2 leases of 2 buffers, over after 1.25s\n"
+            "BUFFER  NAME     OWNER     VERDICT  REFERENCES  HELD BY\n"
+            "a1      -        uid 0     PROVEN   0           -\n"
+            "a2      weights  uid 1000  HELD     3           session b7 (uid 1001 pid 4711)\n");
+}
+
+TEST(RevocationText, SaysWhenNoLeaseExplainsAReference) {
+  v1::Revocation revocation = TwoVerdicts();
+  revocation.mutable_verdicts(1)->clear_holders();
+  EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "references that no lease explains"));
+}
+
+TEST(HasHeld, IsAboutVerdictsAlone) {
+  v1::Revocation revocation = TwoVerdicts();
+  EXPECT_TRUE(HasHeld(revocation));
+  revocation.mutable_verdicts()->RemoveLast();
+  EXPECT_FALSE(HasHeld(revocation));
+}
+
+TEST(ResetText, EndsWithTheDevice) {
+  v1::SimulateResetResponse response;
+  response.mutable_device()->set_name("dev0");
+  response.mutable_device()->set_state(v1::DEVICE_STATE_FAILED);
+  response.mutable_device()->set_epoch(2);
+  response.mutable_device()->set_failure("the drill said so");
+  EXPECT_EQ(ResetText(response), "dev0 is FAILED, epoch 2: the drill said so\n");
+}
+
+}  // namespace
+}  // namespace hlbuf::ctl
