@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
 
 // Linux 6.16; not in the C library's headers of Debian 12.
 #ifndef SO_PASSRIGHTS
@@ -18,6 +19,11 @@
 
 namespace hlbuf {
 namespace {
+
+// While descriptors are short: how many connections are refused in one iteration of the loop, and
+// how long nobody is listened to after that. In the backlog a connection costs nothing.
+constexpr int kRefusedAtOnce = 64;
+constexpr absl::Duration kBackOff = absl::Milliseconds(100);
 
 UniqueFd Reserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -59,15 +65,35 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(Broker& broker, EventL
 
 Listener::~Listener() = default;
 
+UniqueFd Listener::Accept() {
+  return UniqueFd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
 void Listener::OnConnection() {
-  UniqueFd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!reserve_) reserve_ = Reserve();
+  UniqueFd socket = Accept();
   if (socket) return Begin(std::move(socket));
-  if (errno != EMFILE && errno != ENFILE) return;  // the peer went away again, or the like
-  reserve_.Reset();
-  socket.Reset(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  socket.Reset();
-  reserve_ = Reserve();
-  Refuse("no file descriptor is left; raise LimitNOFILE=");
+  if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+  RefuseWaiting();
+  BackOff();
+}
+
+void Listener::RefuseWaiting() {
+  for (int i = 0; i < kRefusedAtOnce; ++i) {
+    reserve_.Reset();
+    const bool accepted = static_cast<bool>(Accept());  // and closed
+    reserve_ = Reserve();
+    if (!accepted) return;
+    if (i == 0) Refuse("no file descriptor is left; raise LimitNOFILE=");
+  }
+}
+
+// Whatever it is that accept() fails of, the connection that waits keeps the socket readable.
+void Listener::BackOff() {
+  watch_->SetEvents(0);
+  deadlines_.At(clock_.Now() + kBackOff, [this] {
+    if (watch_ != nullptr) watch_->SetEvents(EPOLLIN);
+  });
 }
 
 void Listener::Refuse(absl::string_view why) {
@@ -79,7 +105,11 @@ void Listener::Begin(UniqueFd socket) {
   if (!identity.ok()) return Refuse(identity.status().message());
   absl::StatusOr<std::unique_ptr<Session>> begun =
       Session::Begin(context_, std::move(socket), *std::move(identity));
-  if (!begun.ok()) return;  // the broker has told why
+  if (!begun.ok()) {
+    // Of a quota the broker has told already.
+    if (ErrorCodeOf(begun.status()) != ErrorCode::kQuotaExceeded) Refuse(begun.status().message());
+    return;
+  }
   Session* const session = begun->get();
   const SessionId id = session->record().id;
   sessions_.emplace(session, *std::move(begun));

@@ -31,8 +31,9 @@ struct SessionTiming {
 // Accepts clients and owns their sessions. Broker thread.
 //
 // One descriptor is kept in reserve: when the process has none left, it is given up to accept the
-// next connection and close it at once. Left in the backlog it would keep the listener readable,
-// and this loop busy.
+// connections that wait and to close them at once, so that their clients learn of it. Where even
+// that fails, nobody is listened to for a moment: a connection in the backlog keeps the listener
+// readable, and would keep this loop busy.
 class Listener {
  public:
   // `socket` is a listening SOCK_SEQPACKET socket.
@@ -51,7 +52,10 @@ class Listener {
  private:
   Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd socket,
            SessionTiming timing);
+  UniqueFd Accept();
   void OnConnection();
+  void RefuseWaiting();
+  void BackOff();
   void Refuse(absl::string_view why);
   void Begin(UniqueFd socket);
   void PingAll();

@@ -35,7 +35,10 @@ SessionRig::SessionRig(SessionRigOptions options) {
       *Listener::Start(*broker_, *loop_, clock_,
                        *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt), options.timing);
   const absl::Status timer = loop_->SetTimer(
-      [this] { return std::min(broker_->NextDeadline(), listener_->NextDeadline()); },
+      [this] {
+        ++rounds_;
+        return std::min(broker_->NextDeadline(), listener_->NextDeadline());
+      },
       [this] {
         broker_->RunDeadlines();
         listener_->RunDeadlines();
@@ -75,6 +78,12 @@ void SessionRig::Until(absl::FunctionRef<bool(Broker&)> done) {
     if (!is) std::this_thread::yield();
   }
   EXPECT_TRUE(is) << "what was waited for did not come";
+}
+
+std::uint64_t SessionRig::Rounds() {
+  std::uint64_t rounds = 0;
+  OnLoop([&](Broker&) { rounds = rounds_; });
+  return rounds;
 }
 
 std::vector<Event> SessionRig::Events() {

@@ -4,6 +4,7 @@
 #ifndef HLBUF_TESTS_SUPPORT_SESSION_RIG_H_
 #define HLBUF_TESTS_SUPPORT_SESSION_RIG_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -36,6 +37,10 @@ class SessionRig {
   void Until(absl::FunctionRef<bool(Broker&)> done);
 
   std::vector<Event> Events();
+  // How often the loop has gone round; counts the round that answers, too.
+  std::uint64_t Rounds();
+  // On the loop.
+  Listener& listener() { return *listener_; }
 
  private:
   class Recorder final : public Observer {
@@ -49,6 +54,7 @@ class SessionRig {
   BootClock clock_;
   Recorder recorder_;
   Syscalls syscalls_;
+  std::uint64_t rounds_ = 0;  // broker thread
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<Listener> listener_;
