@@ -25,8 +25,8 @@ holder said so) or HELD (somebody still has it: exit status 4). A revocation tha
 on when hl-bufctl is interrupted; `hl-bufctl watch` tells how it ends.)";
 
 constexpr const char* kSimulateReset =
-    R"(Asks everything of the device back, shows the verdicts, closes the device and opens it again with
-a new epoch. Needs the role operator.
+    R"(Asks everything of the device back, shows the verdicts, closes the device and opens it again
+with a new epoch. Needs the role operator.
 
 Exit status 4 when somebody still has a buffer; 1 when the device did not come back, which is what
 `--drill fails` is for. A drill that was begun goes on when hl-bufctl is interrupted.)";

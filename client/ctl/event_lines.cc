@@ -43,8 +43,8 @@ std::string What(const v1::Event& event) {
   if (event.has_domain()) parts.push_back(DomainText(event.domain()));
   if (event.pid() != 0) parts.push_back(absl::StrCat("pid ", event.pid()));
   if (event.has_verdict())
-    parts.push_back(absl::StrCat(VerdictText(event.verdict().kind()), ", ",
-                                 event.verdict().references(), " references"));
+    parts.push_back(VerdictText(event.verdict().kind()) + ", " +
+                    CountText(event.verdict().references(), "reference"));
   const std::string what = absl::StrJoin(parts, ", ");
   if (event.text().empty()) return what;
   return what.empty() ? event.text() : absl::StrCat(what, ": ", event.text());

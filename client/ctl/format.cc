@@ -31,6 +31,10 @@ std::string SizeText(std::uint64_t bytes) {
   return absl::StrFormat("%.*f%s", whole ? 0 : 1, value, kUnits[unit]);
 }
 
+std::string CountText(std::uint64_t count, const std::string& noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
 std::string AgeText(absl::Duration age) {
   const std::int64_t seconds = std::max<std::int64_t>(absl::ToInt64Seconds(age), 0);
   const std::int64_t minutes = seconds / 60;

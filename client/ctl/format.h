@@ -17,6 +17,9 @@ namespace hlbuf::ctl {
 // "512B", "64MiB", "1.5GiB": one decimal where it is not whole.
 std::string SizeText(std::uint64_t bytes);
 
+// "1 lease", "2 leases".
+std::string CountText(std::uint64_t count, const std::string& noun);
+
 // "0s", "45s", "3m12s", "2h05m", "3d04h". Times in the future are "0s".
 std::string AgeText(absl::Duration age);
 std::string AgeText(const google::protobuf::Timestamp& since, absl::Time now);

@@ -25,6 +25,12 @@ TEST(SizeText, NeverShows1024OfAUnit) {
   EXPECT_EQ(SizeText(std::numeric_limits<std::uint64_t>::max()), "16EiB");
 }
 
+TEST(CountText, HasAPlural) {
+  EXPECT_EQ(CountText(0, "lease"), "0 leases");
+  EXPECT_EQ(CountText(1, "lease"), "1 lease");
+  EXPECT_EQ(CountText(2, "lease"), "2 leases");
+}
+
 TEST(AgeText, ShowsTheTwoLargestUnits) {
   EXPECT_EQ(AgeText(absl::Milliseconds(900)), "0s");
   EXPECT_EQ(AgeText(absl::Seconds(45)), "45s");

@@ -24,12 +24,12 @@ constexpr const char* kBuffers =
 what the kernel counts.)";
 
 constexpr const char* kLeases =
-    R"(BY SHARE is the share that allowed it. A lease that is OVERDUE was asked back and not returned
-in time.)";
+    R"(BY SHARE is the share that allowed it. A lease that is OVERDUE was asked back and not
+returned in time.)";
 
 constexpr const char* kSessions =
-    R"(CLIENT is what the client calls itself. A session that is PARKED is over, but what was sent to
-it may not all have been received.)";
+    R"(CLIENT is what the client calls itself. A session that is PARKED is over, but what was sent
+to it may not all have been received.)";
 
 constexpr int kPageSize = 1000;
 

@@ -25,14 +25,14 @@ std::string Note(const v1::Buffer& buffer) {
   if (buffer.revoke_reason() != v1::REVOKE_REASON_UNSPECIFIED)
     notes.push_back(absl::StrCat("asked back: ", ReasonText(buffer.revoke_reason())));
   if (buffer.has_verdict()) notes.push_back(VerdictText(buffer.verdict().kind()));
-  if (buffer.references() != 0) notes.push_back(absl::StrCat(buffer.references(), " references"));
+  if (buffer.references() != 0) notes.push_back(CountText(buffer.references(), "reference"));
   return absl::StrJoin(notes, ", ");
 }
 
 std::string Note(const v1::Session& session, absl::Time now) {
   std::vector<std::string> notes;
   if (session.in_flight_fds() != 0)
-    notes.push_back(absl::StrCat(session.in_flight_fds(), " descriptors not received"));
+    notes.push_back(CountText(session.in_flight_fds(), "descriptor") + " in flight");
   if (session.has_unanswered_ping_time())
     notes.push_back(absl::StrCat("silent for ", AgeText(session.unanswered_ping_time(), now)));
   return absl::StrJoin(notes, ", ");

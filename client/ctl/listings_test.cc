@@ -77,8 +77,8 @@ TEST(Listings, ShowASessionThatDoesNotAnswer) {
   session.set_in_flight_fds(3);
   EXPECT_EQ(TableText(response, kNow),
             "ID  CLIENT           STATE  PEER         UNIT  LEASES  AGE  NOTE\n"
-            "b1  \\x1b]0;root\\x07  READY  uid 0 pid 0  -     0       0s   3 descriptors not "
-            "received, silent for 40s\n");
+            "b1  \\x1b]0;root\\x07  READY  uid 0 pid 0  -     0       0s   3 descriptors in "
+            "flight, silent for 40s\n");
 }
 
 TEST(JsonDocument, IsAListAlsoWhenItIsEmpty) {

@@ -52,8 +52,11 @@ ExitCode ExitCodeOf(const grpc::Status& status) {
 }
 
 ExitCode Conclude(const grpc::Status& status) {
-  if (!status.ok()) PrintError(ErrorText(status));
-  return ExitCodeOf(status);
+  const ExitCode code = ExitCodeOf(status);
+  if (code != ExitCode::kOk)
+    PrintError(absl::StrCat(code == ExitCode::kUnreachable ? "no answer from the daemon: " : "",
+                            ErrorText(status)));
+  return code;
 }
 
 }  // namespace hlbuf::ctl

@@ -12,10 +12,6 @@
 namespace hlbuf::ctl {
 namespace {
 
-std::string Count(std::uint64_t count, const std::string& noun) {
-  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
-}
-
 std::string Holders(const v1::BufferVerdict& verdict) {
   std::vector<std::string> holders;
   for (const v1::Holder& holder : verdict.holders()) holders.push_back(HolderText(holder));
@@ -27,9 +23,9 @@ std::string Holders(const v1::BufferVerdict& verdict) {
 std::string Sentence(const v1::Revocation& revocation) {
   const absl::Duration took = ToTime(revocation.end_time()) - ToTime(revocation.begin_time());
   return absl::StrCat(
-      "revocation ", revocation.id(), ": asked ", Count(revocation.sessions_told(), "session"),
-      " for ", Count(revocation.leases_told(), "lease"), " of ",
-      Count(static_cast<std::uint64_t>(revocation.verdicts_size()), "buffer"), ", over after ",
+      "revocation ", revocation.id(), ": asked ", CountText(revocation.sessions_told(), "session"),
+      " for ", CountText(revocation.leases_told(), "lease"), " of ",
+      CountText(static_cast<std::uint64_t>(revocation.verdicts_size()), "buffer"), ", over after ",
       absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))), "\n");
 }
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "client/ctl/commands.h"
+
+namespace hlbuf::ctl {
+namespace {
+
+using testing::internal::CaptureStderr;
+using testing::internal::CaptureStdout;
+using testing::internal::GetCapturedStderr;
+using testing::internal::GetCapturedStdout;
+
+struct Ran {
+  ExitCode code;
+  std::string out;
+  std::string error;
+};
+
+Ran Ctl(std::vector<const char*> words) {
+  words.insert(words.begin(), "hl-bufctl");
+  CaptureStdout();
+  CaptureStderr();
+  const ExitCode code = Main(static_cast<int>(words.size()), words.data());
+  return {code, GetCapturedStdout(), GetCapturedStderr()};
+}
+
+bool Has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(CommandLine, ExplainsItselfAndEachCommand) {
+  const Ran all = Ctl({"--help"});
+  EXPECT_EQ(all.code, ExitCode::kOk);
+  EXPECT_TRUE(Has(all.out, "Exit status: 0 done"));
+  for (const char* command :
+       {"devices", "buffers", "leases", "sessions", "revoke", "simulate-reset", "watch"}) {
+    EXPECT_TRUE(Has(all.out, "\n  " + std::string(command) + " ")) << command;
+    const Ran one = Ctl({command, "--help"});
+    EXPECT_EQ(one.code, ExitCode::kOk) << command;
+    EXPECT_TRUE(Has(one.out, "Usage: hl-bufctl " + std::string(command))) << one.out;
+  }
+}
+
+TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
+  const std::vector<std::vector<const char*>> wrong = {{},
+                                                       {"bufers"},
+                                                       {"devices", "--output", "xml"},
+                                                       {"buffers", "--state", "nope"},
+                                                       {"buffers", "--state", "live,nope"},
+                                                       {"buffers", "--owner", "-1"},
+                                                       {"buffers", "--owner", "4294967296"},
+                                                       {"revoke"},
+                                                       {"revoke", "a1", "--grace", "soon"},
+                                                       {"revoke", "a1", "--grace", "-1s"},
+                                                       {"revoke", "a1", "--grace", "inf"},
+                                                       {"simulate-reset"},
+                                                       {"simulate-reset", "dev0", "--drill", "x"},
+                                                       {"watch", "--since", "12"}};
+  for (const auto& words : wrong) {
+    const Ran ran = Ctl(words);
+    EXPECT_EQ(ran.code, ExitCode::kBadUsage) << testing::PrintToString(words);
+    EXPECT_TRUE(Has(ran.error, "hl-bufctl: ")) << ran.error;
+    EXPECT_TRUE(Has(ran.error, "--help` for more information")) << ran.error;
+  }
+}
+
+TEST(CommandLine, TakesGlobalOptionsBeforeAndAfterTheCommand) {
+  for (const Ran& ran : {Ctl({"--socket", "/nowhere/a", "--output", "json", "devices"}),
+                         Ctl({"devices", "--socket", "/nowhere/a", "--output", "json"}),
+                         Ctl({"revoke", "a1", "b2", "--grace", "0", "--socket", "/nowhere/a"})}) {
+    EXPECT_EQ(ran.code, ExitCode::kUnreachable);
+    EXPECT_TRUE(Has(ran.error, "cannot connect to /nowhere/a: No such file or directory"))
+        << ran.error;
+  }
+}
+
+TEST(CommandLine, SaysThatASocketsNameIsTooLong) {
+  const std::string path(200, 'a');
+  const Ran ran = Ctl({"devices", "--socket", path.c_str()});
+  EXPECT_EQ(ran.code, ExitCode::kUnreachable);
+  EXPECT_TRUE(Has(ran.error, "File name too long")) << ran.error;
+}
+
+}  // namespace
+}  // namespace hlbuf::ctl
