@@ -17,7 +17,7 @@ constexpr gid_t kProject = 64'300;
 
 class Share : public DaemonTest {
  protected:
-  Share() { Start(); }
+  Share() { Use(); }
   LibraryClient Client(const User& user) { return {user, daemon().client_socket()}; }
 };
 

@@ -38,6 +38,7 @@ $KEYS
 )";
 
 UniqueFd NotifySocket(const std::string& path) {
+  ::unlink(path.c_str());
   UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -73,6 +74,19 @@ std::string TextOf(const std::map<std::string, int>& links) {
   return text.str();
 }
 
+// Ends before GoogleTest counts the failures.
+class SharedDaemon final : public testing::Environment {
+ public:
+  void TearDown() override {
+    if (daemon == nullptr) return;
+    EXPECT_EQ(daemon->Stop(), 0) << daemon->Log();
+    daemon.reset();
+  }
+  std::unique_ptr<DaemonProcess> daemon;
+};
+SharedDaemon* const shared = new SharedDaemon;  // GoogleTest's, which deletes it
+testing::Environment* const registered = testing::AddGlobalTestEnvironment(shared);
+
 }  // namespace
 
 std::string DeviceKind() {
@@ -82,15 +96,20 @@ std::string DeviceKind() {
 
 bool CountsReferences() { return DeviceKind() != "software"; }
 
-DaemonProcess::DaemonProcess(const DaemonOptions& options) {
+DaemonProcess::DaemonProcess(const DaemonOptions& options) : nofile_(LimitOf(options)) {
   WriteConfig(options);
+  Restart();
+}
+
+void DaemonProcess::Restart() {
+  stopped_ = false;
   const std::string notify_path = directory() + "/notify";
   const UniqueFd notify = NotifySocket(notify_path);
   child_ = std::make_unique<Child>(
       Program{.arguments = {BuiltPath("daemon/hl-bufd"), "--config", config_path()},
               .environment = {"NOTIFY_SOCKET=" + notify_path},
               .output = directory() + "/log",
-              .nofile = LimitOf(options)});
+              .nofile = nofile_});
   AwaitReady(notify.get());
   bystander_ = RawClient::Greeted(client_socket());
   AwaitDevice();
@@ -185,8 +204,17 @@ Finished RunDaemonWith(const std::vector<std::string>& arguments) {
           .output = ReadAll(program.output)};
 }
 
+DaemonProcess& DaemonTest::Use() {
+  if (shared->daemon == nullptr || !shared->daemon->RunsFor(0))
+    shared->daemon = std::make_unique<DaemonProcess>();
+  daemon_ = shared->daemon.get();
+  log_bytes_ = daemon_->Log().size();
+  return *daemon_;
+}
+
 DaemonProcess& DaemonTest::Start(const DaemonOptions& options) {
-  daemon_ = std::make_unique<DaemonProcess>(options);
+  own_ = std::make_unique<DaemonProcess>(options);
+  daemon_ = own_.get();
   return *daemon_;
 }
 
@@ -196,9 +224,11 @@ void DaemonTest::TearDown() {
     EXPECT_TRUE(daemon_->RunsFor(0)) << "hl-bufd died";
     daemon_->ExpectAnswersTheBystander();
     daemon_->ExpectDescriptorsAsAtStart();
-    EXPECT_EQ(daemon_->Stop(), 0);
+    if (own_ != nullptr) {
+      EXPECT_EQ(own_->Stop(), 0);
+    }
   }
-  if (HasFailure()) std::printf("hl-bufd said:\n%s\n", daemon_->Log().c_str());
+  if (HasFailure()) std::printf("hl-bufd said:\n%s\n", daemon_->Log().substr(log_bytes_).c_str());
 }
 
 }  // namespace hlbuf

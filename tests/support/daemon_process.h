@@ -68,12 +68,15 @@ class DaemonProcess {
   // SIGTERM; its exit status, -1 if it did not end or died of a signal.
   int Stop();
   bool stopped() const { return stopped_; }
+  // Starts it again, in the same directory. It has ended.
+  void Restart();
 
  private:
   void WriteConfig(const DaemonOptions& options) const;
   void AwaitReady(int notify_socket);
   void AwaitDevice();
 
+  std::optional<rlimit> nofile_;
   TemporaryDirectory directory_;
   std::unique_ptr<Child> child_;
   RawClient bystander_;
@@ -88,17 +91,23 @@ struct Finished {
 };
 Finished RunDaemonWith(const std::vector<std::string>& arguments);
 
-// A test with a daemon, which must be healthy and as it was when the test ends, and stop when
-// asked. A test that stops it itself says what it expects of that.
+// A test with a daemon, which must be healthy and have its first descriptors when the test ends.
 class DaemonTest : public testing::Test {
  protected:
+  // The daemon of this program, which starts with the first test that asks for it and has to end
+  // well after the last one. Nobody stops it.
+  DaemonProcess& Use();
+  // One of its own; it has to end well, unless the test ends it and says how.
   DaemonProcess& Start(const DaemonOptions& options = {});
+
   DaemonProcess& daemon() { return *daemon_; }
   RawClient Greeted() { return RawClient::Greeted(daemon_->client_socket()); }
   void TearDown() override;
 
  private:
-  std::unique_ptr<DaemonProcess> daemon_;
+  std::unique_ptr<DaemonProcess> own_;
+  DaemonProcess* daemon_ = nullptr;
+  std::size_t log_bytes_ = 0;  // what it had said before this test
 };
 
 }  // namespace hlbuf
