@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program itself: how it starts, refuses to, and stops.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/library_client.h"
+#include "tests/support/texts.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr std::uint64_t kBytes = 64 << 10;
+
+class Service : public DaemonTest {};
+
+TEST_F(Service, SaysGoodbyeToEverySessionAndEndsWell) {
+  Start();
+  LibraryClient holder(Alice(), daemon().client_socket());
+  holder.Allocate(kBytes);
+  RawClient idle = Greeted();
+  RawClient silent = RawClient::Connect(daemon().client_socket());
+  EXPECT_EQ(daemon().Stop(), 0);
+  EXPECT_TRUE(Contains(holder.AwaitNotice("goodbye "), "SHUTDOWN"));
+  EXPECT_EQ(idle.DrainToEnd(), HLBUF_WIRE_GOODBYE);
+  EXPECT_EQ(silent.DrainToEnd(), HLBUF_WIRE_GOODBYE);
+}
+
+TEST_F(Service, StopsThoughAClientIsStoppedWithAnUnreadGrant) {
+  Start();
+  ClientProcess process(Alice());
+  SessionThere session = SessionThere::Greeted(process, daemon().client_socket());
+  session.Send(AllocateFrame(2, kBytes));
+  process.Signal(SIGSTOP);
+  EXPECT_TRUE(Eventually([this] { return daemon().UsedBytes() == kBytes; }));
+  EXPECT_EQ(daemon().Stop(), 0);
+}
+
+TEST_F(Service, RaisesItsSoftLimitOfDescriptorsAndSaysItsCaps) {
+  Start({.nofile = std::nullopt, .soft_nofile = 200});
+  std::istringstream limits(ReadAll(absl::StrCat("/proc/", daemon().pid(), "/limits")));
+  std::string line;
+  while (std::getline(limits, line) && line.rfind("Max open files", 0) != 0) continue;
+  std::istringstream words(line.substr(sizeof("Max open files")));
+  std::string soft, hard;
+  words >> soft >> hard;
+  EXPECT_EQ(soft, hard) << line;
+  EXPECT_TRUE(Contains(daemon().Log(), absl::StrCat("with ", hard, " file descriptors")));
+}
+
+TEST_F(Service, SaysWhetherItIsSimulated) {
+  Use();
+  const bool said = daemon().Log().find("there is only a software device") != std::string::npos;
+  EXPECT_EQ(said, DeviceKind() == "software") << daemon().Log();
+}
+
+TEST_F(Service, DoesNotPushAsideAnotherThatListens) {
+  Use();
+  const Finished second = RunDaemonWith({"--config", daemon().config_path()});
+  EXPECT_EQ(second.exit_status, 1) << second.output;
+  EXPECT_TRUE(Contains(second.output, "another process listens at " + daemon().client_socket()));
+}
+
+TEST_F(Service, TakesTheSocketsOfADeadOne) {
+  Start();
+  const std::string config = daemon().config_path();
+  daemon().Signal(SIGKILL);
+  EXPECT_FALSE(daemon().RunsFor(kPatienceMs));
+  EXPECT_EQ(daemon().Stop(), -1);
+  daemon().Restart();
+  EXPECT_TRUE(Greeted());
+}
+
+TEST(Program, ChecksAGoodConfiguration) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/good.toml";
+  std::ofstream(path) << "[timing]\nhello_timeout = \"1s\"\n";
+  const Finished finished = RunDaemonWith({"--check-config", "--config", path});
+  EXPECT_EQ(finished.exit_status, 0) << finished.output;
+  EXPECT_TRUE(StartsWith(finished.output, "The configuration is good."));
+}
+
+TEST(Program, SaysWhereAConfigurationIsWrong) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/bad.toml";
+  std::ofstream(path) << "[timing]\nhello_timeout = \"soon\"\nhelo = 1\n";
+  for (const bool check : {true, false}) {
+    std::vector<std::string> arguments = {"--config", path};
+    if (check) arguments.push_back("--check-config");
+    const Finished finished = RunDaemonWith(arguments);
+    EXPECT_EQ(finished.exit_status, 3) << finished.output;
+    EXPECT_TRUE(Contains(finished.output, path + ":2:"));
+    EXPECT_TRUE(Contains(finished.output, path + ":3:"));
+  }
+}
+
+TEST(Program, RefusesAConfigurationThatIsNotThere) {
+  const Finished finished = RunDaemonWith({"--config", "/nonexistent/hl-bufd.toml"});
+  EXPECT_EQ(finished.exit_status, 3);
+  EXPECT_TRUE(Contains(finished.output, "/nonexistent/hl-bufd.toml"));
+}
+
+TEST(Program, ExplainsItself) {
+  const Finished help = RunDaemonWith({"--help"});
+  EXPECT_EQ(help.exit_status, 0);
+  for (const char* part : {"--config", "--check-config", "Exit status", "SIGTERM"})
+    EXPECT_TRUE(Contains(help.output, part));
+  EXPECT_EQ(RunDaemonWith({"--version"}).exit_status, 0);
+  const Finished unknown = RunDaemonWith({"--no-such-thing"});
+  EXPECT_EQ(unknown.exit_status, 2);
+  EXPECT_TRUE(Contains(unknown.output, "--no-such-thing"));
+}
+
+}  // namespace
+}  // namespace hlbuf
