@@ -57,6 +57,7 @@ class FrameWriter {
   Frame Opened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);
   Frame Bare(std::uint64_t cookie, hlbuf_wire_opcode opcode);
   Frame Error(std::uint64_t cookie, const absl::Status& status);
+  // As many devices as fit: 188 with the longest names.
   Frame DeviceList(std::uint64_t cookie, const Broker& broker);
   // At most HLBUF_WIRE_LEASES_MAX leases.
   Frame Revoke(RevokeReason reason, absl::Time deadline, absl::Span<const RevokedLease> leases);

@@ -76,7 +76,8 @@ Frame FrameWriter::Opened(std::uint64_t cookie, absl::Span<const absl::StatusOr<
     item.epoch = result->epoch;
   }
   const std::size_t texts = size_;
-  const std::size_t room = (bytes_.size() - texts) / std::max<std::size_t>(results.size(), 1);
+  const std::size_t refused = results.size() - opened.fd_count;
+  const std::size_t room = (bytes_.size() - texts) / std::max<std::size_t>(refused, 1);
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i].ok()) continue;
     items[i].status = static_cast<std::uint32_t>(ErrorCodeOf(results[i].status()));
@@ -101,11 +102,12 @@ Frame FrameWriter::Error(std::uint64_t cookie, const absl::Status& status) {
 
 Frame FrameWriter::DeviceList(std::uint64_t cookie, const Broker& broker) {
   auto& list = Begin<hlbuf_wire_device_list>(cookie, HLBUF_WIRE_DEVICE_LIST);
-  list.item_count = static_cast<std::uint16_t>(broker.devices().size());
   list.item_bytes = sizeof(hlbuf_wire_device_item);
-  std::size_t offset = 0;
+  std::size_t texts = 0;
   for (const auto& device : broker.devices()) {
     const BackendTraits& traits = device->traits();
+    const std::size_t text_bytes = device->name().size() + traits.kind.size();
+    if (size_ + sizeof(hlbuf_wire_device_item) + texts + text_bytes > bytes_.size()) break;
     auto& item = Append<hlbuf_wire_device_item>();
     item.epoch = device->epoch();
     item.total_bytes = traits.total_bytes;
@@ -116,14 +118,15 @@ Frame FrameWriter::DeviceList(std::uint64_t cookie, const Broker& broker) {
         (device.get() == broker.default_device() ? +HLBUF_WIRE_DEVICE_DEFAULT : 0) |
         (traits.cpu_map ? +HLBUF_WIRE_DEVICE_CPU_MAP : 0) |
         (traits.simulated ? +HLBUF_WIRE_DEVICE_SIMULATED : 0));
-    item.name_offset = static_cast<std::uint32_t>(offset);
+    item.name_offset = static_cast<std::uint32_t>(texts);
     item.name_bytes = static_cast<std::uint16_t>(device->name().size());
     item.kind_bytes = static_cast<std::uint16_t>(traits.kind.size());
-    offset += device->name().size() + traits.kind.size();
+    texts += text_bytes;
+    ++list.item_count;
   }
-  for (const auto& device : broker.devices()) {
-    AppendText(device->name());
-    AppendText(device->traits().kind);
+  for (std::size_t i = 0; i < list.item_count; ++i) {
+    AppendText(broker.devices()[i]->name());
+    AppendText(broker.devices()[i]->traits().kind);
   }
   return Finish();
 }
