@@ -45,12 +45,12 @@ use_ccache() {
   export CCACHE_SLOPPINESS=pch_defines,time_macros
 }
 
-# compile DIR: on a terminal with ninja's progress, else with what the compilers say.
+# compile DIR [TARGET]: on a terminal with ninja's progress, else with what the compilers say.
 compile() {
-  local quiet=()
+  local quiet=() target=${2:-all}
   if [ ! -t 1 ]; then quiet=(-- --quiet); fi
   echo "building $1"
-  cmake --build "$1" -j "$jobs" "${quiet[@]}"
+  cmake --build "$1" --target "$target" -j "$jobs" "${quiet[@]}"
 }
 
 # configure DIR CMAKE_ARGUMENTS...: shows the output when it fails.
@@ -68,7 +68,7 @@ configure() {
 # build PRESET
 build() {
   configure "build/$1" --preset "$1"
-  compile "build/$1"
+  compile "build/$1" "${2:-all}"
 }
 
 # run_ctest DIR [CTEST_ARGUMENTS...]: counts each test of each program.

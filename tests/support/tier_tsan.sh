@@ -3,5 +3,5 @@
 # packages: build test
 # shellcheck source=tier.sh
 . tests/support/tier.sh
-build tsan
+build tsan tsan_tests
 run_sanitized build/tsan -L '^tsan$'

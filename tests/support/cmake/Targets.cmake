@@ -24,6 +24,9 @@ if(HLBUF_FUZZ)
   target_compile_options(hlbuf_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# What ctest -L tsan runs, and nothing else.
+add_custom_target(tsan_tests)
+
 function(hlbuf_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})
@@ -47,6 +50,7 @@ function(hlbuf_test name)
   set(labels ${A_LABEL})
   if(A_TSAN)
     list(APPEND labels tsan)
+    add_dependencies(tsan_tests ${name})
   endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
