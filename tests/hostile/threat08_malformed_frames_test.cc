@@ -131,7 +131,7 @@ TEST_F(MalformedFrames, ThatUseWhatIsReservedBreakTheSessionOff) {
 
 TEST_F(MalformedFrames, ThatAreOutOfOrderBreakTheSessionOff) {
   ExpectBreaksOff(Greeted(), HelloFrame(kCookie));
-  for (const std::uint16_t opcode : {0, HLBUF_WIRE_WELCOME + 0, HLBUF_WIRE_REVOKE + 0, 0xfffe})
+  for (const int opcode : {0, HLBUF_WIRE_WELCOME + 0, HLBUF_WIRE_REVOKE + 0, 0xfffe})
     ExpectBreaksOff(Greeted(), MakeFrame<hlbuf_wire_header>(
                                    {}, static_cast<hlbuf_wire_opcode>(opcode), kCookie));
   for (const Bytes& frame :
@@ -150,7 +150,7 @@ TEST_F(MalformedFrames, ThatAreNonsenseAreAnsweredInWords) {
                  HLBUF_WIRE_NOT_FOUND);
   ExpectAnswered(ShareFrame(kCookie, HLBUF_WIRE_UNSHARE, 12345, HLBUF_WIRE_GRANTEE_GID, 65534),
                  HLBUF_WIRE_INVALID_ARGUMENT);
-  for (const std::uint16_t opcode : {7, 15, 18, 99, 127})
+  for (const int opcode : {7, 15, 18, 99, 127})
     ExpectAnswered(
         MakeFrame<hlbuf_wire_header>({}, static_cast<hlbuf_wire_opcode>(opcode), kCookie),
         HLBUF_WIRE_UNIMPLEMENTED);

@@ -45,6 +45,8 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
     ::fcntl(kChannel, F_SETFD, 0);
   else if (program.channel >= 0)
     ::dup2(program.channel, kChannel);
+  // What this process inherited itself is no business of the program's.
+  ::close_range(program.channel >= 0 ? kChannel + 1 : kChannel, ~0U, 0);
   if (program.nofile.has_value()) ::setrlimit(RLIMIT_NOFILE, &*program.nofile);
   sigset_t none;
   sigemptyset(&none);
