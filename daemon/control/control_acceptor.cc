@@ -10,6 +10,11 @@
 
 #include "daemon/base/status_macros.h"
 
+// Linux 6.16; not in the C library's headers of Debian 12.
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 namespace hlbuf {
 namespace {
 
@@ -25,6 +30,11 @@ bool IsShortage(int error) {
 }
 
 }  // namespace
+
+bool RefuseDescriptors(int listener) {
+  const int off = 0;
+  return ::setsockopt(listener, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)) == 0;
+}
 
 ControlAcceptor::ControlAcceptor(const Clock& clock, Deadlines& deadlines, UniqueFd listener,
                                  Accepted accepted, Refused refused)

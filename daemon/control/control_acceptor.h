@@ -14,6 +14,10 @@
 
 namespace hlbuf {
 
+// Has the kernel refuse descriptors that peers send to connections of `listener`: they get EPERM.
+// False: Linux before 6.16 cannot.
+bool RefuseDescriptors(int listener);
+
 // Accepts connections of a listening stream socket until it is destroyed. Broker thread.
 //
 // gRPC 1.51 must never accept itself: after one EMFILE its listener is dead for good

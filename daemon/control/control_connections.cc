@@ -51,7 +51,9 @@ absl::StatusOr<UniqueFd> ControlConnections::Admit(UniqueFd socket, Caller calle
   connection->hold = std::move(socket);
   ASSIGN_OR_RETURN(connection->watch,
                    loop_.AddIo(connection->hold.get(), EPOLLHUP,
-                               [this, number = fd.get()](std::uint32_t) { OnHangUp(number); }));
+                               [this, number = fd.get(), which = connection.get()](std::uint32_t) {
+                                 OnHangUp(number, which);
+                               }));
   connections_.insert_or_assign(fd.get(), std::move(connection));
   return fd;
 }
@@ -64,14 +66,15 @@ const Caller* ControlConnections::Find(absl::string_view grpc_peer) const {
   return it == connections_.end() ? nullptr : &it->second->caller;
 }
 
-void ControlConnections::OnHangUp(int number) {
+void ControlConnections::OnHangUp(int number, const Connection* which) {
   const auto it = connections_.find(number);
+  if (it == connections_.end() || it->second.get() != which) return;  // told once more
   std::unique_ptr<Connection> connection = std::move(it->second);
   connections_.erase(it);
   ended_.push_back({.number = number,
                     .inode = InodeOf(connection->hold.get()),
                     .slot = std::move(connection->slot)});
-  // This is its watch's own task; it is destroyed when the task is over.
+  // Not now: this is its watch's own task.
   loop_.Post([connection = std::move(connection)] {});
   DropClosed();
 }

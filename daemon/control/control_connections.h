@@ -65,7 +65,7 @@ class ControlConnections {
     CallerQuota::Slot slot;
   };
   absl::StatusOr<UniqueFd> Number(int socket);
-  void OnHangUp(int number);
+  void OnHangUp(int number, const Connection* which);
   void DropClosed();
 
   EventLoop& loop_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/control_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -29,6 +30,24 @@ constexpr int kThreadsMax = 8;
 
 int Millis(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+// gRPC 1.51 reads the error queue of a connection in trouble, with room for control messages. A
+// unix socket has none: what it reads is the peer's data, and any descriptors that came with it are
+// installed and never closed, so that a peer could take all that the process may have. Where the
+// kernel does not refuse them, gRPC's poll(2) engine helps, which knows no error queues.
+void KeepDescriptorsOut(int listener) {
+  if (!RefuseDescriptors(listener)) ::setenv("GRPC_POLL_STRATEGY", "poll", 1);
+}
+
+// gRPC ends with the process, not with its last user: its shutdown waits for a poller of its own,
+// which may take 10 s twice.
+void KeepGrpc() {
+  static const bool kept = [] {
+    grpc_init();
+    return true;
+  }();
+  static_cast<void>(kept);
 }
 
 void Limit(grpc::ServerBuilder& builder, const ControlSettings& settings) {
@@ -66,6 +85,8 @@ ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed, UniqueFd listener,
     Identify identify, ControlSettings settings) {
+  KeepDescriptorsOut(listener.get());
+  KeepGrpc();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   std::unique_ptr<ControlServer> server(

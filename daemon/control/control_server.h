@@ -62,6 +62,7 @@ class ControlServer {
   void RunDeadlines() { deadlines_.Run(clock_.Now()); }
 
   const ControlConnections& connections() const { return connections_; }
+  std::size_t watcher_count() const { return watchers_.size(); }
 
  private:
   ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,

@@ -40,8 +40,8 @@ class EventFeed {
 
   // Calls `on_event` for each event from now on, in place of what was asked before. Per-grant
   // events are made, and kept, only while `leases`.
-  using OnEvent = absl::AnyInvocable<void(const Event&)>;
-  virtual void Listen(OnEvent on_event, bool leases) = 0;
+  using EventTask = absl::AnyInvocable<void(const Event&)>;
+  virtual void Listen(EventTask on_event, bool leases) = 0;
   // Calls nothing any more.
   virtual void Ignore() = 0;
 };

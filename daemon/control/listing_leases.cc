@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/control/listing.h"
 #include "daemon/control/page.h"
@@ -57,7 +58,7 @@ absl::StatusOr<Filter> ReadFilter(const v1::ListLeasesRequest& request) {
 
 // Those of `leases` behind `after`, in order.
 std::vector<const LeaseRecord*> Behind(const LeaseKey& after,
-                                       const std::vector<LeaseRecord*>& leases) {
+                                       absl::Span<LeaseRecord* const> leases) {
   std::vector<const LeaseRecord*> behind;
   for (const LeaseRecord* lease : leases)
     if (KeyOf(*lease) > after) behind.push_back(lease);

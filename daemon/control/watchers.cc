@@ -125,7 +125,8 @@ void Watchers::Send(Watch& watch, hlbuf::v1::WatchEventsResponse response) {
   response.set_life(IdText(feed_.life()));
   response.set_next(watch.next_);
   watch.sending_ = true;
-  watch.not_before_ = clock_.Now() + kPace;
+  const bool behind = watch.next_ < feed_.next();
+  watch.not_before_ = behind ? clock_.Now() : clock_.Now() + kPace;
   watch.sink_->Send(std::move(response));
 }
 

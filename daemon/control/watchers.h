@@ -61,8 +61,8 @@ class Watch {
 // more, and what the feed has forgotten by then is its gap. So the slowest one costs no more than
 // its one response on the way.
 //
-// A response is sent at once when nothing was sent for kPace, else then: a busy broker is watched
-// by few large responses instead of many small ones.
+// A watcher that has caught up is told what happens at once when it was told nothing for kPace,
+// else then: a busy broker is watched by few large responses instead of many small ones.
 class Watchers {
  public:
   static constexpr absl::Duration kPace = absl::Milliseconds(20);
