@@ -1,87 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Revocations, device states, PING and GOODBYE, delivered by hlbuf_dispatch().
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <future>
 
-#include "client/src/fake_daemon.h"
+#include "client/src/listener_fixture.h"
 
 namespace hlbuf::testing {
 namespace {
 
-using Leases = std::vector<std::uint64_t>;
-
-// Writes down what it is told.
-struct Listener {
-  struct Told {
-    std::uint64_t lease;
-    std::uint32_t reason;
-    std::uint64_t deadline;
-    int fd;
-  };
-  std::vector<Told> revocations;
-  std::vector<std::string> events;
-  std::vector<std::string> goodbyes;
-  hlbuf_revoke_answer answer = HLBUF_REVOKE_RELEASE;
-  std::function<void(const hlbuf_revocation&)> on_revoke = [](const hlbuf_revocation&) {};
-
-  hlbuf_connect_options Options() {
-    hlbuf_connect_options options = {};
-    options.callbacks = {
-        .on_revoke =
-            [](void* self, const hlbuf_revocation* r) {
-              auto& listener = *static_cast<Listener*>(self);
-              listener.revocations.push_back(
-                  {r->lease_id, r->reason, r->deadline_boottime_ns, hlbuf_buffer_fd(r->buffer)});
-              EXPECT_TRUE(hlbuf_buffer_is_revoked(r->buffer));
-              listener.on_revoke(*r);
-              return listener.answer;
-            },
-        .on_device =
-            [](void* self, const hlbuf_device_event* e) {
-              static_cast<Listener*>(self)->events.push_back(std::string(e->device) + " " +
-                                                             hlbuf_device_state_name(e->state) +
-                                                             " " + std::to_string(e->epoch));
-            },
-        .on_goodbye =
-            [](void* self, const hlbuf_goodbye* g) {
-              static_cast<Listener*>(self)->goodbyes.push_back(
-                  std::string(hlbuf_goodbye_reason_name(g->reason)) + ": " + g->text);
-            },
-        .context = this};
-    return options;
-  }
-};
-
-class Notices : public ClientTest {
- protected:
-  // Opens `count` buffers, whose leases the fake daemon chooses.
-  static std::vector<hlbuf_buffer*> Open(hlbuf_client* client, std::size_t count) {
-    std::vector<hlbuf_buffer*> buffers(count);
-    hlbuf_error error = {};
-    for (hlbuf_buffer*& buffer : buffers)
-      EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error), HLBUF_OK) << error.text;
-    return buffers;
-  }
-  static void SendDevice(Conversation& talk, std::string_view name, hlbuf_wire_device_state state,
-                         std::uint64_t epoch) {
-    talk.Send(MakeFrame(HLBUF_WIRE_DEVICE, 0,
-                        hlbuf_wire_device{.epoch = epoch,
-                                          .state = static_cast<std::uint32_t>(state),
-                                          .name_bytes = static_cast<std::uint16_t>(name.size())},
-                        name));
-  }
-  // Dispatches until `done` or the session's end.
-  template <class Done>
-  int DispatchUntil(hlbuf_client* client, Done done) {
-    int code = HLBUF_OK;
-    while (code == HLBUF_OK && !done()) code = hlbuf_dispatch(client, 20000, &error_);
-    return code;
-  }
-
-  Listener listener_;
-};
+class Notices : public ListenerTest {};
 
 TEST_F(Notices, ARevokedBufferIsReleasedAfterTheCallback) {
   FakeDaemon daemon([](Conversation& talk) {
@@ -142,6 +72,46 @@ TEST_F(Notices, TheProgramMayReleaseInsideTheCallback) {
   Open(client, 1);
   EXPECT_EQ(DispatchUntil(client, [&] { return !listener_.revocations.empty(); }), HLBUF_OK);
   hlbuf_client_close(client);
+}
+
+TEST_F(Notices, ABufferThatWasReleasedFirstIsNotAskedFor) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    talk.Revoke({1});
+    talk.Grant(open, 2);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 2);
+  EXPECT_TRUE(hlbuf_buffer_is_revoked(buffers[0]));
+  hlbuf_buffer_release(buffers[0]);
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  ASSERT_EQ(listener_.revocations.size(), 1U);
+  EXPECT_EQ(listener_.revocations[0].lease, 2U);
+  hlbuf_buffer_release(buffers[1]);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, WhatWasNotDeliveredIsForgottenAtTheEnd) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    talk.Revoke({1});
+    SendDevice(talk, "d", HLBUF_WIRE_DEVICE_READY, 1);
+    talk.Grant(open, 2);
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 2);
+  hlbuf_client_close(client);
+  EXPECT_TRUE(listener_.revocations.empty());
+  EXPECT_TRUE(hlbuf_buffer_is_revoked(buffers[1]));
+  hlbuf_buffers_release(buffers.data(), buffers.size());
 }
 
 TEST_F(Notices, WithoutACallbackNothingIsReleasedForTheProgram) {
@@ -280,6 +250,26 @@ TEST_F(Notices, ALostConnectionIsAGoodbyeToo) {
   hlbuf_client_close(client);
 }
 
+// The daemon leaves with a packet unread: recvmsg() reports ECONNRESET in front of the GOODBYE.
+TEST_F(Notices, AGoodbyeBehindAConnectionResetIsFound) {
+  std::promise<void> left;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "in time for lunch");
+    char peeked;
+    EXPECT_EQ(::recv(talk.socket(), &peeked, 1, MSG_PEEK), 1);  // the RELEASE
+    talk.HangUp();
+    left.set_value();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  hlbuf_buffer_release(Open(client, 1)[0]);
+  left.get_future().wait();
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(listener_.goodbyes, std::vector<std::string>{"SHUTDOWN: in time for lunch"});
+  hlbuf_client_close(client);
+}
+
 TEST_F(Notices, DispatchReturnsAtItsTimeout) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();
@@ -288,55 +278,6 @@ TEST_F(Notices, DispatchReturnsAtItsTimeout) {
   hlbuf_client* client = Connect(daemon);
   EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
   EXPECT_EQ(hlbuf_dispatch(client, 20, &error_), HLBUF_OK);
-  hlbuf_client_close(client);
-}
-
-// A daemon that does not read lets the socket fill up; releases wait in the client, none is lost.
-TEST_F(Notices, ReleasesThatFindNoRoomAreSentLater) {
-  constexpr std::uint64_t kBuffers = 400;  // more frames than a socket has room for
-  std::promise<void> all_released;
-  FakeDaemon daemon([&](Conversation& talk) {
-    talk.Greet();
-    for (std::uint64_t lease = 1; lease <= kBuffers; ++lease)
-      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
-    all_released.get_future().wait();
-    std::size_t frames = 0;
-    for (std::size_t released = 0; released < kBuffers; ++frames)
-      released += talk.Expect(HLBUF_WIRE_RELEASE).leases().size();
-    EXPECT_LT(frames, kBuffers);  // what waited went together: the socket was full indeed
-    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "all are back");
-    talk.ExpectEnd();
-  });
-  hlbuf_client* client = Connect(daemon, listener_.Options());
-  for (hlbuf_buffer* buffer : Open(client, kBuffers)) hlbuf_buffer_release(buffer);
-  all_released.set_value();
-  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
-  EXPECT_EQ(listener_.goodbyes, std::vector<std::string>{"SHUTDOWN: all are back"});
-  hlbuf_client_close(client);
-}
-
-// The same with a program that sleeps in its own poll().
-TEST_F(Notices, ThePollDescriptorTellsThatThereIsRoomAgain) {
-  constexpr std::uint64_t kBuffers = 400;
-  std::promise<void> all_released;
-  FakeDaemon daemon([&](Conversation& talk) {
-    talk.Greet();
-    for (std::uint64_t lease = 1; lease <= kBuffers; ++lease)
-      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), lease);
-    all_released.get_future().wait();
-    for (std::size_t released = 0; released < kBuffers;)
-      released += talk.Expect(HLBUF_WIRE_RELEASE).leases().size();
-    talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
-    talk.ExpectEnd();
-  });
-  hlbuf_client* client = Connect(daemon, listener_.Options());
-  pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
-  for (hlbuf_buffer* buffer : Open(client, kBuffers)) hlbuf_buffer_release(buffer);
-  all_released.set_value();
-  while (listener_.goodbyes.empty()) {
-    ASSERT_EQ(::poll(&p, 1, 20000), 1);
-    hlbuf_dispatch(client, 0, &error_);
-  }
   hlbuf_client_close(client);
 }
 

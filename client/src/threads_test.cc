@@ -75,6 +75,26 @@ TEST_F(Threads, DoNotDisturbTheOneThatDispatches) {
   hlbuf_client_close(client);
 }
 
+// Dispatchers that never wait take turns at the socket with the threads that wait for answers.
+TEST_F(Threads, ImpatientDispatchersLeaveNobodyBehind) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    AnswerBackwards(talk);
+  });
+  hlbuf_client* client = Connect(daemon);
+  std::atomic<bool> done = false;
+  std::vector<std::thread> dispatchers, threads;
+  for (int i = 0; i < 2; ++i)
+    dispatchers.emplace_back([&] {
+      while (!done) EXPECT_EQ(hlbuf_dispatch(client, 0, nullptr), HLBUF_OK);
+    });
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { OpenAndRelease(client, kRounds); });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  for (std::thread& thread : dispatchers) thread.join();
+  hlbuf_client_close(client);
+}
+
 TEST_F(Threads, AllLearnThatTheServiceIsGone) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();
