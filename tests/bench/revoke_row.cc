@@ -60,9 +60,14 @@ class Storm {
  private:
   // Allocates and lets every session open its part; nobody else keeps a lease.
   std::vector<std::uint64_t> Prepare() {
-    const Buffers buffers(owner_, kBuffers);
-    holders_.Hold(Spread(buffers.ids()));
-    return buffers.ids();
+    std::vector<std::uint64_t> ids;
+    {
+      const Buffers buffers(owner_, kBuffers);
+      ids = buffers.ids();
+      holders_.Hold(Spread(ids));
+    }
+    owner_.Settle();
+    return ids;
   }
 
   static void Check(const v1::Revocation& revocation) {
@@ -70,7 +75,9 @@ class Storm {
                revocation.verdicts_size() == static_cast<int>(kBuffers);
     for (const v1::BufferVerdict& each : revocation.verdicts())
       all = all && each.verdict().kind() == v1::VERDICT_KIND_ACKNOWLEDGED;
-    if (!all) Die("a revocation did not end as it should: " + revocation.ShortDebugString());
+    if (!all)
+      Die("a revocation told of " + std::to_string(revocation.leases_told()) + " leases and gave " +
+          std::to_string(revocation.verdicts_size()) + " verdicts, not each ACKNOWLEDGED");
   }
 
   Daemon daemon_;
