@@ -9,6 +9,8 @@
 #include <grpcpp/server_posix.h>
 
 #include <cstdlib>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -110,8 +112,13 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
 }
 
 ControlServer::~ControlServer() {
-  if (stopper_.joinable()) stopper_.join();
-  if (server_ != nullptr && !stopped_) std::abort();  // gRPC's calls would still use what goes now
+  if (server_ == nullptr) return;
+  if (!stopper_.joinable()) Stop(absl::ZeroDuration(), [] {});
+  while (!stopped_) {  // only where the loop has not run until Stop() was done
+    loop_.RunPosted();
+    std::this_thread::yield();
+  }
+  stopper_.join();
 }
 
 void ControlServer::Accept(UniqueFd socket) {

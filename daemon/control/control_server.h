@@ -41,7 +41,8 @@ struct ControlSettings {
 // The control API on a unix socket: hlbuf.v1.Control, grpc.health.v1 and server reflection. Who
 // sees what is decided by role; health and reflection are everybody's.
 //
-// Broker thread. Stop() must have finished before it is destroyed.
+// Broker thread. Destroyed while the loop runs, Stop() must have finished; where the loop does not
+// run, all calls are cut.
 class ControlServer {
  public:
   // Asks the kernel about the other end of an accepted socket.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the control API ends, and what it says of itself until then.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <future>
 #include <memory>
@@ -91,6 +94,25 @@ TEST(ControlServer, AcceptsNobodyWhenItHasStopped) {
   ControlRig rig;
   EXPECT_TRUE(rig.Stop(absl::Seconds(1)));
   EXPECT_FALSE(RawConnect(rig.path()));
+}
+
+TEST(ControlServer, EndsWhereTheLoopDoesNotRun) {
+  const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_un any = {.sun_family = AF_UNIX};
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any.sun_family)),
+            0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  const std::unique_ptr<EventLoop> loop = *EventLoop::Create();
+  BootClock clock;
+  EventLog log(1);
+  EventLogFeed feed(log);
+  Broker broker({}, Policy({}, {}), clock, log);
+  absl::StatusOr<std::unique_ptr<ControlServer>> server =
+      ControlServer::Start(broker, *loop, clock, feed, UniqueFd(::dup(listener.get())),
+                           [](int) { return absl::UnavailableError("nobody"); }, {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  server->reset();  // a start that failed later on
+  EXPECT_EQ(*server, nullptr);
 }
 
 TEST(ControlServer, AnswersCallsThatArriveWhileItStops) {

@@ -56,5 +56,5 @@ function(hlbuf_test name)
     set(A_TIMEOUT 120)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${A_TIMEOUT}
-    ENVIRONMENT "HLBUF_BUILD_DIR=${CMAKE_BINARY_DIR};HLBUF_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+    ENVIRONMENT "HLBUF_BUILD_DIR=${CMAKE_BINARY_DIR};HLBUF_SOURCE_DIR=${CMAKE_SOURCE_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp")
 endfunction()
