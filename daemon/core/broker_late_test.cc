@@ -22,9 +22,9 @@ struct LateResult : testing::TestWithParam<bool> {
   }
   DeviceState State() const { return rig.broker.FindDevice("fake0")->state(); }
 
+  std::vector<std::string> answers;  // outlives the rig, which answers what is left at its end
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));
-  std::vector<std::string> answers;
 };
 INSTANTIATE_TEST_SUITE_P(, LateResult, testing::Bool(), [](const auto& counts) {
   return counts.param ? std::string("Counted") : std::string("Uncounted");

@@ -22,7 +22,7 @@ LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
   session.leases.push_back(lease.get());
   buffer.leases.push_back(lease.get());
   LeaseRecord& record = *lease;
-  leases.emplace(record.id, std::move(lease));
+  leases.insert(std::move(lease));
   if (observer.wants_leases()) {
     Tell({.kind = EventKind::kLeaseGranted,
           .device = buffer.device->name(),
@@ -66,7 +66,7 @@ void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
 
 LeaseRecord* Ledger::FindLease(LeaseId id) const {
   const auto it = leases.find(id);
-  return it == leases.end() ? nullptr : it->second.get();
+  return it == leases.end() ? nullptr : it->get();
 }
 
 void Ledger::Tell(Event event) {

@@ -48,7 +48,7 @@ struct Ledger {
   IdSequence ids;
   absl::btree_map<SessionId, std::unique_ptr<SessionRecord>> sessions;
   Registry registry;
-  absl::flat_hash_map<LeaseId, std::unique_ptr<LeaseRecord>> leases;
+  RecordTable<LeaseRecord> leases;
 
  private:
   absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;

@@ -30,7 +30,7 @@ void Charge::GiveBack() {
 
 Charge Charge::Split(std::uint64_t amount) {
   assert(account_ != nullptr && amount <= amount_);
-  amount_ -= amount;
+  amount_ = (amount_ - amount) & kChargeMax;
   return Charge(account_, resource_, amount);
 }
 
@@ -39,7 +39,7 @@ Account::~Account() { assert(idle()); }
 absl::StatusOr<Charge> Account::Take(Resource resource, std::uint64_t amount) {
   const auto r = static_cast<std::size_t>(resource);
   for (const Account* a = this; a != nullptr; a = a->parent_)
-    if (amount > a->limits_[r] || a->used_[r] > a->limits_[r] - amount)
+    if (amount > kChargeMax || amount > a->limits_[r] || a->used_[r] > a->limits_[r] - amount)
       return a->Refusal(resource, amount);
   for (Account* a = this; a != nullptr; a = a->parent_) a->used_[r] += amount;
   return Charge(this, resource, amount);
@@ -60,8 +60,8 @@ DomainAccount& Accounts::Of(const Domain& domain) {
   if (entry != nullptr) return *entry;
   UidAccount& uid = uids_[domain.uid];
   if (uid.account == nullptr)
-    uid.account =
-        std::make_unique<Account>(absl::StrCat("uid ", domain.uid), limits_.uid, &service_);
+    uid.account = std::make_unique<Account>(
+        absl::StrCat("uid ", domain.uid, " in all its containers"), limits_.uid, &service_);
   ++uid.domains;
   entry.reset(new DomainAccount{.domain = domain,
                                 .account = {domain.Text(), limits_.domain, uid.account.get()}});

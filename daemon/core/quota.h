@@ -22,6 +22,9 @@ inline constexpr std::size_t kResourceCount = 5;
 // "bytes", "buffers", ...: the key in the configuration and the word in messages.
 absl::string_view ResourceText(Resource resource);
 
+// What a single charge can hold; more is refused whatever the limits are.
+inline constexpr std::uint64_t kChargeMax = (std::uint64_t{1} << 56) - 1;
+
 using Amounts = std::array<std::uint64_t, kResourceCount>;
 inline constexpr std::uint64_t kUnlimited = UINT64_MAX;
 
@@ -46,12 +49,14 @@ class [[nodiscard]] Charge {
  private:
   friend class Account;
   Charge(Account* account, Resource resource, std::uint64_t amount)
-      : account_(account), amount_(amount), resource_(resource) {}
+      : account_(account), amount_(amount & kChargeMax), resource_(resource) {}
 
+  // Every buffer has two charges, every lease one: they are small.
   Account* account_ = nullptr;
-  std::uint64_t amount_ = 0;
-  Resource resource_ = Resource::kBytes;
+  std::uint64_t amount_ : 56 = 0;
+  Resource resource_ : 8 = Resource::kBytes;
 };
+static_assert(sizeof(Charge) == 16);
 
 // One holder of limits: a domain, its uid, the whole service. What a domain takes, its uid and the
 // service take too.

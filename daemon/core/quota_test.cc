@@ -89,7 +89,10 @@ TEST(Account, IsNotFooledByAmountsThatOverflow) {
   const Charge some = *Take(accounts, kAlice, 2);
   EXPECT_FALSE(Take(accounts, kAlice, UINT64_MAX).ok());
   EXPECT_FALSE(Take(accounts, kAlice, UINT64_MAX - 1).ok());
-  EXPECT_TRUE(Take(accounts, kAlice, UINT64_MAX - 2).ok());
+  EXPECT_FALSE(Take(accounts, kAlice, kChargeMax + 1).ok());
+  const Charge most = *Take(accounts, kAlice, kChargeMax);
+  EXPECT_EQ(most.amount(), kChargeMax);
+  EXPECT_EQ(accounts.service().used(Resource::kBytes), kChargeMax + 2);
 }
 
 TEST(Account, TakesNothingWhenItsParentRefuses) {
@@ -140,7 +143,7 @@ TEST(Accounts, LimitAUidOverAllItsContainers) {
   const Charge outside = *Take(accounts, kAlice, 6);
   const Charge inside = *Take(accounts, kPodOfAlice, 4);
   const absl::Status refused = Take(accounts, kPodOfAlice, 1).status();
-  EXPECT_EQ(refused.message().substr(0, 23), "uid 1000 has 10 of 10 b");
+  EXPECT_EQ(refused.message().substr(0, 44), "uid 1000 in all its containers has 10 of 10 ");
   EXPECT_TRUE(Take(accounts, kBob, 8).ok());
 }
 

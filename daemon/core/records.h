@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
 #include "absl/time/time.h"
 #include "daemon/core/backend.h"
 #include "daemon/core/ids.h"
@@ -25,8 +28,8 @@ class Device;
 struct BufferRecord;
 struct LeaseRecord;
 
-// Removes `lease` from a list of leases in constant time; the lease knows its place in it.
-void Unlist(std::vector<LeaseRecord*>& list, std::uint32_t LeaseRecord::*place, LeaseRecord& lease);
+// Most buffers have one or two leases: those need no memory of their own.
+using LeaseList = absl::InlinedVector<LeaseRecord*, 2>;
 
 struct SessionRecord {
   SessionId id;
@@ -44,39 +47,70 @@ struct SessionRecord {
 
 struct LeaseRecord {
   LeaseId id;
-  LeaseState state = LeaseState::kActive;
   SessionRecord* session = nullptr;
   BufferRecord* buffer = nullptr;
   std::uint32_t place_in_session = 0;
   std::uint32_t place_in_buffer = 0;
   std::optional<Grantee> share;  // the SHARE that allowed it; UNSHARE asks it back
+  LeaseState state = LeaseState::kActive;
   absl::Time since;
   Charge charge;
 };
 
+// There may be very many: the order of the members leaves no holes, and what an OPEN looks at comes
+// first.
 struct BufferRecord {
   BufferId id;
-  BufferState state = BufferState::kAllocating;
-  std::string name;
-  std::vector<std::string> labels;  // key=value
   Device* device = nullptr;
-  std::uint64_t epoch = 0;  // of the device, when it was allocated
   DomainAccount* owner = nullptr;
+  std::uint64_t epoch = 0;  // of the device, when it was allocated
+  LeaseList leases;
+  std::vector<Grantee> shares;
   Allocation
       allocation;  // its FD is empty while ALLOCATING, and again once it went back to the device
-  std::vector<Grantee> shares;
-  std::vector<LeaseRecord*> leases;
+  BufferState state = BufferState::kAllocating;
+  bool outlived = false;                // kReferencesOutliveLeases was told
+  std::optional<RevokeReason> revoked;  // why, if it ever was
+  std::uint32_t references = 0;         // others' references as last counted, while DRAINING
+  std::string name;
+  std::vector<std::string> labels;  // key=value
   absl::Time since;
   absl::Time draining_since;              // while DRAINING
   absl::Time unleased_since;              // while DRAINING without a lease
-  std::optional<RevokeReason> revoked;    // why, if it ever was
   std::vector<RevocationId> revocations;  // those that wait for its verdict
-  std::optional<Verdict> verdict;         // HELD while DRAINING: what the revocation ended with
-  std::uint32_t references = 0;           // others' references as last counted, while DRAINING
-  bool outlived = false;                  // kReferencesOutliveLeases was told
   Charge bytes;
   Charge buffers;
+  std::optional<Verdict> verdict;  // HELD while DRAINING: what the revocation ended with
 };
+
+// Removes `lease` from a list of leases in constant time; the lease knows its place in it.
+template <class List>
+void Unlist(List& list, std::uint32_t LeaseRecord::*place, LeaseRecord& lease) {
+  LeaseRecord* const last = list.back();
+  list[lease.*place] = last;
+  last->*place = lease.*place;
+  list.pop_back();
+}
+
+// Owns records by their ids. A slot is a pointer, because the record has its key: half the memory
+// of a map, and one cache line less to miss.
+template <class Record>
+struct ById {
+  using IdType = decltype(Record::id);
+  using is_transparent = void;
+  static IdType IdOf(IdType id) { return id; }
+  static IdType IdOf(const std::unique_ptr<Record>& record) { return record->id; }
+  template <class T>
+  std::size_t operator()(const T& key) const {
+    return absl::Hash<IdType>()(IdOf(key));
+  }
+  template <class A, class B>
+  bool operator()(const A& a, const B& b) const {
+    return IdOf(a) == IdOf(b);
+  }
+};
+template <class Record>
+using RecordTable = absl::flat_hash_set<std::unique_ptr<Record>, ById<Record>, ById<Record>>;
 
 }  // namespace hlbuf
 

@@ -5,20 +5,20 @@ namespace hlbuf {
 
 BufferRecord& Registry::Add(std::unique_ptr<BufferRecord> buffer) {
   BufferRecord& record = *buffer;
-  if (!record.name.empty()) by_name_.emplace(NameKey(record.owner, record.name), &record);
+  if (!record.name.empty()) by_name_.insert(&record);
   in_order_.emplace_hint(in_order_.end(), record.id, &record);
-  by_id_.emplace(record.id, std::move(buffer));
+  by_id_.insert(std::move(buffer));
   return record;
 }
 
 BufferRecord* Registry::FindByName(const DomainAccount& owner, absl::string_view name) const {
-  const auto it = by_name_.find(NameKey(&owner, std::string(name)));
-  return it == by_name_.end() ? nullptr : it->second;
+  const auto it = by_name_.find(NameKey(&owner, name));
+  return it == by_name_.end() ? nullptr : *it;
 }
 
 void Registry::DropName(const BufferRecord& buffer) {
   const auto it = by_name_.find(NameKey(buffer.owner, buffer.name));
-  if (it != by_name_.end() && it->second == &buffer) by_name_.erase(it);
+  if (it != by_name_.end() && *it == &buffer) by_name_.erase(it);
 }
 
 void Registry::Remove(BufferRecord& buffer, std::string fate) {

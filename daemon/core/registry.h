@@ -10,6 +10,8 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "daemon/core/ids.h"
 #include "daemon/core/records.h"
@@ -26,7 +28,7 @@ class Registry {
   BufferRecord& Add(std::unique_ptr<BufferRecord> buffer);
   BufferRecord* Find(BufferId id) const {
     const auto it = by_id_.find(id);
-    return it == by_id_.end() ? nullptr : it->second.get();
+    return it == by_id_.end() ? nullptr : it->get();
   }
   // Names live from allocation until the buffer starts to drain; unique within a domain.
   BufferRecord* FindByName(const DomainAccount& owner, absl::string_view name) const;
@@ -47,11 +49,24 @@ class Registry {
     std::string text;
   };
   void Remember(const BufferRecord& buffer, std::string fate);
-  using NameKey = std::pair<const DomainAccount*, std::string>;
+  using NameKey = std::pair<const DomainAccount*, absl::string_view>;
+  struct ByName {
+    using is_transparent = void;
+    static NameKey KeyOf(const NameKey& key) { return key; }
+    static NameKey KeyOf(const BufferRecord* buffer) { return {buffer->owner, buffer->name}; }
+    template <class T>
+    std::size_t operator()(const T& key) const {
+      return absl::Hash<NameKey>()(KeyOf(key));
+    }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return KeyOf(a) == KeyOf(b);
+    }
+  };
 
-  absl::flat_hash_map<BufferId, std::unique_ptr<BufferRecord>> by_id_;
+  RecordTable<BufferRecord> by_id_;
   absl::btree_map<BufferId, BufferRecord*> in_order_;
-  absl::flat_hash_map<NameKey, BufferRecord*> by_name_;
+  absl::flat_hash_set<BufferRecord*, ByName, ByName> by_name_;
   absl::flat_hash_map<BufferId, Fate> fates_;
   std::deque<BufferId> fates_in_order_;
 };
