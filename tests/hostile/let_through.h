@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -26,7 +27,7 @@ inline int LetDescriptorsThrough(const DaemonProcess& daemon) {
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, daemon.pid(), 0)));
   const std::string directory = "/proc/" + std::to_string(daemon.pid()) + "/fd";
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const int number = std::stoi(entry.path().filename());
+    const auto number = std::strtol(entry.path().filename().c_str(), nullptr, 10);
     const UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), number, 0)));
     if (!copy) return errno;
     sockaddr_un address = {};

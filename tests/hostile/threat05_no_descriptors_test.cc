@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <vector>
 
@@ -31,7 +33,7 @@ class NoDescriptors : public DaemonTest {
     rlim_t largest = 0;
     const std::string directory = "/proc/" + std::to_string(daemon().pid()) + "/fd";
     for (const auto& entry : std::filesystem::directory_iterator(directory))
-      largest = std::max<rlim_t>(largest, std::stoul(entry.path().filename()));
+      largest = std::max(largest, std::strtoul(entry.path().filename().c_str(), nullptr, 10));
     return largest + 1;
   }
   void ExpectAtRest() {
@@ -52,7 +54,7 @@ class NoDescriptors : public DaemonTest {
 };
 
 // It keeps one in reserve, to take connections with and close them.
-TEST_F(NoDescriptors, TurnsConnectionsAwayAtOnce) {
+TEST_F(NoDescriptors, TurnsConnectionsAway) {
   RawClient served = Greeted();
   Limit(InUse());
   std::vector<RawClient> taken;
@@ -63,10 +65,11 @@ TEST_F(NoDescriptors, TurnsConnectionsAwayAtOnce) {
         taken.back().Send(HelloFrame()) == 0 ? taken.back().Receive() : std::nullopt;
     full = !welcome.has_value();
   }
-  for (int i = 0; i < 1000; ++i) {
-    RawClient refused = RawClient::Connect(daemon().client_socket());
-    ASSERT_TRUE(refused);
-    EXPECT_EQ(refused.DrainToEnd(), 0);
+  std::vector<RawClient> refused;
+  for (int i = 0; i < 1000; ++i) refused.push_back(RawClient::Connect(daemon().client_socket()));
+  for (RawClient& client : refused) {
+    ASSERT_TRUE(client);
+    EXPECT_EQ(client.DrainToEnd(), 0);
   }
   ExpectAtRest();
   EXPECT_EQ(served.Ask(DevicesFrame(2))->opcode(), HLBUF_WIRE_DEVICE_LIST);

@@ -43,7 +43,7 @@ TEST_F(ConnectionFlood, OfOneUserLeavesOthersServed) {
 }
 
 TEST_F(ConnectionFlood, IsShedByTheDeadlineForHello) {
-  Start({.config = "[timing]\nhello_timeout = \"200ms\"\n"});
+  Use();
   std::vector<RawClient> slow;
   for (int i = 0; i < 100; ++i) slow.push_back(RawClient::Connect(daemon().client_socket()));
   RawClient greeted = Greeted();

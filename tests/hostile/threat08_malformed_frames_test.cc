@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -86,6 +87,9 @@ TEST_F(MalformedFrames, ThatLieAboutTheirSizesBreakTheSessionOff) {
   ExpectBreaksOff(Greeted(), frame, 0);
   HeaderOf(frame).fixed_bytes = 24;
   ExpectBreaksOff(Greeted(), frame, 0);
+  frame.resize(20);
+  HeaderOf(frame).frame_bytes = HeaderOf(frame).fixed_bytes = 20;  // no multiple of 8
+  ExpectBreaksOff(Greeted(), frame, 0);
   frame = AllocateFrame(kCookie, 4096, "weights");
   frame.resize(20);
   ExpectBreaksOff(Greeted(), frame, 0);
@@ -108,6 +112,9 @@ TEST_F(MalformedFrames, ThatLieAboutTheirCountsBreakTheSessionOff) {
                   OpenFrame(kCookie, std::vector<std::uint64_t>(HLBUF_WIRE_BATCH_MAX + 1, 1)));
   Bytes frame = OpenFrame(kCookie, {1, 2});
   reinterpret_cast<hlbuf_wire_open*>(frame.data())->item_count = 3;
+  ExpectBreaksOff(Greeted(), frame);
+  frame = OpenFrame(kCookie, {1, 2});
+  reinterpret_cast<hlbuf_wire_open*>(frame.data())->item_bytes = sizeof(hlbuf_wire_open_item) - 8;
   ExpectBreaksOff(Greeted(), frame);
   frame = OpenNameFrame(kCookie, "weights");
   reinterpret_cast<hlbuf_wire_open_item*>(frame.data() + sizeof(hlbuf_wire_open))->name_offset =
@@ -179,8 +186,8 @@ TEST_F(MalformedFrames, CutAnywhereNeverHurtTheDaemon) {
       Bytes frame(valid.begin(), valid.begin() + static_cast<std::ptrdiff_t>(size));
       // With the length that it pretends to have, and with the one that it has.
       for (const bool honest : {false, true}) {
-        if (honest && size >= sizeof(std::uint32_t))
-          HeaderOf(frame).frame_bytes = static_cast<std::uint32_t>(size);
+        const auto bytes = static_cast<std::uint32_t>(size);
+        if (honest) std::memcpy(frame.data(), &bytes, std::min(size, sizeof(bytes)));
         if (!client) client = Greeted();
         Survive(client, frame);
       }
@@ -191,7 +198,7 @@ TEST_F(MalformedFrames, ChangedAtRandomNeverHurtTheDaemon) {
   const std::vector<Bytes> valid = Valid();
   std::mt19937 random(20'261);  // the same every time
   RawClient client;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     if (!client) client = i % 8 == 0 ? Connected() : Greeted();
     Bytes frame = valid[random() % valid.size()];
     for (std::uint32_t changes = 1 + random() % 4; changes > 0; --changes)

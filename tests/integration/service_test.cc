@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program itself: how it starts, refuses to, and stops.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/control_client.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/library_client.h"
 #include "tests/support/texts.h"
@@ -56,6 +61,42 @@ TEST_F(Service, SaysWhetherItIsSimulated) {
   Use();
   const bool said = daemon().Log().find("there is only a software device") != std::string::npos;
   EXPECT_EQ(said, DeviceKind() == "software") << daemon().Log();
+}
+
+TEST_F(Service, HasNoDescriptorThatAnotherProgramWouldInherit) {
+  Use();
+  LibraryClient holder(Alice(), daemon().client_socket());
+  holder.Allocate(kBytes);
+  ControlClient control(daemon().control_socket());
+  EXPECT_EQ(control.Buffers().size(), 1U);
+  const std::string process = absl::StrCat("/proc/", daemon().pid());
+  int seen = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(process + "/fd")) {
+    const std::string number = entry.path().filename();
+    if (std::atol(number.c_str()) <= STDERR_FILENO) continue;
+    const std::string text = ReadAll(process + "/fdinfo/" + number);
+    const std::size_t flags = text.find("flags:");
+    if (flags == std::string::npos) continue;  // closed meanwhile
+    ++seen;
+    EXPECT_NE(std::strtoul(text.c_str() + flags + sizeof("flags:"), nullptr, 8) & O_CLOEXEC, 0U)
+        << number << " is " << std::filesystem::read_symlink(entry.path());
+  }
+  EXPECT_GT(seen, 8);
+}
+
+// What the limits are derived from, and what the end of each test compares.
+TEST_F(Service, HasTwoDescriptorsForASessionAndOneForABuffer) {
+  Use();
+  const auto count = [this] {
+    int all = 0;
+    for (const auto& [link, times] : daemon().Descriptors()) all += times;
+    return all;
+  };
+  const int before = count();
+  RawClient client = Greeted();
+  EXPECT_EQ(count(), before + 2);
+  ASSERT_TRUE(client.Ask(AllocateFrame(2, kBytes)).has_value());
+  EXPECT_EQ(count(), before + 3);
 }
 
 TEST_F(Service, DoesNotPushAsideAnotherThatListens) {

@@ -66,7 +66,6 @@ class History {
   void CheckReports();
   void CheckNotices();
 
-  BrokerRig rig_;
   Model model_;
   std::map<SessionId, FakeClient*> clients_;
   std::vector<BufferId> buffers_;  // that ever were
@@ -79,6 +78,7 @@ class History {
   std::optional<absl::StatusOr<LeaseId>> answered_;  // of the allocation that was delivered last
   std::vector<std::string> log_;
   std::string wrong_;
+  BrokerRig rig_;  // last: what is unanswered when it ends is answered to the others
 };
 
 }  // namespace hlbuf::model

@@ -22,6 +22,8 @@ namespace hlbuf {
 class Gate {
  public:
   void Open() { ASSERT_EQ(::eventfd_write(fd_.get(), 1), 0); }
+  // Readable when it is open.
+  int fd() const { return fd_.get(); }
   // Waits; false, and a failure of the test, after a deadline.
   bool Pass() {
     pollfd p = {.fd = fd_.get(), .events = POLLIN, .revents = 0};

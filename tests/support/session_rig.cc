@@ -2,6 +2,7 @@
 #include "tests/support/session_rig.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,10 +81,13 @@ void SessionRig::Until(absl::FunctionRef<bool(Broker&)> done) {
   EXPECT_TRUE(is) << "what was waited for did not come";
 }
 
-std::uint64_t SessionRig::Rounds() {
-  std::uint64_t rounds = 0;
-  OnLoop([&](Broker&) { rounds = rounds_; });
-  return rounds;
+std::uint64_t SessionRig::RoundsIn(int ms) {
+  std::uint64_t before = 0;
+  std::uint64_t after = 0;
+  OnLoop([&](Broker&) { before = rounds_; });
+  ::poll(nullptr, 0, ms);
+  OnLoop([&](Broker&) { after = rounds_; });
+  return after - before;
 }
 
 std::vector<Event> SessionRig::Events() {

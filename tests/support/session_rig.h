@@ -37,10 +37,12 @@ class SessionRig {
   void Until(absl::FunctionRef<bool(Broker&)> done);
 
   std::vector<Event> Events();
-  // How often the loop has gone round; counts the round that answers, too.
-  std::uint64_t Rounds();
+  // How often the loop goes round by itself in `ms`.
+  std::uint64_t RoundsIn(int ms);
   // On the loop.
   Listener& listener() { return *listener_; }
+  EventLoop& loop() { return *loop_; }
+  const Clock& clock() const { return clock_; }
 
  private:
   class Recorder final : public Observer {

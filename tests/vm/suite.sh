@@ -7,10 +7,11 @@ usage() {
   cat <<'U'
 usage: tests/vm/suite.sh BUILD_DIR [NAME...]
 
-Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, and
-BUILD_DIR/tests/integration/*_test with HLBUF_TEST_DEVICE=udmabuf and =dma-heap; or of these only
-the programs named. All are gtest programs. Writes KIND.NAME.xml and KIND.NAME.log to
-$HLBUF_GUEST_OUT (a temporary directory without it). Ends with 1 if anything failed or nothing ran.
+Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, the hostile tests of
+descriptors that clients send, and BUILD_DIR/tests/integration/*_test with HLBUF_TEST_DEVICE=udmabuf
+and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
+KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it). Ends with 1 if anything failed
+or nothing ran.
 U
 }
 
@@ -73,6 +74,8 @@ run_all() {
 }
 
 run_all guest "$build"/tests/vm/*_guest_test
+# This kernel, unlike newer ones, lets clients send descriptors.
+run_all hostile "$build"/tests/hostile/threat0[23]_*_test
 for device in udmabuf dma-heap; do
   HLBUF_TEST_DEVICE=$device run_all $device "$build"/tests/integration/*_test
 done
