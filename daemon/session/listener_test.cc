@@ -3,7 +3,6 @@
 #include "daemon/session/listener.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -62,13 +61,6 @@ RawClient Connect(UniqueFd socket, const std::string& path) {
   return RawClient(std::move(socket));
 }
 
-// How often the loop goes round while nothing happens, for `ms`.
-std::uint64_t RoundsIn(SessionRig& rig, int ms) {
-  const std::uint64_t before = rig.Rounds();
-  ::poll(nullptr, 0, ms);
-  return rig.Rounds() - before;
-}
-
 int CountRefused(SessionRig& rig) {
   int count = 0;
   for (const Event& event : rig.Events())
@@ -100,7 +92,7 @@ TEST(Listener, RestsWhileItCannotEvenRefuse) {
     // Below the number of the reserve: given up, it does not come back.
     const NofileLimit none(3);
     client = Connect(std::move(sockets[0]), rig.path());
-    EXPECT_LT(RoundsIn(rig, 500), 50U);
+    EXPECT_LT(rig.RoundsIn(500), 50U);
     EXPECT_FALSE(client.Readable(0)) << "nothing could have answered";
   }
   const std::optional<Packet> welcome = client.Ask(HelloFrame());
@@ -176,7 +168,7 @@ TEST(Listener, SaysGoodbyeToAllAndTakesNobodyMore) {
     EXPECT_FALSE(client.Receive().has_value());
   }
   RawClient late = RawClient::Connect(rig.path());  // waits in the backlog
-  EXPECT_LT(RoundsIn(rig, 100), 20U);
+  EXPECT_LT(rig.RoundsIn(100), 20U);
   rig.OnLoop([&](Broker&) { EXPECT_EQ(rig.listener().session_count(), 0U); });
 }
 
@@ -184,7 +176,7 @@ TEST(Listener, RestsWhenNothingHappens) {
   SessionRig rig;
   std::vector<RawClient> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(RawClient::Greeted(rig.path()));
-  EXPECT_LT(RoundsIn(rig, 300), 20U);
+  EXPECT_LT(rig.RoundsIn(300), 20U);
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ void Session::ReadOne() {
   const absl::Status received = ReceivePacket(socket_.get(), context_.in);
   if (absl::IsUnavailable(received)) return;
   if (absl::IsOutOfRange(received)) return PeerGone("its connection ended");
-  if (absl::IsDataLoss(received)) return Violated(received);
+  if (absl::IsDataLoss(received))
+    return Violated(Error(ErrorCode::kProtocolError, received.message()));
   if (!received.ok()) return PeerGone(received.message());
   if (!context_.in.fds().empty()) {
     context_.in.fds().clear();
@@ -76,19 +77,19 @@ void Session::Handle(Frame frame) {
   const absl::StatusOr<hlbuf_wire_header> header = DecodeHeader(frame);
   if (!header.ok()) return Violated(header.status());
   const absl::Status handled = Dispatch(*header, frame);
-  if (handled.ok() || record_->state == SessionState::kParked) return;
+  if (handled.ok()) return;
+  if (ErrorCodeOf(handled) == ErrorCode::kProtocolError) return Violated(handled, header->cookie);
   // What was sent one-way has no cookie, and nobody waits for its answer.
   if (header->cookie != 0) Answer(header->cookie, handled);
-  if (ErrorCodeOf(handled) == ErrorCode::kProtocolError) Violated(handled);
 }
 
-void Session::Violated(const absl::Status& status) {
-  if (record_->state == SessionState::kParked) return;
+void Session::Violated(const absl::Status& status, std::uint64_t cookie) {
   context_.broker.Tell({.kind = EventKind::kProtocolBroken,
                         .session = record_->id,
                         .domain = record_->peer.domain(),
                         .pid = record_->peer.pid,
                         .text = std::string(status.message())});
+  Answer(cookie, status);
   Send(context_.out.Goodbye(HLBUF_WIRE_GOODBYE_PROTOCOL, false, status.message()));
   Park(SessionEvent::kViolation, "it broke the protocol");
 }
@@ -139,7 +140,6 @@ void Session::Ping() {
                                   "and counted as nothing"});
     return;
   }
-  if (!outbox_.empty() || !ReadyToSend()) return;
   ping_nonce_ = static_cast<std::uint64_t>(absl::ToUnixNanos(context_.clock.Now()));
   ping_sent_ = context_.clock.Now();
   Send(context_.out.Ping(ping_nonce_));

@@ -57,7 +57,8 @@ class Session final : public Notices {
 
   // Ends the session from our side. Nothing happens when it has ended already.
   void Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text);
-  // A PING, unless the last one is not answered yet: then that is told, once.
+  // A PING, unless the last one is not answered yet: then that is told, once. Who has not taken a
+  // grant is asked as well, behind it.
   void Ping();
   // Gives back what the peer has received meanwhile.
   void Sweep();
@@ -93,12 +94,14 @@ class Session final : public Notices {
   absl::Status SendAllocated(std::uint64_t cookie, LeaseId lease);
   absl::Status SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants);
   absl::Status SendPending(Outbox::Item& item);
+  absl::Status SendPendingOpened(PendingOpened& opened);
   void Pump();
   void WatchFor();
   absl::Status TakeInFlight(std::uint64_t fds);
   void Answer(std::uint64_t cookie, const absl::Status& status);
 
-  void Violated(const absl::Status& status);
+  // `cookie` of the frame that did it; 0 where there is none to read.
+  void Violated(const absl::Status& status, std::uint64_t cookie = 0);
   void PeerGone(absl::string_view why);
   void Park(SessionEvent on, absl::string_view why);
   void EndIfEmpty();

@@ -34,9 +34,9 @@ absl::Status Session::Dispatch(const hlbuf_wire_header& header, Frame frame) {
     default:
       break;
   }
-  if ((header.opcode & HLBUF_WIRE_REPLY) != 0)
+  if (header.opcode == 0 || header.opcode >= HLBUF_WIRE_REPLY)
     return Error(ErrorCode::kProtocolError,
-                 absl::StrCat("opcode ", header.opcode, " is the daemon's to send"));
+                 absl::StrCat("opcode ", header.opcode, " is not a client's to send"));
   return Error(ErrorCode::kUnimplemented,
                absl::StrCat("opcode ", header.opcode, " is unknown to this version"));
 }

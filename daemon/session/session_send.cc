@@ -86,12 +86,24 @@ absl::Status Session::SendPending(Outbox::Item& item) {
     return SendPacket(socket_.get(), frame->bytes);
   if (const auto* allocated = std::get_if<PendingAllocated>(&item))
     return SendAllocated(allocated->cookie, allocated->lease);
-  auto& opened = std::get<PendingOpened>(item);
-  for (absl::StatusOr<Grant>& result : opened.results)
-    if (result.ok()) result = context_.broker.GrantOf(result->lease);
-  const auto fds = std::count_if(opened.results.begin(), opened.results.end(),
-                                 [](const auto& result) { return result.ok(); });
-  if (const absl::Status taken = TakeInFlight(static_cast<std::uint64_t>(fds)); !taken.ok()) {
+  return SendPendingOpened(std::get<PendingOpened>(item));
+}
+
+absl::Status Session::SendPendingOpened(PendingOpened& opened) {
+  leases_.clear();
+  std::uint64_t fds = 0;
+  for (absl::StatusOr<Grant>& result : opened.results) {
+    if (!result.ok()) continue;
+    const LeaseId lease = result->lease;
+    result = context_.broker.GrantOf(lease);
+    if (result.ok())
+      ++fds;
+    else
+      leases_.push_back(lease);
+  }
+  // The client never hears of these leases; nobody but us can end them.
+  context_.broker.Release(*record_, leases_);
+  if (const absl::Status taken = TakeInFlight(fds); !taken.ok()) {
     for (absl::StatusOr<Grant>& result : opened.results) {
       if (!result.ok()) continue;
       context_.broker.Release(*record_, {&result->lease, 1});
