@@ -2,7 +2,9 @@
 #include "tests/support/control_calls.h"
 
 #include <grpcpp/generic/generic_stub.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -12,20 +14,29 @@
 #include <cstring>
 #include <filesystem>
 #include <future>
-#include <iterator>
 #include <vector>
 
 namespace hlbuf {
 namespace {
 
-std::size_t OpenFds() {
-  using Entries = std::filesystem::directory_iterator;
-  return static_cast<std::size_t>(std::distance(Entries("/proc/self/fd"), Entries()));
+// Descriptors of this process that refer to the same file as `fd`.
+std::size_t CopiesOf(int fd) {
+  struct stat file = {};
+  EXPECT_EQ(::fstat(fd, &file), 0);
+  std::size_t copies = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    struct stat other = {};
+    // Not there any more: closed meanwhile.
+    if (::stat(entry.path().c_str(), &other) == 0 && other.st_ino == file.st_ino &&
+        other.st_dev == file.st_dev)
+      ++copies;
+  }
+  return copies;
 }
 
-// One byte with `fds` descriptors; without them where the kernel refuses to take them along.
-void SendDescriptors(int socket, int fds) {
-  const std::vector<int> numbers(static_cast<std::size_t>(fds), STDERR_FILENO);
+// One byte with `copies` of `fd`; without them where the kernel refuses to take them along.
+void SendDescriptors(int socket, int fd, std::size_t copies) {
+  const std::vector<int> numbers(copies, fd);
   std::vector<char> control(CMSG_SPACE(numbers.size() * sizeof(int)));
   char byte = 'P';
   iovec iov = {.iov_base = &byte, .iov_len = 1};
@@ -83,25 +94,19 @@ bool IsClosed(int socket) {
 }
 
 std::size_t DescriptorsLeftBehind(ControlRig& rig) {
-  const auto call = [&rig] {
-    EXPECT_EQ(Refusal(*rig.Ask(ControlRig::Viewer()), &ControlRig::Stub::ListDevices), "OK");
-  };
-  call();  // what gRPC keeps for itself
-  EXPECT_TRUE(rig.Until([&] { return rig.server().connections().size() == 0; }));
-  const std::size_t before = OpenFds();
+  const UniqueFd sent(::memfd_create("sent", MFD_CLOEXEC));
   for (int i = 0; i < 30; ++i) {
-    call();
     // Closed while what the server said is unread: an error on the server's side.
     const UniqueFd breaks_off = RawConnect(rig.path());
-    SendDescriptors(breaks_off.get(), 200);
-    SendDescriptors(breaks_off.get(), 1);
+    SendDescriptors(breaks_off.get(), sent.get(), 200);
+    SendDescriptors(breaks_off.get(), sent.get(), 1);
     const UniqueFd ends = RawConnect(rig.path());
-    SendDescriptors(ends.get(), 64);
+    SendDescriptors(ends.get(), sent.get(), 64);
     ::shutdown(ends.get(), SHUT_WR);
     EXPECT_TRUE(IsClosed(ends.get()));
   }
-  rig.Until([&] { return OpenFds() <= before; });
-  return OpenFds() - before;
+  rig.Until([&] { return CopiesOf(sent.get()) == 1; });
+  return CopiesOf(sent.get()) - 1;
 }
 
 }  // namespace hlbuf

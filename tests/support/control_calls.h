@@ -56,8 +56,8 @@ UniqueFd RawConnect(const std::string& path);
 // Reads until the other end closes; false when it has not in 30 s.
 bool IsClosed(int socket);
 
-// Calls, and connections that bring descriptors along, broken off in every way; then how many
-// descriptors this process has more than before.
+// Connections that bring descriptors along, broken off in every way; then how many of those this
+// process has.
 std::size_t DescriptorsLeftBehind(ControlRig& rig);
 
 }  // namespace hlbuf
