@@ -61,6 +61,12 @@ RawClient Connect(UniqueFd socket, const std::string& path) {
   return RawClient(std::move(socket));
 }
 
+// What ended sessions had is closed.
+void UntilNobodyIsThere(SessionRig& rig) {
+  rig.Until([&](Broker&) { return rig.listener().session_count() == 0; });
+  rig.OnLoop([](Broker&) {});  // they are destroyed from the loop, after they have ended
+}
+
 int CountRefused(SessionRig& rig) {
   int count = 0;
   for (const Event& event : rig.Events())
@@ -81,6 +87,7 @@ TEST(Listener, RefusesAtOnceWhenNoDescriptorIsLeftAndServesAgainLater) {
       EXPECT_GE(CountRefused(rig), shortage);
     }
     EXPECT_TRUE(RawClient::Greeted(rig.path()));
+    UntilNobodyIsThere(rig);
   }
 }
 

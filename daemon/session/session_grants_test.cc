@@ -46,7 +46,7 @@ TEST(SessionGrants, AreNotSentWhenTheyWereRevokedWhileTheyWaited) {
   const auto revoked = Allocated(owner);
   const auto kept = Allocated(owner);
   RawClient client = RawClient::Greeted(rig.path());
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   ASSERT_EQ(client.Send(OpenFrame(3, {revoked.buffer_id, kept.buffer_id})), 0);
   rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 2; });
   rig.OnLoop([](Broker& broker) { EXPECT_EQ(NewestSession(broker).in_flight.amount(), 0U); });
@@ -70,7 +70,7 @@ TEST(SessionGrants, AreNotSentWhenTheyWereRevokedWhileTheyWaited) {
 TEST(SessionGrants, AnAllocationThatWasRevokedWhileItWaitedIsTakenBack) {
   SessionRig rig;
   RawClient client = RawClient::Greeted(rig.path());
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   ASSERT_EQ(client.Send(AllocateFrame(3, 4096)), 0);
   std::uint64_t buffer = 0;
   rig.Until([&](Broker& broker) {
@@ -97,7 +97,7 @@ TEST(SessionGrants, ThatWaitedAreSentWhenThePeerReads) {
   SessionRig rig;
   RawClient client = RawClient::Greeted(rig.path());
   const auto buffer = Allocated(client);
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   ASSERT_EQ(client.Send(AllocateFrame(3, 4096)), 0);
   rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 2; });
   ASSERT_EQ(client.Send(OpenFrame(4, {buffer.buffer_id, buffer.buffer_id})), 0);
@@ -119,7 +119,7 @@ TEST(SessionGrants, ThatWaitedAreBusyWhenOthersHaveFilledTheLimitMeanwhile) {
   RawClient greedy = RawClient::Greeted(rig.path());
   const auto buffer = Allocated(greedy);
   RawClient client = RawClient::Greeted(rig.path());
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   ASSERT_EQ(client.Send(OpenFrame(3, {buffer.buffer_id})), 0);
   rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 1; });
   ASSERT_EQ(greedy.Send(OpenFrame(4, {buffer.buffer_id, buffer.buffer_id})), 0);
@@ -231,7 +231,7 @@ TEST(SessionGrants, CostNoRoundOfTheLoopWhileTheyAreUnread) {
     ASSERT_EQ(client.Send(DevicesFrame(cookie)), 0);
   EXPECT_LT(rig.RoundsIn(300), 20U);
   RawClient full = RawClient::Greeted(rig.path());
-  FillQueue(full);
+  FillQueue(rig, full);
   ASSERT_EQ(full.Send(AllocateFrame(3, 4096)), 0);
   ASSERT_EQ(full.Send(DevicesFrame(4)), 0);
   rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 1; });

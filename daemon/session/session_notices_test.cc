@@ -35,7 +35,7 @@ TEST(SessionNotices, ArriveInOrderHoweverLateTheyAreRead) {
   RawClient client = RawClient::Greeted(rig.path());
   std::vector<hlbuf_wire_allocated> buffers;
   for (int i = 0; i < 8; ++i) buffers.push_back(Allocated(client));
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   for (const auto& buffer : buffers) RevokeForLong(rig, buffer.buffer_id);
   rig.OnLoop([](Broker&) {});
   TakeFilled(client, count);
@@ -51,7 +51,7 @@ TEST(SessionNotices, ArriveInOrderHoweverLateTheyAreRead) {
 TEST(SessionNotices, OfADeviceAreTheNewestOnly) {
   SessionRig rig;
   RawClient client = RawClient::Greeted(rig.path());
-  const std::size_t count = FillQueue(client);
+  const std::size_t count = FillQueue(rig, client);
   for (int i = 0; i < 5; ++i) Reset(rig);
   TakeFilled(client, count);
   const std::optional<Packet> notice = client.Receive();

@@ -44,12 +44,13 @@ inline std::size_t QueueRoom(std::size_t bytes) {
 }
 
 // Fills the client's queue with answers to DEVICES, so that not one packet more fits. Returns how
-// many there are.
-inline std::size_t FillQueue(RawClient& client) {
+// many there are, when all are there.
+inline std::size_t FillQueue(SessionRig& rig, RawClient& client) {
   const std::optional<Packet> answer = client.Ask(DevicesFrame(1));
   EXPECT_TRUE(answer.has_value());
   const std::size_t count = QueueRoom(answer->bytes.size());
   for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(client.Send(DevicesFrame(10'000 + i)), 0);
+  rig.Until([&](Broker&) { return PeerTookEverything(client.fd()); });
   return count;
 }
 
