@@ -47,7 +47,8 @@ build_it() {
 
 # wait_for FILE PATTERN: until a line of FILE matches, which is printed.
 wait_for() {
-  timeout "$deadline_s" tail -n +1 -F "$1" --pid=$$ 2> /dev/null | grep -m 1 -- "$2" ||
+  # Not a pipeline: tail ends by SIGPIPE, which is no failure.
+  grep -m 1 -- "$2" < <(timeout "$deadline_s" tail -n +1 -F "$1" --pid=$$ 2> /dev/null) ||
     die "no line with '$2' appeared in $1: $(cat "$1")"
 }
 
@@ -77,7 +78,9 @@ T
 
 stop_everything() {
   local pid
-  for pid in ${producer:-} ${consumer:-} ${service:-}; do kill "$pid" 2> /dev/null || continue; done
+  for pid in ${producer:-} ${consumer:-} ${service:-}; do
+    if kill "$pid" 2> /dev/null; then wait "$pid" || :; fi
+  done
   rm -rf "$dir"
 }
 
@@ -89,6 +92,9 @@ bin=$PWD/$build
 dir=$(mktemp -d /tmp/hl-bufd-try.XXXXXX)
 chmod 755 "$dir"
 trap stop_everything EXIT
+# Other users may not be able to enter the directory of the sources.
+install -m 755 "$bin"/client/hlbuf-{producer,consumer} "$bin"/client/libhlbuf.so.0 "$dir"
+export LD_LIBRARY_PATH=$dir
 export HLBUF_SOCKET=$dir/client/buf.sock HLBUF_CONTROL=$dir/control/control.sock
 ctl=$bin/client/ctl/hl-bufctl
 
@@ -97,14 +103,14 @@ start_service
 
 say "uid $producer_uid allocates a buffer and writes into it"
 mkfifo "$dir/orders"
-as_user $producer_uid "$bin/client/hlbuf-producer" --name weights "hello from uid $producer_uid" \
+as_user $producer_uid "$dir/hlbuf-producer" --name weights "hello from uid $producer_uid" \
   < "$dir/orders" > "$dir/producer.log" 2>&1 &
 producer=$!
 exec 3> "$dir/orders"
 wait_for "$dir/producer.log" '^buffer'
 
 say "uid $consumer_uid wants to read it, and is refused"
-if as_user $consumer_uid "$bin/client/hlbuf-consumer" --name weights --owner $producer_uid > "$dir/refused.log" 2>&1; then
+if as_user $consumer_uid "$dir/hlbuf-consumer" --name weights --owner $producer_uid > "$dir/refused.log" 2>&1; then
   die "it should have been refused"
 fi
 cat "$dir/refused.log"
@@ -113,7 +119,7 @@ grep -q "rule 'nothing-matched'" "$dir/refused.log" || die "the refusal does not
 say "uid $producer_uid shares it with uid $consumer_uid, who opens it and reads the same bytes"
 echo "share uid $consumer_uid" >&3
 wait_for "$dir/producer.log" '^shared'
-as_user $consumer_uid "$bin/client/hlbuf-consumer" --name weights --owner $producer_uid > "$dir/consumer.log" 2>&1 &
+as_user $consumer_uid "$dir/hlbuf-consumer" --name weights --owner $producer_uid > "$dir/consumer.log" 2>&1 &
 consumer=$!
 wait_for "$dir/consumer.log" "hello from uid $producer_uid"
 
