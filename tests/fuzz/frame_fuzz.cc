@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every decoder of the data plane, with any bytes.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "daemon/session/codec.h"
 
+namespace {
+
+void CheckInside(hlbuf::Frame frame, absl::string_view name) {
+  const auto* const begin = reinterpret_cast<const char*>(frame.data());
+  if (name.empty() || (name.data() >= begin && name.data() + name.size() <= begin + frame.size()))
+    return;
+  std::fprintf(stderr, "frame_fuzz: a name lies outside of its frame\n");
+  std::abort();
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  // A packet buffer is aligned, and no longer than this.
   if (size > HLBUF_WIRE_FRAME_BYTES_MAX) return 0;
-  alignas(8) static std::byte packet[HLBUF_WIRE_FRAME_BYTES_MAX];
-  const auto* from = reinterpret_cast<const std::byte*>(bytes);
-  std::copy(from, from + size, packet);
-  const hlbuf::Frame frame(packet, size);
+  // Of just this size, so that a read beyond it is seen; aligned, as a packet buffer is.
+  const auto packet = std::make_unique<std::byte[]>(size);
+  std::memcpy(packet.get(), bytes, size);
+  const hlbuf::Frame frame(packet.get(), size);
   if (!hlbuf::DecodeHeader(frame).ok()) return 0;
   static_cast<void>(hlbuf::DecodeHello(frame));
   static_cast<void>(hlbuf::DecodeAllocate(frame));
@@ -21,10 +35,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   static_cast<void>(hlbuf::DecodePong(frame));
   hlbuf::DecodeBare(frame).IgnoreError();
   std::vector<hlbuf::OpenItem> items;
-  std::size_t name_bytes = 0;
   if (hlbuf::DecodeOpen(frame, items).ok())
-    for (const hlbuf::OpenItem& item : items) name_bytes += item.name.size();
+    for (const hlbuf::OpenItem& item : items) CheckInside(frame, item.name);
   std::vector<hlbuf::LeaseId> leases;
   hlbuf::DecodeRelease(frame, leases).IgnoreError();
-  return name_bytes > HLBUF_WIRE_BATCH_MAX * size ? 1 : 0;
+  return 0;
 }
