@@ -3,6 +3,10 @@
 
 #include <sched.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <string>
+
 #include "tests/bench/die.h"
 
 namespace hlbuf::bench {
@@ -29,7 +33,12 @@ cpu_set_t LastOf(const cpu_set_t& given) {
 void RunOn(Cores cores) {
   static const cpu_set_t given = Given();
   const cpu_set_t set = cores == Cores::kAll ? given : LastOf(given);
-  if (::sched_setaffinity(0, sizeof(set), &set) != 0) DieErrno("sched_setaffinity");
+  // Every thread that there is: gRPC's outlive the row that started them.
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    const pid_t thread = std::stoi(task.path().filename());
+    if (::sched_setaffinity(thread, sizeof(set), &set) != 0 && errno != ESRCH)
+      DieErrno("sched_setaffinity");
+  }
 }
 
 }  // namespace hlbuf::bench

@@ -16,6 +16,7 @@ struct Pair {
         buffers(owner, count),
         session(daemon.client_socket()),
         floor(paths, count),
+        floor_owner(floor),
         floor_session(floor) {}
 
   Daemon daemon;
@@ -23,6 +24,7 @@ struct Pair {
   Buffers buffers;
   Session session;
   Floor floor;
+  FloorSession floor_owner;  // idle: as many sessions as there
   FloorSession floor_session;
 };
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the release preset and measures it against the bare system calls.
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "$0")/../.."
 
 usage() {
@@ -31,7 +32,9 @@ while [ $# -gt 0 ]; do
         usage >&2
         exit 2
       fi
-      arguments+=("$1" "$2")
+      value=$2
+      if [ "$1" = --json ] && [[ $value != /* ]]; then value=$called_from/$value; fi
+      arguments+=("$1" "$value")
       shift
       ;;
     *) usage >&2; exit 2 ;;
@@ -46,7 +49,7 @@ if command -v ccache > /dev/null; then
   export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 fi
 if ! { cmake --preset release &&
-  cmake --build "$build" --target hl-bufd hl-bench hl-bench-floor hl-bench-holders; } \
+  cmake --build "$build" --target hl-bufd hl-bench hl-bench-floor hl-bench-holders core_bench; } \
   > "$build/bench-build.log" 2>&1; then
   cat "$build/bench-build.log" >&2
   exit 1

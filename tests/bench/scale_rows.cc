@@ -74,6 +74,8 @@ std::vector<Figure> MeasureBuffers(const Setting& setting) {
 
   Floor small_floor(setting.paths, 1);
   Floor large_floor(setting.paths, kBuffers);
+  const FloorSession small_floor_owner(small_floor);  // idle: as many sessions as there
+  const FloorSession large_floor_owner(large_floor);
   FloorSession small_floor_session(small_floor);
   FloorSession large_floor_session(large_floor);
 
