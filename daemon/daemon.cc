@@ -176,6 +176,9 @@ void Daemon::Stop(int signal) {
   if (std::exchange(stopping_, true)) return;
   Log(LogLevel::kInfo, absl::StrCat("stopping on ", ::strsignal(signal)));
   ::sd_notify(0, "STOPPING=1");
+  // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
+  for (const std::string& path : {config_.sockets.client, config_.sockets.control})
+    ::unlink(path.c_str());
   clients_->Shutdown("the service stops; leases end now");
   control_->Stop(kControlPatience, [this] { loop_.Exit(); });
 }
