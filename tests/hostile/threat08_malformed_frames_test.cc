@@ -187,7 +187,8 @@ TEST_F(MalformedFrames, CutAnywhereNeverHurtTheDaemon) {
       // With the length that it pretends to have, and with the one that it has.
       for (const bool honest : {false, true}) {
         const auto bytes = static_cast<std::uint32_t>(size);
-        if (honest) std::memcpy(frame.data(), &bytes, std::min(size, sizeof(bytes)));
+        const auto* const first = reinterpret_cast<const std::byte*>(&bytes);
+        if (honest) std::copy_n(first, std::min(size, sizeof(bytes)), frame.begin());
         if (!client) client = Greeted();
         Survive(client, frame);
       }
