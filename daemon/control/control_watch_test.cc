@@ -170,7 +170,7 @@ TEST(WatchEvents, CostsTheSameForEveryWatcherThatDoesNotRead) {
   for (int round = 0; round < 3; ++round) Happen(rig, 2000, 400);
   Tell(rig, "warm");
   ASSERT_TRUE(reader.ReadUntil("warm"));
-  const std::size_t before = ResidentBytes();
+  [[maybe_unused]] const std::size_t before = ResidentBytes();
   for (int round = 0; round < 20; ++round) {
     Happen(rig, 2000, 400);
     Tell(rig, absl::StrCat("round ", round));

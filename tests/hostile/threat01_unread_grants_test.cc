@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client that never reads: descriptors in its queue are charged to the daemon's uid and cannot be
-// taken back. The daemon has so few descriptors here that it could not afford one such user.
+// taken back. The daemon has so few descriptors here that it could not afford one such user, and no
+// capability that would lift the kernel's limit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -14,14 +16,17 @@
 namespace hlbuf {
 namespace {
 
-// Much longer than an answer takes, much shorter than waiting for somebody else's silence.
-constexpr std::chrono::seconds kServedWithin(2);
+using Duration = std::chrono::steady_clock::duration;
+
+// Of most rounds, and of each: a busy machine may stop everybody for a while.
+constexpr std::chrono::milliseconds kServedWithin(100);
+constexpr std::chrono::seconds kServedAtLast(2);
 constexpr std::uint64_t kPage = 4096;
 
 class UnreadGrants : public DaemonTest {
  protected:
   UnreadGrants() {
-    Start({.nofile = 64});
+    Start({.nofile = 64, .uid = DaemonProcess::kServiceUid});
     const AsUser bob(Bob());
     honest_ = Greeted();
   }
@@ -35,18 +40,24 @@ class UnreadGrants : public DaemonTest {
     const std::optional<Packet> opened = honest_.Ask(OpenFrame(++cookie_, {buffer.buffer_id}));
     ASSERT_TRUE(opened.has_value());
     ASSERT_EQ(opened->fds.size(), 1U) << opened->text();
-    EXPECT_LT(std::chrono::steady_clock::now() - asked, kServedWithin);
+    rounds_.push_back(std::chrono::steady_clock::now() - asked);
+    EXPECT_LT(rounds_.back(), kServedAtLast);
     const auto lease = opened->ItemAt<hlbuf_wire_opened_item>(0).lease_id;
     ASSERT_EQ(honest_.Send(ReleaseFrame({buffer.lease_id, lease})), 0);
   }
-  // Ends what it has, so that nothing of it is among the descriptors at the end.
+  // Also ends what it has, so that nothing of it is among the descriptors at the end.
   void TearDown() override {
+    std::sort(rounds_.begin(), rounds_.end());
+    if (!rounds_.empty()) {
+      EXPECT_LT(rounds_[rounds_.size() / 2], kServedWithin);
+    }
     honest_.Close();
     DaemonTest::TearDown();
   }
 
   RawClient honest_;
   std::uint64_t cookie_ = 1;
+  std::vector<Duration> rounds_;
 };
 
 // Asks for grants and reads nothing, not even what it is told when the daemon has enough of it.

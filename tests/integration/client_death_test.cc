@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <functional>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/control_client.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/library_client.h"
+#include "tests/support/texts.h"
 
 namespace hlbuf {
 namespace {
@@ -30,13 +32,47 @@ void BeforeHello(Scene& scene) {
 
 void AfterHello(Scene& scene) { scene.Greeted(); }
 
-void WithARequestThatTheDaemonHasNotRead(Scene& scene) {
-  SessionThere session = scene.Greeted();
+// The client sends `frames` and dies before the daemon reads the first of them.
+void DieBeforeTheyAreRead(Scene& scene, SessionThere& session,
+                          const std::vector<std::vector<std::byte>>& frames) {
   scene.daemon.Signal(SIGSTOP);
-  session.Send(AllocateFrame(2, kBytes));
-  session.Send(OpenFrame(3, {scene.shared.id}));
+  const std::string stat = absl::StrCat("/proc/", scene.daemon.pid(), "/stat");
+  EXPECT_TRUE(Eventually([&] { return Contains(ReadAll(stat), ") T "); }));
+  for (const auto& frame : frames) session.Send(frame);
   scene.client.Kill();
   scene.daemon.Signal(SIGCONT);
+}
+
+void WithARequestThatTheDaemonHasNotRead(Scene& scene) {
+  SessionThere session = scene.Greeted();
+  DieBeforeTheyAreRead(scene, session, {AllocateFrame(2, kBytes), OpenFrame(3, {scene.shared.id})});
+}
+
+void WithAReleaseThatTheDaemonHasNotRead(Scene& scene) {
+  SessionThere session = scene.Greeted();
+  const auto grant = session.Ask(OpenFrame(2, {scene.shared.id}));
+  ASSERT_TRUE(grant.has_value() && grant->numbers.size() == 1);
+  DieBeforeTheyAreRead(scene, session,
+                       {ReleaseFrame({grant->ItemAt<hlbuf_wire_opened_item>(0).lease_id})});
+}
+
+void WithAShareThatTheDaemonHasNotRead(Scene& scene) {
+  SessionThere session = scene.Greeted();
+  const auto made = session.Ask(AllocateFrame(2, kBytes));
+  ASSERT_TRUE(made.has_value());
+  const std::uint64_t id = made->As<hlbuf_wire_allocated>().buffer_id;
+  DieBeforeTheyAreRead(
+      scene, session,
+      {ShareFrame(3, HLBUF_WIRE_SHARE, id, HLBUF_WIRE_GRANTEE_UID, *Alice().uid),
+       ShareFrame(4, HLBUF_WIRE_UNSHARE, id, HLBUF_WIRE_GRANTEE_UID, *Alice().uid)});
+}
+
+void AwaitUnreadGrant(Scene& scene) {
+  ControlClient control(scene.daemon.control_socket());
+  EXPECT_TRUE(Eventually([&] {
+    const auto sessions = control.SessionsOf(*Bob().uid);
+    return sessions.size() == 1 && sessions[0].in_flight_fds == 1;
+  }));
 }
 
 void WithAGrantThatItHasNotRead(Scene& scene) {
@@ -44,11 +80,14 @@ void WithAGrantThatItHasNotRead(Scene& scene) {
   session.Send(OpenFrame(2, {scene.shared.id}));
   session.Send(AllocateFrame(3, kBytes));
   // Answered behind the grant: the answers cannot be there before it.
-  ControlClient control(scene.daemon.control_socket());
-  EXPECT_TRUE(Eventually([&] {
-    const auto sessions = control.SessionsOf(*Bob().uid);
-    return sessions.size() == 1 && sessions[0].in_flight_fds == 1;
-  }));
+  AwaitUnreadGrant(scene);
+}
+
+void WithABatchBehindAGrantThatItHasNotRead(Scene& scene) {
+  SessionThere session = scene.Greeted();
+  session.Send(OpenFrame(2, {scene.shared.id}));
+  session.Send(OpenFrame(3, std::vector<std::uint64_t>(64, scene.shared.id)));
+  AwaitUnreadGrant(scene);
 }
 
 void WithAGrantThatItHasRead(Scene& scene) {
@@ -77,6 +116,14 @@ void BetweenRevocationAndRelease(Scene& scene) {
   scene.owner.Unshare(scene.shared.id, "uid", *Bob().uid);
   const auto revoke = session.Receive();
   EXPECT_TRUE(revoke.has_value() && revoke->opcode() == HLBUF_WIRE_REVOKE);
+}
+
+void WithAGoodbyeThatItHasNotRead(Scene& scene) {
+  SessionThere session = scene.Greeted();
+  EXPECT_EQ(session.Ask(OpenFrame(2, {scene.shared.id}))->numbers.size(), 1U);
+  session.Send(HelloFrame(3));  // a second one breaks the protocol
+  ControlClient control(scene.daemon.control_socket());
+  EXPECT_TRUE(Eventually([&] { return control.SessionsOf(*Bob().uid).empty(); }));
 }
 
 struct Step {
@@ -113,7 +160,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Step{"GrantUnread", WithAGrantThatItHasNotRead},
                     Step{"GrantRead", WithAGrantThatItHasRead}, Step{"Mapped", WithAMapping},
                     Step{"RevocationUnread", WithARevocationThatItHasNotRead},
-                    Step{"RevocationRead", BetweenRevocationAndRelease}),
+                    Step{"RevocationRead", BetweenRevocationAndRelease},
+                    Step{"ReleaseUnread", WithAReleaseThatTheDaemonHasNotRead},
+                    Step{"ShareUnread", WithAShareThatTheDaemonHasNotRead},
+                    Step{"BatchBehindUnreadGrant", WithABatchBehindAGrantThatItHasNotRead},
+                    Step{"GoodbyeUnread", WithAGoodbyeThatItHasNotRead}),
     [](const testing::TestParamInfo<Step>& step) { return std::string(step.param.name); });
 
 class Worker : public DaemonTest {

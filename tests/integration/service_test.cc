@@ -35,6 +35,31 @@ TEST_F(Service, SaysGoodbyeToEverySessionAndEndsWell) {
   EXPECT_EQ(silent.DrainToEnd(), HLBUF_WIRE_GOODBYE);
 }
 
+TEST_F(Service, LeavesNoSocketBehind) {
+  Start();
+  EXPECT_TRUE(std::filesystem::exists(daemon().client_socket()));
+  EXPECT_TRUE(std::filesystem::exists(daemon().control_socket()));
+  EXPECT_EQ(daemon().Stop(), 0);
+  EXPECT_FALSE(std::filesystem::exists(daemon().client_socket()));
+  EXPECT_FALSE(std::filesystem::exists(daemon().control_socket()));
+}
+
+// As in production: none of this needs a capability. Nodes of other devices are root's here.
+TEST_F(Service, ServesAsAUserOfItsOwn) {
+  Start({.kind = "software", .uid = DaemonProcess::kServiceUid});
+  LibraryClient owner(Alice(), daemon().client_socket());
+  LibraryClient reader(Bob(), daemon().client_socket());
+  const HeldBuffer made = owner.Allocate(kBytes);
+  owner.Share(made.id, "uid", *Bob().uid);
+  const HeldBuffer opened = reader.Open(made.id);
+  EXPECT_EQ(opened.id, made.id);
+  ControlClient control(daemon().control_socket());
+  EXPECT_EQ(control.Find(made.id)->lease_count, 2U);
+  reader.process().Exit();
+  owner.process().Exit();
+  daemon().ExpectNothingInUse();
+}
+
 TEST_F(Service, StopsThoughAClientIsStoppedWithAnUnreadGrant) {
   Start();
   ClientProcess process(Alice());

@@ -39,7 +39,7 @@ BANNED = [
 
 
 def tracked(root):
-    listed = subprocess.run(["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"],
+    listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"],
                             check=True, capture_output=True, text=True)
     return [pathlib.Path(line) for line in listed.stdout.splitlines() if (root / line).is_file()]
 

@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -32,10 +34,16 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+bool BecomeUser(uid_t uid, gid_t gid) {
+  return ::setgroups(1, &gid) == 0 && ::setresgid(gid, gid, gid) == 0 &&
+         ::setresuid(uid, uid, uid) == 0;
+}
+
 // Between fork() and exec(): nothing here takes a lock or memory.
-[[noreturn]] void Become(const Program& program, int output, pid_t parent, char** arguments,
-                         char** environment) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+[[noreturn]] void Become(const Program& program, int executable, int output, pid_t parent,
+                         char** arguments, char** environment) {
+  if (program.uid.has_value() && !BecomeUser(*program.uid, program.gid)) ::_exit(127);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user clears it
   if (::getppid() != parent) ::_exit(127);
   if (output >= 0) {
     ::dup2(output, STDOUT_FILENO);
@@ -46,13 +54,21 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   else if (program.channel >= 0)
     ::dup2(program.channel, kChannel);
   // What this process inherited itself is no business of the program's.
-  ::close_range(program.channel >= 0 ? kChannel + 1 : kChannel, ~0U, 0);
+  ::close_range(program.channel >= 0 ? kChannel + 1 : kChannel, ~0U, CLOSE_RANGE_CLOEXEC);
   if (program.nofile.has_value()) ::setrlimit(RLIMIT_NOFILE, &*program.nofile);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::execve(arguments[0], arguments, environment);
+  // By its descriptor: its user may not be able to enter the directories above it.
+  ::syscall(SYS_execveat, executable, "", arguments, environment, AT_EMPTY_PATH);
   ::_exit(127);
+}
+
+// Above the numbers that a program finds its own at.
+UniqueFd OpenExecutable(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  EXPECT_TRUE(file) << path << ": " << std::strerror(errno);
+  return UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, kChannel + 1));
 }
 
 bool Exited(int pidfd, int ms) {
@@ -75,10 +91,12 @@ Child::Child(const Program& program) {
     environment.emplace_back(*variable);
   std::vector<char*> argument_pointers = Pointers(arguments);
   std::vector<char*> environment_pointers = Pointers(environment);
+  const UniqueFd executable = OpenExecutable(arguments[0]);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ == 0)
-    Become(program, output.get(), parent, argument_pointers.data(), environment_pointers.data());
+    Become(program, executable.get(), output.get(), parent, argument_pointers.data(),
+           environment_pointers.data());
   EXPECT_GT(pid_, 0) << "fork: " << std::strerror(errno);
   pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }
@@ -102,7 +120,18 @@ std::optional<int> Child::Wait(int ms) {
   return status_;
 }
 
+int Child::ExitStatus() {
+  const std::optional<int> status = Wait();
+  return status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
+}
+
 bool Child::RunsFor(int ms) const { return !status_.has_value() && !Exited(pidfd_.get(), ms); }
+
+Finished RunToEnd(const Program& program) {
+  Child child(program);
+  const int exit_status = child.ExitStatus();
+  return {.exit_status = exit_status, .output = ReadAll(program.output)};
+}
 
 bool Eventually(const std::function<bool()>& is, int ms) {
   constexpr int kPauseMs = 2;

@@ -23,6 +23,9 @@ struct Program {
   std::string output;                    // path: where standard output and error go; empty: as here
   int channel = -1;                      // borrowed; descriptor 3 of the program
   std::optional<rlimit> nofile;
+  // Who it is, without capabilities; empty: as this process. Needs root.
+  std::optional<uid_t> uid;
+  gid_t gid = 0;  // with `uid`: its only group
 };
 
 // A program that ends with this object, or with this process if that dies first.
@@ -37,6 +40,8 @@ class Child {
   void Signal(int signal) const;
   // Its wait status, once it has ended; nullopt when it has not in time.
   std::optional<int> Wait(int ms = kPatienceMs);
+  // Waits; what it ended with, -1 if it did not end in time or died of a signal.
+  int ExitStatus();
   // Whether it runs still, `ms` from now at the latest.
   bool RunsFor(int ms) const;
 
@@ -45,6 +50,13 @@ class Child {
   UniqueFd pidfd_;
   std::optional<int> status_;
 };
+
+struct Finished {
+  int exit_status = -1;  // as of Child
+  std::string output;    // and errors
+};
+// Runs a program that has an `output`.
+Finished RunToEnd(const Program& program);
 
 // Until `is` is true; false when that did not come in time. For what the kernel tells no event of.
 bool Eventually(const std::function<bool()>& is, int ms = kPatienceMs);

@@ -45,6 +45,7 @@ UniqueFd NotifySocket(const std::string& path) {
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   EXPECT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0)
       << path << ": " << std::strerror(errno);
+  EXPECT_EQ(::chmod(path.c_str(), 0666), 0);  // the daemon may be another user
   return socket;
 }
 
@@ -96,7 +97,8 @@ std::string DeviceKind() {
 
 bool CountsReferences() { return DeviceKind() != "software"; }
 
-DaemonProcess::DaemonProcess(const DaemonOptions& options) : nofile_(LimitOf(options)) {
+DaemonProcess::DaemonProcess(const DaemonOptions& options)
+    : nofile_(LimitOf(options)), uid_(options.uid) {
   WriteConfig(options);
   Restart();
 }
@@ -109,7 +111,9 @@ void DaemonProcess::Restart() {
       Program{.arguments = {BuiltPath("daemon/hl-bufd"), "--config", config_path()},
               .environment = {"NOTIFY_SOCKET=" + notify_path},
               .output = directory() + "/log",
-              .nofile = nofile_});
+              .nofile = nofile_,
+              .uid = uid_,
+              .gid = kClientsGid});
   AwaitReady(notify.get());
   bystander_ = RawClient::Greeted(client_socket());
   AwaitDevice();
@@ -120,6 +124,10 @@ void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
   // The daemon would make it, but with the umask of this process.
   std::filesystem::create_directory(client_directory());
   ::chmod(client_directory().c_str(), 0755);
+  if (options.uid.has_value()) {
+    EXPECT_EQ(::chown(directory().c_str(), *options.uid, kClientsGid), 0);
+    EXPECT_EQ(::chown(client_directory().c_str(), *options.uid, kClientsGid), 0);
+  }
   std::ofstream(config_path()) << absl::StrReplaceAll(kConfig,
                                                       {{"$DIRECTORY", directory()},
                                                        {"$GROUP", absl::StrCat(kClientsGid)},
@@ -190,18 +198,14 @@ absl::Duration DaemonProcess::CpuTime() const {
 int DaemonProcess::Stop() {
   stopped_ = true;
   Signal(SIGTERM);
-  const std::optional<int> status = child_->Wait();
-  return status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
+  return child_->ExitStatus();
 }
 
 Finished RunDaemonWith(const std::vector<std::string>& arguments) {
   const TemporaryDirectory directory;
   Program program{.arguments = {BuiltPath("daemon/hl-bufd")}, .output = directory.path() + "/log"};
   program.arguments.insert(program.arguments.end(), arguments.begin(), arguments.end());
-  Child child(program);
-  const std::optional<int> status = child.Wait();
-  return {.exit_status = status.has_value() && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1,
-          .output = ReadAll(program.output)};
+  return RunToEnd(program);
 }
 
 DaemonProcess& DaemonTest::Use() {

@@ -28,16 +28,19 @@ struct DaemonOptions {
   std::string config;                            // TOML, beside sockets and device
   std::optional<rlim_t> nofile;                  // hard and soft limit
   std::optional<rlim_t> soft_nofile;
+  // As in production, as a user without capabilities; empty: as this process.
+  std::optional<uid_t> uid;
 };
 
 // The real hl-bufd, with one device called dev0 that takes drills, on sockets in a directory of its
-// own. Members of kClientsGid may connect and allocate, as may root, the service's own uid.
+// own. Members of kClientsGid may connect and allocate, as may the service's own uid.
 //
 // A bystander is connected from the first moment to the last. It asks for nothing, and has to get
 // an answer at the end whatever others did.
 class DaemonProcess {
  public:
   static constexpr gid_t kClientsGid = 64'100;
+  static constexpr uid_t kServiceUid = 64'099;  // for DaemonOptions::uid
 
   // Returns when the daemon has said that it is ready, and its device is.
   explicit DaemonProcess(const DaemonOptions& options = {});
@@ -77,6 +80,7 @@ class DaemonProcess {
   void AwaitDevice();
 
   std::optional<rlimit> nofile_;
+  std::optional<uid_t> uid_;
   TemporaryDirectory directory_;
   std::unique_ptr<Child> child_;
   RawClient bystander_;
@@ -85,10 +89,6 @@ class DaemonProcess {
 };
 
 // Runs hl-bufd to its end, for questions that it answers without serving anybody.
-struct Finished {
-  int exit_status = -1;  // -1: it did not end, or by a signal
-  std::string output;    // and errors
-};
 Finished RunDaemonWith(const std::vector<std::string>& arguments);
 
 // A test with a daemon, which must be healthy and have its first descriptors when the test ends.

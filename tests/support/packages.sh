@@ -15,8 +15,8 @@ packages_of() {
       build) echo gcc g++ cmake ninja-build pkg-config ccache libabsl-dev libgrpc++-dev \
         libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libsystemd-dev \
         libtomlplusplus-dev libcli11-dev ;;
-      test) echo libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
-      lint) echo clang-format shellcheck python3 ;;
+      test) echo git libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
+      lint) echo clang-format git shellcheck python3 ;;
       fuzz) echo clang libclang-rt-14-dev ;;
       guest) echo systemd qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 ;;
       *) echo "packages.sh: there is no group '$group'" >&2; return 2 ;;

@@ -28,7 +28,7 @@ check() {
     count 1 0 0
   else
     echo "FAILED  $name"
-    sed 's/^/    /' "$results/check.log" | head -n 200
+    tail -n 200 "$results/check.log" | sed 's/^/    /'
     count 0 1 0
   fi
 }

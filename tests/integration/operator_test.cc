@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// hl-bufctl as an operator runs it: what it shows, and the exit status that scripts decide by.
+#include <google/protobuf/util/json_util.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "absl/strings/str_format.h"
+#include "hlbuf/v1/control.pb.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/library_client.h"
+#include "tests/support/texts.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr std::uint64_t kBytes = 64 << 10;
+enum ExitStatus { kOk = 0, kFailed = 1, kBadUsage = 2, kUnreachable = 3, kHeld = 4 };
+
+std::string IdText(std::uint64_t id) { return absl::StrFormat("%x", id); }
+std::string LetGo() { return CountsReferences() ? "PROVEN" : "ACKNOWLEDGED"; }
+
+class Ctl : public DaemonTest {
+ protected:
+  Ctl() { Use(); }
+  LibraryClient Client(const User& user) { return {user, daemon().client_socket()}; }
+
+  Program Command(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), BuiltPath("client/ctl/hl-bufctl"));
+    return {.arguments = std::move(arguments),
+            .environment = {"HLBUF_CONTROL=" + daemon().control_socket()},
+            .output = directory_.path() + "/output"};
+  }
+  Finished Run(std::vector<std::string> arguments) { return RunToEnd(Command(arguments)); }
+  // What it printed as JSON.
+  template <class Message>
+  Message Json(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--output", "json"});
+    const Finished finished = Run(arguments);
+    EXPECT_EQ(finished.exit_status, kOk) << finished.output;
+    Message message;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(finished.output, &message).ok())
+        << finished.output;
+    return message;
+  }
+  std::string Output() const { return ReadAll(directory_.path() + "/output"); }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Ctl, ListsWhoHoldsWhat) {
+  LibraryClient alice = Client(Alice());
+  const HeldBuffer made = alice.Allocate(kBytes, "weights", {"job=7"});
+  const std::string uid = std::to_string(*Alice().uid);
+  EXPECT_TRUE(Contains(Run({"devices"}).output, "dev0"));
+  for (const char* list : {"buffers", "leases"}) {
+    const Finished table = Run({list});
+    EXPECT_EQ(table.exit_status, kOk);
+    for (const std::string& word : {IdText(made.id), std::string("weights"), "uid " + uid})
+      EXPECT_TRUE(Contains(table.output, word)) << table.output;
+  }
+  EXPECT_TRUE(Contains(Run({"sessions"}).output, "pid " + std::to_string(alice.process().pid())));
+}
+
+TEST_F(Ctl, ListsTheSameAsJson) {
+  LibraryClient alice = Client(Alice());
+  const HeldBuffer made = alice.Allocate(kBytes, "weights");
+  const auto devices = Json<v1::ListDevicesResponse>({"devices"});
+  ASSERT_EQ(devices.devices_size(), 1);
+  EXPECT_EQ(devices.devices(0).used_bytes(), kBytes);
+  const auto buffers = Json<v1::ListBuffersResponse>({"buffers"});
+  ASSERT_EQ(buffers.buffers_size(), 1);
+  EXPECT_EQ(buffers.buffers(0).id(), IdText(made.id));
+  const auto leases = Json<v1::ListLeasesResponse>({"leases", "--buffer", IdText(made.id)});
+  ASSERT_EQ(leases.leases_size(), 1);
+  EXPECT_EQ(leases.leases(0).holder().pid(), alice.process().pid());
+  const auto sessions =
+      Json<v1::ListSessionsResponse>({"sessions", "--uid", std::to_string(*Alice().uid)});
+  EXPECT_EQ(sessions.sessions_size(), 1);
+  EXPECT_EQ(Json<v1::ListBuffersResponse>({"buffers", "--state", "draining"}).buffers_size(), 0);
+}
+
+TEST_F(Ctl, RevokesAndShowsTheVerdict) {
+  LibraryClient alice = Client(Alice());
+  const HeldBuffer made = alice.Allocate(kBytes);
+  Child revoking(Command({"revoke", IdText(made.id)}));
+  alice.AwaitNotice("revoke ");
+  EXPECT_EQ(revoking.ExitStatus(), kOk);
+  EXPECT_TRUE(Contains(Output(), LetGo()));
+  daemon().ExpectNothingInUse();
+}
+
+TEST_F(Ctl, SaysByItsExitStatusThatABufferIsHeld) {
+  LibraryClient alice = Client(Alice());
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  const Finished held = Run({"revoke", "--grace", "200ms", IdText(made.id)});
+  EXPECT_EQ(held.exit_status, kHeld);
+  EXPECT_TRUE(Contains(held.output, "HELD"));
+  EXPECT_TRUE(Contains(held.output, "pid " + std::to_string(alice.process().pid())));
+  alice.process().Exit();
+  daemon().ExpectNothingInUse();
+}
+
+TEST_F(Ctl, DrillsAReset) {
+  const std::uint64_t before = Json<v1::ListDevicesResponse>({"devices"}).devices(0).epoch();
+  const Finished reset = Run({"simulate-reset", "dev0"});
+  EXPECT_EQ(reset.exit_status, kOk) << reset.output;
+  EXPECT_EQ(Json<v1::ListDevicesResponse>({"devices"}).devices(0).epoch(), before + 1);
+  EXPECT_EQ(Run({"simulate-reset", "dev0", "--drill", "fails"}).exit_status, kFailed);
+  EXPECT_TRUE(Contains(Run({"devices", "--state", "failed"}).output, "dev0"));
+  EXPECT_EQ(Run({"simulate-reset", "dev0"}).exit_status, kOk) << "it comes back with the next one";
+}
+
+TEST_F(Ctl, WatchesUntilItIsStopped) {
+  LibraryClient alice = Client(Alice());
+  Child watching(Command({"watch"}));
+  ASSERT_TRUE(Eventually([&] { return Contains(Output(), "POSITION"); }));
+  const HeldBuffer made = alice.Allocate(kBytes);
+  EXPECT_TRUE(Eventually([&] { return Contains(Output(), "buffer " + IdText(made.id)); }))
+      << Output();
+  watching.Signal(SIGTERM);
+  EXPECT_EQ(watching.ExitStatus(), kOk);
+}
+
+TEST_F(Ctl, SaysWhatWentWrongAndWhoseFaultItIs) {
+  const Finished unknown = Run({"revoke", "1234"});
+  EXPECT_EQ(unknown.exit_status, kFailed);
+  EXPECT_TRUE(Contains(unknown.output, "(NOT_FOUND)"));
+  EXPECT_EQ(Run({"revoke"}).exit_status, kBadUsage);
+  EXPECT_EQ(Run({"dance"}).exit_status, kBadUsage);
+  const Finished nobody = Run({"--socket", "/nonexistent/control.sock", "devices"});
+  EXPECT_EQ(nobody.exit_status, kUnreachable);
+  EXPECT_TRUE(Contains(nobody.output, "/nonexistent/control.sock"));
+}
+
+TEST_F(Ctl, ShowsAUserWithoutARoleItsOwnAndNothingElse) {
+  LibraryClient alice = Client(Alice());
+  LibraryClient bob = Client(Bob());
+  const HeldBuffer of_alice = alice.Allocate(kBytes);
+  const HeldBuffer of_bob = bob.Allocate(kBytes);
+  Program buffers = Command({"buffers"});
+  buffers.uid = Bob().uid;
+  buffers.gid = Bob().gids.front();
+  const Finished seen = RunToEnd(buffers);
+  EXPECT_EQ(seen.exit_status, kOk);
+  EXPECT_TRUE(Contains(seen.output, IdText(of_bob.id)));
+  EXPECT_EQ(seen.output.find(IdText(of_alice.id)), std::string::npos);
+  Program revoke = Command({"revoke", IdText(of_bob.id)});
+  revoke.uid = buffers.uid;
+  revoke.gid = buffers.gid;
+  const Finished refused = RunToEnd(revoke);
+  EXPECT_EQ(refused.exit_status, kFailed);
+  EXPECT_TRUE(Contains(refused.output, "(PERMISSION_DENIED)"));
+}
+
+}  // namespace
+}  // namespace hlbuf
