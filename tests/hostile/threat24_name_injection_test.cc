@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names that would be more than names where they are printed. The daemon logs all that it can here.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "tests/support/control_client.h"
@@ -23,9 +25,10 @@ const std::string kNames[] = {"a\nerror: forged",
                               std::string(10'240, 'a')};
 
 bool Printable(const std::string& text) {
-  for (const char c : text)
-    if (c < 0x20 || c == 0x7f) return false;
-  return true;
+  return std::none_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte >= 0x7f;
+  });
 }
 
 class NameInjection : public DaemonTest {
@@ -83,6 +86,7 @@ TEST_F(NameInjection, IntoALabelIsRefused) {
 }
 
 TEST_F(NameInjection, IntoTheNameOfAClientIsMadeHarmless) {
+  ControlClient control(daemon().control_socket());
   for (const std::string& name : kNames) {
     if (name.size() > HLBUF_WIRE_NAME_BYTES_MAX) continue;  // broken, not merely odd
     RawClient client = RawClient::Connect(daemon().client_socket());
@@ -91,6 +95,8 @@ TEST_F(NameInjection, IntoTheNameOfAClientIsMadeHarmless) {
         HLBUF_WIRE_HELLO, 1, name));
     ASSERT_TRUE(welcome.has_value());
     EXPECT_EQ(welcome->opcode(), HLBUF_WIRE_WELCOME);
+    for (const SessionSeen& session : control.SessionsOf(::getuid()))
+      EXPECT_TRUE(Printable(session.client)) << session.client;
   }
 }
 

@@ -159,6 +159,7 @@ std::vector<SessionSeen> ControlClient::SessionsOf(uid_t uid) {
       sessions.push_back({.id = IdOf(session.id()),
                           .uid = session.peer().uid(),
                           .pid = session.peer().pid(),
+                          .client = session.client(),
                           .state = Word(session.state(), "SESSION_STATE_"),
                           .lease_count = session.lease_count(),
                           .in_flight_fds = session.in_flight_fds()});

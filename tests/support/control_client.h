@@ -46,6 +46,7 @@ struct SessionSeen {
   std::uint64_t id = 0;
   uid_t uid = 0;
   pid_t pid = 0;
+  std::string client;  // what it calls itself
   std::string state;
   std::uint32_t lease_count = 0;
   std::uint32_t in_flight_fds = 0;

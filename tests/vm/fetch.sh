@@ -39,7 +39,7 @@ complete() {
 # The mirror behind bookworm's own packages. apt answers only from downloaded lists.
 configured_mirror() {
   # shellcheck disable=SC2016  # for apt to expand
-  apt-get indextargets --format '$(REPO_URI)' 'Release: bookworm' \
+  apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' \
     'Component: main' 'Created-By: Packages' | head -n 1
 }
 

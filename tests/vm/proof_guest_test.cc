@@ -6,8 +6,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -74,6 +76,7 @@ LetGo HoldInAnUnreadMessage(ClientProcess&, UniqueFd fd) {
 LetGo HoldByAnImport(ClientProcess&, UniqueFd fd) {
   EXPECT_EQ(std::system("modprobe vgem"), 0);
   auto card = std::make_shared<UniqueFd>(::open("/dev/dri/card0", O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(*card) << "/dev/dri/card0: " << std::strerror(errno);
   PrimeHandle import = {.handle = 0, .flags = 0, .fd = fd.get()};
   EXPECT_EQ(::ioctl(card->get(), kPrimeFdToHandle, &import), 0);
   return [card] { card->Reset(); };
