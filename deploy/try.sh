@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Shows the main job of hl-bufd on this machine, in a temporary directory, and leaves nothing running.
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "$0")/.."
+umask 022  # other users have to come to the sockets
 # shellcheck source=../tests/support/packages.sh
 . tests/support/packages.sh
 
@@ -14,7 +16,7 @@ Installs what building needs (Debian 12, root), builds into build/try, starts hl
 producer and a consumer, two users, share a buffer through it: refused, shared, opened, revoked by a simulated reset. The
 service's sockets and configuration lie in a temporary directory; no account, group or unit is created.
 
-Exit status: 0 everything went as it should, else 1.
+Exit status: 0 everything went as it should.
 U
 }
 
@@ -22,8 +24,8 @@ build=build/try
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
-    --build-dir) build=${2:?--build-dir needs a directory}; shift ;;
-    *) usage >&2; exit 1 ;;
+    --build-dir) build=$(cd "$called_from" && realpath -m -- "${2:?--build-dir needs a directory}"); shift ;;
+    *) usage >&2; exit 2 ;;
   esac
   shift
 done
@@ -79,7 +81,8 @@ T
 stop_everything() {
   local pid
   for pid in ${producer:-} ${consumer:-} ${service:-}; do
-    if kill "$pid" 2> /dev/null; then wait "$pid" || :; fi
+    kill "$pid" 2> /dev/null || continue
+    timeout "$deadline_s" tail -f /dev/null --pid="$pid" || kill -KILL "$pid"
   done
   rm -rf "$dir"
 }
@@ -88,7 +91,7 @@ if [ "$(id -u)" != 0 ]; then die "run it as root: it shows two users, and may ha
 say "building (the first time takes some minutes)"
 install_packages build
 build_it
-bin=$PWD/$build
+bin=$(cd "$build" && pwd)
 dir=$(mktemp -d /tmp/hl-bufd-try.XXXXXX)
 chmod 755 "$dir"
 trap stop_everything EXIT

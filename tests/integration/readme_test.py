@@ -43,8 +43,8 @@ def run(command, source, env):
 def compile_example(example, source, directory):
     head, body = example.split("\n\n", 1)
     file = directory / "example.c"
-    file.write_text(f"#include <stdio.h>\n{head}\nint main(void) {{\n{body}return dmabuf; }}\n")
-    run(f"cc -Wall -Werror -Wno-unused-but-set-variable -fsyntax-only -I client/include {file}", source, os.environ)
+    file.write_text(f"#include <stdio.h>\n#include <stdlib.h>\n{head}\nint main(void) {{\n{body}return dmabuf; }}\n")
+    run(f"cc -O2 -Wall -Wextra -Werror -c -o /dev/null -I client/include {file}", source, os.environ)
 
 
 def main():
