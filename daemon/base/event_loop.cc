@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/base/event_loop.h"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -29,24 +29,33 @@ absl::Time BootClock::Now() const {
   return absl::TimeFromTimespec(now);
 }
 
-EventLoop::Watch::~Watch() { sd_event_source_disable_unref(source_); }
+EventLoop::Watch::~Watch() {
+  ::epoll_ctl(loop_.epoll_.get(), EPOLL_CTL_DEL, fd_, nullptr);
+  loop_.Forget(*this);
+}
 
 void EventLoop::Watch::SetEvents(std::uint32_t events) {
-  const int set = sd_event_source_set_io_events(source_, events);
-  // ESTALE: the loop has ended. Anything else would be a bug of ours: the descriptor is not in the
-  // epoll set any more.
-  if (set < 0 && set != -ESTALE) std::abort();
+  if (loop_.ended_) return;
+  epoll_event event = {.events = events, .data = {.ptr = this}};
+  // It cannot fail but by a bug of ours: the descriptor is not in the set any more.
+  if (::epoll_ctl(loop_.epoll_.get(), EPOLL_CTL_MOD, fd_, &event) != 0) std::abort();
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
   std::unique_ptr<EventLoop> loop(new EventLoop());
-  RETURN_IF_ERROR(FromErrno(sd_event_new(&loop->event_), "sd_event_new"));
-  loop->wake_.Reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!loop->wake_) return absl::ErrnoToStatus(errno, "eventfd");
-  ASSIGN_OR_RETURN(loop->wake_watch_,
-                   loop->AddIo(loop->wake_.get(), EPOLLIN, [l = loop.get()](std::uint32_t) {
+  EventLoop* const self = loop.get();
+  self->epoll_.Reset(::epoll_create1(EPOLL_CLOEXEC));
+  if (!self->epoll_) return absl::ErrnoToStatus(errno, "epoll_create1");
+  RETURN_IF_ERROR(FromErrno(sd_event_new(&self->event_), "sd_event_new"));
+  ASSIGN_OR_RETURN(self->event_watch_,
+                   self->AddIo(sd_event_get_fd(self->event_), EPOLLIN,
+                               [self](std::uint32_t) { sd_event_run(self->event_, 0); }));
+  self->wake_.Reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!self->wake_) return absl::ErrnoToStatus(errno, "eventfd");
+  ASSIGN_OR_RETURN(self->wake_watch_,
+                   self->AddIo(self->wake_.get(), EPOLLIN, [self](std::uint32_t) {
                      std::uint64_t count = 0;
-                     if (::read(l->wake_.get(), &count, sizeof(count)) > 0) l->RunPosted();
+                     if (::read(self->wake_.get(), &count, sizeof(count)) > 0) self->RunPosted();
                    }));
   return loop;
 }
@@ -55,6 +64,7 @@ EventLoop::~EventLoop() {
   // What is destroyed here may post once more.
   while (!TakePosted().empty()) continue;
   wake_watch_.reset();
+  event_watch_.reset();
   sd_event_source_disable_unref(timer_);
   sd_event_unref(event_);
 }
@@ -82,16 +92,17 @@ void EventLoop::RunPosted() {
 
 absl::StatusOr<std::unique_ptr<EventLoop::Watch>> EventLoop::AddIo(int fd, std::uint32_t events,
                                                                    IoTask task) {
-  auto watch = std::make_unique<Watch>();
-  watch->task_ = std::move(task);
-  RETURN_IF_ERROR(FromErrno(
-      sd_event_add_io(event_, &watch->source_, fd, events, &OnIo, watch.get()), "sd_event_add_io"));
+  if (ended_) return absl::FailedPreconditionError("the loop has ended");
+  std::unique_ptr<Watch> watch(new Watch(*this, fd, std::move(task)));
+  epoll_event event = {.events = events, .data = {.ptr = watch.get()}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return absl::ErrnoToStatus(errno, "epoll_ctl");
   return watch;
 }
 
-int EventLoop::OnIo(sd_event_source*, int, std::uint32_t revents, void* watch) {
-  static_cast<Watch*>(watch)->task_(revents);
-  return 0;
+void EventLoop::Forget(const Watch& watch) {
+  for (std::size_t i = 0; i < ready_count_; ++i)
+    if (ready_[i].data.ptr == &watch) ready_[i].data.ptr = nullptr;
 }
 
 absl::Status EventLoop::SetTimer(absl::AnyInvocable<absl::Time()> next,
@@ -99,13 +110,9 @@ absl::Status EventLoop::SetTimer(absl::AnyInvocable<absl::Time()> next,
   constexpr std::uint64_t kAccuracyMicros = 1;  // 0 would mean sd-event's default of 250 ms
   next_ = std::move(next);
   run_ = std::move(run);
-  RETURN_IF_ERROR(FromErrno(sd_event_add_time(event_, &timer_, CLOCK_BOOTTIME, UINT64_MAX,
-                                              kAccuracyMicros, &OnTimer, this),
-                            "sd_event_add_time"));
-  // A disabled source is not prepared; this one never is disabled, the timer often.
-  wake_watch_->loop_ = this;
-  return FromErrno(sd_event_source_set_prepare(wake_watch_->source_, &BeforeWait),
-                   "sd_event_source_set_prepare");
+  return FromErrno(sd_event_add_time(event_, &timer_, CLOCK_BOOTTIME, UINT64_MAX, kAccuracyMicros,
+                                     &OnTimer, this),
+                   "sd_event_add_time");
 }
 
 int EventLoop::OnTimer(sd_event_source*, std::uint64_t, void* self) {
@@ -115,16 +122,18 @@ int EventLoop::OnTimer(sd_event_source*, std::uint64_t, void* self) {
   return 0;
 }
 
-int EventLoop::BeforeWait(sd_event_source*, void* watch) {
-  EventLoop* loop = static_cast<Watch*>(watch)->loop_;
-  const absl::Time next = loop->next_();
-  if (next == loop->armed_) return 0;
-  loop->armed_ = next;
-  if (next == absl::InfiniteFuture())
-    return sd_event_source_set_enabled(loop->timer_, SD_EVENT_OFF);
-  sd_event_source_set_time(
-      loop->timer_, static_cast<std::uint64_t>(absl::ToUnixMicros(next + absl::Nanoseconds(999))));
-  return sd_event_source_set_enabled(loop->timer_, SD_EVENT_ONESHOT);
+// True when it was due already and has run: then there may be another one.
+bool EventLoop::ArmTimer() {
+  if (timer_ == nullptr) return false;
+  const absl::Time next = next_();
+  if (next == armed_) return false;
+  armed_ = next;
+  const bool never = next == absl::InfiniteFuture();
+  if (!never)
+    sd_event_source_set_time(
+        timer_, static_cast<std::uint64_t>(absl::ToUnixMicros(next + absl::Nanoseconds(999))));
+  sd_event_source_set_enabled(timer_, never ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+  return sd_event_run(event_, 0) > 0;  // which arms it
 }
 
 absl::Status EventLoop::AddSignals(const std::vector<int>& signals,
@@ -146,6 +155,25 @@ int EventLoop::OnSignal(sd_event_source*, const signalfd_siginfo* signal, void* 
   return 0;
 }
 
-absl::Status EventLoop::Run() { return FromErrno(sd_event_loop(event_), "sd_event_loop"); }
+absl::Status EventLoop::Wait(int timeout_ms) {
+  const int n =
+      ::epoll_wait(epoll_.get(), ready_.data(), static_cast<int>(ready_.size()), timeout_ms);
+  if (n < 0 && errno != EINTR) return absl::ErrnoToStatus(errno, "epoll_wait");
+  ready_count_ = static_cast<std::size_t>(std::max(n, 0));
+  return absl::OkStatus();
+}
+
+absl::Status EventLoop::Run() {
+  absl::Status waited;
+  while (!exiting_ && waited.ok()) {
+    waited = Wait(ArmTimer() ? 0 : -1);
+    for (std::size_t i = 0; i < ready_count_ && !exiting_; ++i)
+      if (auto* const watch = static_cast<Watch*>(ready_[i].data.ptr); watch != nullptr)
+        watch->task_(ready_[i].events);
+    ready_count_ = 0;
+  }
+  ended_ = true;
+  return waited;
+}
 
 }  // namespace hlbuf

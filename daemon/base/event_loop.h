@@ -2,8 +2,10 @@
 #ifndef HLBUF_DAEMON_BASE_EVENT_LOOP_H_
 #define HLBUF_DAEMON_BASE_EVENT_LOOP_H_
 
+#include <sys/epoll.h>
 #include <systemd/sd-event.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -25,26 +27,34 @@ class BootClock final : public Clock {
   absl::Time Now() const override;
 };
 
-// The broker thread: an sd-event loop. Everything but Post() and Exit() is for that thread alone.
+// The broker thread. Everything but Post() is for that thread alone.
+//
+// Descriptors are in an epoll set of its own, of which a wait takes many at once; signals and the
+// timer are sd-event's, which is one of those descriptors. sd-event alone would ask the kernel
+// about all that is ready again for each one that it serves: quadratic when a thousand sessions
+// answer.
 class EventLoop final : public Poster {
  public:
   using IoTask = absl::AnyInvocable<void(std::uint32_t revents)>;
 
   // One watched descriptor. Destroyed: watched no longer, and its task is not called again, not
-  // even in this iteration. Its own task must not destroy it; that can Post() the destruction.
+  // even in this iteration. Its own task must not destroy it; that can Post() the destruction. Does
+  // not outlive the loop.
   class Watch {
    public:
-    Watch() = default;
     ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
     // Replaces the EPOLL* mask. With EPOLLET this also asks for the present state once more. After
     // Run() has returned it does nothing.
     void SetEvents(std::uint32_t events);
 
    private:
     friend class EventLoop;
+    Watch(EventLoop& loop, int fd, IoTask task) : loop_(loop), fd_(fd), task_(std::move(task)) {}
+    EventLoop& loop_;
+    const int fd_;
     IoTask task_;
-    sd_event_source* source_ = nullptr;
-    EventLoop* loop_ = nullptr;  // of the watch that is also asked before each wait
   };
 
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
@@ -69,17 +79,24 @@ class EventLoop final : public Poster {
 
   // Until Exit().
   absl::Status Run();
-  void Exit() { sd_event_exit(event_, 0); }
+  void Exit() { exiting_ = true; }
 
  private:
   EventLoop() = default;
   std::vector<absl::AnyInvocable<void() &&>> TakePosted();
+  absl::Status Wait(int timeout_ms);
+  void Forget(const Watch& watch);
+  bool ArmTimer();
   static int OnTimer(sd_event_source* source, std::uint64_t usec, void* self);
-  static int BeforeWait(sd_event_source* source, void* watch);
-  static int OnIo(sd_event_source* source, int fd, std::uint32_t revents, void* watch);
   static int OnSignal(sd_event_source* source, const signalfd_siginfo* signal, void* self);
 
+  UniqueFd epoll_;
+  std::array<epoll_event, 64> ready_;  // of the present iteration; of a forgotten watch: no pointer
+  std::size_t ready_count_ = 0;
+  bool exiting_ = false;
+  bool ended_ = false;
   sd_event* event_ = nullptr;
+  std::unique_ptr<Watch> event_watch_;
   sd_event_source* timer_ = nullptr;
   absl::Time armed_ = absl::InfiniteFuture();
   absl::AnyInvocable<absl::Time()> next_;
