@@ -241,6 +241,24 @@ TEST_F(Notices, TheEndOfTheSessionRevokesEveryBufferOnce) {
   hlbuf_client_close(client);
 }
 
+// A broken frame without a cookie is answered by GOODBYE alone.
+TEST_F(Notices, AGoodbyeSaysWhatWasWrongWithAFrameThatHasNoAnswer) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Expect(HLBUF_WIRE_OPEN);
+    talk.Goodbye(HLBUF_WIRE_GOODBYE_PROTOCOL, "a frame of 1 bytes has no header");
+    talk.HangUp();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  hlbuf_buffer* buffer = nullptr;
+  EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error_), HLBUF_E_SERVICE_GONE);
+  EXPECT_NE(std::string(error_.text).find("a frame of 1 bytes has no header"), std::string::npos);
+  EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+  EXPECT_EQ(listener_.goodbyes,
+            std::vector<std::string>{"PROTOCOL: a frame of 1 bytes has no header"});
+  hlbuf_client_close(client);
+}
+
 TEST_F(Notices, ALostConnectionIsAGoodbyeToo) {
   FakeDaemon daemon([](Conversation& talk) { talk.Greet(); });
   hlbuf_client* client = Connect(daemon, listener_.Options());

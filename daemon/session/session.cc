@@ -89,7 +89,8 @@ void Session::Violated(const absl::Status& status, std::uint64_t cookie) {
                         .domain = record_->peer.domain(),
                         .pid = record_->peer.pid,
                         .text = std::string(status.message())});
-  Answer(cookie, status);
+  // A client takes an ERROR for the answer to a request of its own; GOODBYE says the same to all.
+  if (cookie != 0) Answer(cookie, status);
   Send(context_.out.Goodbye(HLBUF_WIRE_GOODBYE_PROTOCOL, false, status.message()));
   Park(SessionEvent::kViolation, "it broke the protocol");
 }

@@ -7,11 +7,20 @@
 #include "daemon/session/session.h"
 
 namespace hlbuf {
+namespace {
+
+// Known or not: what is below the one-way frames wants an answer.
+bool IsRequest(std::uint16_t opcode) { return opcode > 0 && opcode < HLBUF_WIRE_RELEASE; }
+
+}  // namespace
 
 absl::Status Session::Dispatch(const hlbuf_wire_header& header, Frame frame) {
   if (record_->state == SessionState::kNew && header.opcode != HLBUF_WIRE_HELLO)
     return Error(ErrorCode::kProtocolError,
                  absl::StrCat("opcode ", header.opcode, " came before HELLO"));
+  if (IsRequest(header.opcode) && header.cookie == 0)
+    return Error(ErrorCode::kProtocolError,
+                 absl::StrCat("a request, opcode ", header.opcode, ", has the cookie 0"));
   switch (header.opcode) {
     case HLBUF_WIRE_HELLO:
       return HandleHello(header.cookie, frame);
