@@ -38,13 +38,7 @@ Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd
       context_{.broker = broker,
                .loop = loop,
                .clock = clock,
-               .in = in_,
-               .out = out_,
-               .ended = [this](Session& session) { Ended(session); },
-               .sweep =
-                   [this] {
-                     for (auto& [self, session] : sessions_) session->Sweep();
-                   }},
+               .ended = [this](Session& session) { Ended(session); }},
       socket_(std::move(socket)),
       reserve_(Reserve()) {}
 

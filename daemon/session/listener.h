@@ -18,7 +18,6 @@
 #include "daemon/core/broker.h"
 #include "daemon/core/deadlines.h"
 #include "daemon/session/session.h"
-#include "proto/wire/packet.h"
 #include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
@@ -66,8 +65,6 @@ class Listener {
   const Clock& clock_;
   SessionTiming timing_;
   Deadlines deadlines_;
-  PacketBuffer in_;
-  FrameWriter out_;
   SessionContext context_;
   UniqueFd socket_;
   UniqueFd reserve_;

@@ -20,7 +20,10 @@ Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
       pidfd_(std::move(pidfd)),
       alive_(std::make_shared<Session*>(this)) {}
 
-Session::~Session() { *alive_ = nullptr; }
+Session::~Session() {
+  *alive_ = nullptr;
+  context_.unread.Remove(*this);
+}
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Begin(SessionContext& context, UniqueFd socket,
                                                         PeerIdentity identity) {
@@ -118,6 +121,7 @@ void Session::Park(SessionEvent on, absl::string_view why) {
 
 void Session::EndIfEmpty() {
   if (record_->in_flight.amount() > 0 && !PeerTookEverything(socket_.get())) return;
+  context_.unread.Remove(*this);
   context_.broker.Forget(*std::exchange(record_, nullptr));
   context_.ended(*this);
 }
@@ -125,6 +129,7 @@ void Session::EndIfEmpty() {
 void Session::Sweep() {
   if (!grant_out_ || !PeerTookEverything(socket_.get())) return;
   grant_out_ = false;
+  context_.unread.Remove(*this);
   context_.broker.GiveBackInFlight(*record_);
 }
 

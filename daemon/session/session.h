@@ -17,6 +17,7 @@
 #include "daemon/session/codec.h"
 #include "daemon/session/outbox.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/session/unread_grants.h"
 #include "proto/wire/packet.h"
 #include "proto/wire/unique_fd.h"
 
@@ -24,19 +25,24 @@ namespace hlbuf {
 
 class Session;
 
-// What sessions share: the broker, the loop, and scratch memory for one frame in and one out.
-// Outlives them.
+// What sessions share; outlives them.
 struct SessionContext {
   Broker& broker;
   EventLoop& loop;
   const Clock& clock;
-  PacketBuffer& in;
-  FrameWriter& out;
   // The session has ended and nothing of it is in flight any more; it is destroyed later, not from
   // within.
   absl::AnyInvocable<void(Session&)> ended;
-  // Asks all sessions whether their peers have received what is charged as in flight.
-  absl::AnyInvocable<void()> sweep;
+  UnreadGrants unread = {};
+
+  // Scratch memory for one request and its answer. While a session is in the broker, others may be
+  // called back (Notices): those use `out` and nothing else of this.
+  PacketBuffer in = {};
+  FrameWriter out = {};
+  std::vector<OpenItem> items = {};
+  std::vector<absl::StatusOr<Grant>> results = {};
+  std::vector<LeaseId> leases = {};
+  std::vector<int> fds = {};
 };
 
 // One client connection on the data plane. Broker thread.
@@ -118,11 +124,7 @@ class Session final : public Notices {
   bool reading_ = true;     // what the socket is watched for
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;
-  std::vector<OpenItem> items_;                 // scratch
-  std::vector<LeaseId> leases_;                 // scratch
-  std::vector<absl::StatusOr<Grant>> results_;  // scratch
-  std::vector<int> fds_;                        // scratch
-  std::shared_ptr<Session*> alive_;             // for answers of the worker that come after the end
+  std::shared_ptr<Session*> alive_;  // for answers of the worker that come after the end
 };
 
 }  // namespace hlbuf

@@ -167,8 +167,6 @@ TEST(SessionProtocol, TakesNoDescriptorsFromAClient) {
 // As on a kernel that cannot forbid them (before Linux 6.16): a pair of sockets allows them.
 TEST(SessionProtocol, ClosesTheDescriptorsThatAClientSends) {
   SessionRig rig;
-  PacketBuffer in;
-  FrameWriter out;
   std::unique_ptr<Session> session;
   std::unique_ptr<SessionContext> context;
   for (const std::size_t count : {1U, 253U}) {
@@ -176,13 +174,8 @@ TEST(SessionProtocol, ClosesTheDescriptorsThatAClientSends) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
     RawClient client{UniqueFd(sockets[1])};
     rig.OnLoop([&](Broker& broker) {
-      context.reset(new SessionContext{.broker = broker,
-                                       .loop = rig.loop(),
-                                       .clock = rig.clock(),
-                                       .in = in,
-                                       .out = out,
-                                       .ended = [](Session&) {},
-                                       .sweep = [] {}});
+      context.reset(new SessionContext{
+          .broker = broker, .loop = rig.loop(), .clock = rig.clock(), .ended = [](Session&) {}});
       session = *Session::Begin(*context, UniqueFd(sockets[0]), *IdentifyPeer(sockets[0]));
     });
     ASSERT_EQ(client.Ask(HelloFrame())->opcode(), HLBUF_WIRE_WELCOME);

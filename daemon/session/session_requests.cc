@@ -88,14 +88,15 @@ void Session::OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease) {
 }
 
 absl::Status Session::HandleOpen(std::uint64_t cookie, Frame frame) {
-  RETURN_IF_ERROR(DecodeOpen(frame, items_));
-  RETURN_IF_ERROR(TakeInFlight(items_.size()));
-  if (absl::Status opened = context_.broker.Open(*record_, items_, results_); !opened.ok()) {
+  std::vector<absl::StatusOr<Grant>>& results = context_.results;
+  RETURN_IF_ERROR(DecodeOpen(frame, context_.items));
+  RETURN_IF_ERROR(TakeInFlight(context_.items.size()));
+  if (absl::Status opened = context_.broker.Open(*record_, context_.items, results); !opened.ok()) {
     context_.broker.GiveBackInFlight(*record_);
     return opened;
   }
-  if (absl::IsUnavailable(SendOpened(cookie, results_))) {
-    outbox_.Push(PendingOpened{.cookie = cookie, .results = std::exchange(results_, {})});
+  if (absl::IsUnavailable(SendOpened(cookie, results))) {
+    outbox_.Push(PendingOpened{.cookie = cookie, .results = std::exchange(results, {})});
     WatchFor();
   }
   return absl::OkStatus();
@@ -110,8 +111,8 @@ absl::Status Session::HandleShare(std::uint64_t cookie, Frame frame, bool share)
 }
 
 absl::Status Session::HandleRelease(Frame frame) {
-  RETURN_IF_ERROR(DecodeRelease(frame, leases_));
-  context_.broker.Release(*record_, leases_);
+  RETURN_IF_ERROR(DecodeRelease(frame, context_.leases));
+  context_.broker.Release(*record_, context_.leases);
   return absl::OkStatus();
 }
 

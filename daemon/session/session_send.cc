@@ -35,20 +35,20 @@ void Session::Answer(std::uint64_t cookie, const absl::Status& status) {
 absl::Status Session::TakeInFlight(std::uint64_t fds) {
   absl::Status taken = context_.broker.TakeInFlight(*record_, fds);
   if (taken.ok()) return taken;
-  // Peers that have received their grants since do not say so; the kernel does.
-  context_.sweep();
+  for (Session* session : context_.unread.Due(context_.clock.Now())) session->Sweep();
   return context_.broker.TakeInFlight(*record_, fds);
 }
 
 absl::Status Session::SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants) {
-  fds_.clear();
+  context_.fds.clear();
   for (const absl::StatusOr<Grant>& grant : grants)
-    if (grant.ok()) fds_.push_back(grant->fd);
-  const absl::Status sent = SendPacket(socket_.get(), frame, fds_);
-  if (sent.ok() && !fds_.empty()) {
+    if (grant.ok()) context_.fds.push_back(grant->fd);
+  const absl::Status sent = SendPacket(socket_.get(), frame, context_.fds);
+  if (sent.ok() && !context_.fds.empty()) {
     grant_out_ = true;
+    context_.unread.Add(*this);
     // What was refused is not on its way.
-    record_->in_flight.Split(record_->in_flight.amount() - fds_.size()).GiveBack();
+    record_->in_flight.Split(record_->in_flight.amount() - context_.fds.size()).GiveBack();
   } else {
     context_.broker.GiveBackInFlight(*record_);
   }
@@ -59,10 +59,10 @@ absl::Status Session::SendOpened(std::uint64_t cookie,
                                  absl::Span<const absl::StatusOr<Grant>> results) {
   const absl::Status sent = SendGrants(context_.out.Opened(cookie, results), results);
   if (sent.ok() || absl::IsUnavailable(sent)) return sent;
-  leases_.clear();
+  context_.leases.clear();
   for (const absl::StatusOr<Grant>& result : results)
-    if (result.ok()) leases_.push_back(result->lease);
-  context_.broker.Release(*record_, leases_);
+    if (result.ok()) context_.leases.push_back(result->lease);
+  context_.broker.Release(*record_, context_.leases);
   Answer(cookie, Error(ErrorCode::kBusy, sent.message()));
   return absl::OkStatus();
 }
@@ -90,7 +90,7 @@ absl::Status Session::SendPending(Outbox::Item& item) {
 }
 
 absl::Status Session::SendPendingOpened(PendingOpened& opened) {
-  leases_.clear();
+  context_.leases.clear();
   std::uint64_t fds = 0;
   for (absl::StatusOr<Grant>& result : opened.results) {
     if (!result.ok()) continue;
@@ -99,10 +99,10 @@ absl::Status Session::SendPendingOpened(PendingOpened& opened) {
     if (result.ok())
       ++fds;
     else
-      leases_.push_back(lease);
+      context_.leases.push_back(lease);
   }
   // The client never hears of these leases; nobody but us can end them.
-  context_.broker.Release(*record_, leases_);
+  context_.broker.Release(*record_, context_.leases);
   if (const absl::Status taken = TakeInFlight(fds); !taken.ok()) {
     for (absl::StatusOr<Grant>& result : opened.results) {
       if (!result.ok()) continue;
