@@ -51,7 +51,7 @@ class FrameWriter {
  public:
   // Encoders; each returns the finished frame, valid until the next.
   Frame Welcome(std::uint64_t cookie, SessionId session, std::uint64_t features,
-                std::uint32_t requests_max);
+                std::uint32_t batch_max, std::uint32_t requests_max);
   Frame Allocated(std::uint64_t cookie, const Grant& grant);
   // Each refused item gets an equal part of the room that is left for texts; a longer text is cut.
   Frame Opened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);

@@ -41,10 +41,10 @@ Frame FrameWriter::Finish() {
 }
 
 Frame FrameWriter::Welcome(std::uint64_t cookie, SessionId session, std::uint64_t features,
-                           std::uint32_t requests_max) {
+                           std::uint32_t batch_max, std::uint32_t requests_max) {
   auto& welcome = Begin<hlbuf_wire_welcome>(cookie, HLBUF_WIRE_WELCOME);
   welcome.version = HLBUF_WIRE_VERSION;
-  welcome.batch_max = HLBUF_WIRE_BATCH_MAX;
+  welcome.batch_max = batch_max;
   welcome.features = features;
   welcome.session_id = session.value;
   welcome.frame_bytes_max = HLBUF_WIRE_FRAME_BYTES_MAX;

@@ -53,11 +53,11 @@ Grant GrantOf(std::uint64_t n) {
 
 TEST_F(EncodeTest, Welcome) {
   const Packet packet =
-      Sent<hlbuf_wire_welcome>(writer_.Welcome(42, SessionId{7}, 5, 16), HLBUF_WIRE_WELCOME);
+      Sent<hlbuf_wire_welcome>(writer_.Welcome(42, SessionId{7}, 5, 250, 16), HLBUF_WIRE_WELCOME);
   const auto welcome = packet.As<hlbuf_wire_welcome>();
   EXPECT_EQ(packet.cookie(), 42U);
   EXPECT_EQ(welcome.version, 1U);
-  EXPECT_EQ(welcome.batch_max, 253U);
+  EXPECT_EQ(welcome.batch_max, 250U);
   EXPECT_EQ(welcome.features, 5U);
   EXPECT_EQ(welcome.session_id, 7U);
   EXPECT_EQ(welcome.frame_bytes_max, 32'768U);
@@ -213,7 +213,7 @@ TEST_F(EncodeTest, Goodbye) {
 TEST_F(EncodeTest, LeavesNothingOfTheLastFrameInTheNext) {
   writer_.Error(9, Error(ErrorCode::kDeviceError, std::string(30'000, '\xff')));
   const Packet packet =
-      Sent<hlbuf_wire_welcome>(writer_.Welcome(0, SessionId{0}, 0, 0), HLBUF_WIRE_WELCOME);
+      Sent<hlbuf_wire_welcome>(writer_.Welcome(0, SessionId{0}, 0, 0, 0), HLBUF_WIRE_WELCOME);
   EXPECT_EQ(packet.As<hlbuf_wire_welcome>().session_id, 0U);
   EXPECT_EQ(packet.As<hlbuf_wire_welcome>().features, 0U);
   EXPECT_EQ(packet.bytes.size(), sizeof(hlbuf_wire_welcome));

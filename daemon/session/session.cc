@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,9 +14,19 @@
 #include "daemon/core/error.h"
 
 namespace hlbuf {
+namespace {
+
+// The least of the limits that a message's descriptors count against.
+std::uint64_t InFlightMax(const QuotaLimits& limits) {
+  constexpr auto kInFlight = static_cast<std::size_t>(Resource::kInFlight);
+  return std::min({limits.domain[kInFlight], limits.uid[kInFlight], limits.service[kInFlight]});
+}
+
+}  // namespace
 
 Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
     : context_(context),
+      in_flight_max_(InFlightMax(context.broker.settings().limits)),
       socket_(std::move(socket)),
       pidfd_(std::move(pidfd)),
       alive_(std::make_shared<Session*>(this)) {}

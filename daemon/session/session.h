@@ -113,6 +113,7 @@ class Session final : public Notices {
   void EndIfEmpty();
 
   SessionContext& context_;
+  const std::uint64_t in_flight_max_;  // more descriptors than this never fit, whoever reads
   UniqueFd socket_;
   UniqueFd pidfd_;
   SessionRecord* record_ = nullptr;

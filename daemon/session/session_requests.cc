@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,7 +61,11 @@ absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
                               +HLBUF_WIRE_VERSION));
   constexpr std::uint64_t kFeatures = 0;
   context_.broker.Greet(*record_, std::move(hello.client));
-  Send(context_.out.Welcome(cookie, record_->id, hello.features & kFeatures, kRequestsMax));
+  // At least 1: a client could make nothing of 0, and learns from the refusal what is the matter.
+  const std::uint64_t batch_max =
+      std::clamp<std::uint64_t>(in_flight_max_, 1, HLBUF_WIRE_BATCH_MAX);
+  Send(context_.out.Welcome(cookie, record_->id, hello.features & kFeatures,
+                            static_cast<std::uint32_t>(batch_max), kRequestsMax));
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/session/session.h"
@@ -33,6 +34,12 @@ void Session::Answer(std::uint64_t cookie, const absl::Status& status) {
 }
 
 absl::Status Session::TakeInFlight(std::uint64_t fds) {
+  // BUSY would send the client round for ever.
+  if (fds > in_flight_max_)
+    return Error(ErrorCode::kQuotaExceeded,
+                 absl::StrCat(fds, " descriptors in one message; the limits allow ", in_flight_max_,
+                              " at a time: ask for fewer (batch_max), or ask the administrator to "
+                              "raise [limits] in_flight_fds"));
   absl::Status taken = context_.broker.TakeInFlight(*record_, fds);
   if (taken.ok()) return taken;
   for (Session* session : context_.unread.Due(context_.clock.Now())) session->Sweep();

@@ -266,14 +266,36 @@ TEST(Session, GetsBusyWhenTooMuchIsInFlight) {
   SessionRigOptions options;
   options.limits.domain[static_cast<std::size_t>(Resource::kInFlight)] = 2;
   SessionRig rig(options);
+  RawClient mute = RawClient::Greeted(rig.path());
+  const auto buffer = Allocated(mute);
+  ASSERT_EQ(mute.Send(OpenFrame(2, {buffer.buffer_id})), 0);
+  ASSERT_TRUE(mute.Readable(RawClient::kDeadlineMs));
   RawClient client = RawClient::Greeted(rig.path());
-  const auto buffer = Allocated(client);
   const std::optional<Packet> answer =
-      client.Ask(OpenFrame(3, {buffer.buffer_id, buffer.buffer_id, buffer.buffer_id}));
+      client.Ask(OpenFrame(3, {buffer.buffer_id, buffer.buffer_id}));
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->opcode(), HLBUF_WIRE_ERROR);
   EXPECT_EQ(answer->As<hlbuf_wire_error>().status, std::uint32_t{HLBUF_WIRE_BUSY});
+  EXPECT_EQ(mute.Receive()->fds.size(), 1U);
   EXPECT_EQ(client.Ask(OpenFrame(4, {buffer.buffer_id, buffer.buffer_id}))->fds.size(), 2U);
+}
+
+TEST(Session, IsToldTheLargestBatchThatCanEverFit) {
+  for (Amounts QuotaLimits::*const of :
+       {&QuotaLimits::domain, &QuotaLimits::uid, &QuotaLimits::service}) {
+    SessionRigOptions options;
+    (options.limits.*of)[static_cast<std::size_t>(Resource::kInFlight)] = 2;
+    SessionRig rig(options);
+    RawClient client = RawClient::Connect(rig.path());
+    EXPECT_EQ(client.Ask(HelloFrame())->As<hlbuf_wire_welcome>().batch_max, 2U);
+    const auto buffer = Allocated(client);
+    const std::optional<Packet> answer =
+        client.Ask(OpenFrame(3, {buffer.buffer_id, buffer.buffer_id, buffer.buffer_id}));
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->As<hlbuf_wire_error>().status, std::uint32_t{HLBUF_WIRE_QUOTA_EXCEEDED});
+    EXPECT_NE(answer->text().find("in_flight_fds"), std::string::npos) << answer->text();
+    EXPECT_EQ(client.Ask(OpenFrame(4, {buffer.buffer_id, buffer.buffer_id}))->fds.size(), 2U);
+  }
 }
 
 }  // namespace
