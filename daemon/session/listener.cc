@@ -38,6 +38,7 @@ Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd
       context_{.broker = broker,
                .loop = loop,
                .clock = clock,
+               .deadlines = deadlines_,
                .ended = [this](Session& session) { Ended(session); }},
       socket_(std::move(socket)),
       reserve_(Reserve()) {}

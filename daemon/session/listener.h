@@ -41,6 +41,9 @@ class Listener {
                                                          SessionTiming timing);
   ~Listener();
 
+  // Serves the other end of a connected socket, as of those that it accepts.
+  void Begin(UniqueFd socket);
+
   // GOODBYE to every session, and no new ones.
   void Shutdown(absl::string_view text);
 
@@ -56,7 +59,6 @@ class Listener {
   void RefuseWaiting();
   void BackOff();
   void Refuse(absl::string_view why);
-  void Begin(UniqueFd socket);
   void PingAll();
   void Ended(Session& session);
 

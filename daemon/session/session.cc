@@ -22,6 +22,16 @@ std::uint64_t InFlightMax(const QuotaLimits& limits) {
   return std::min({limits.domain[kInFlight], limits.uid[kInFlight], limits.service[kInFlight]});
 }
 
+// A frame must fit into the send buffer, whatever net.core.wmem_default was set to. More than
+// net.core.wmem_max it cannot get; a frame that does not fit then ends its session.
+void MakeRoomForAFrame(int socket) {
+  constexpr int kNeeded = HLBUF_WIRE_FRAME_BYTES_MAX + 1024;
+  int bytes = 0;
+  socklen_t length = sizeof(bytes);
+  if (::getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, &length) != 0 || bytes >= kNeeded) return;
+  static_cast<void>(::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &kNeeded, sizeof(kNeeded)));
+}
+
 }  // namespace
 
 Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
@@ -33,6 +43,7 @@ Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
 
 Session::~Session() {
   *alive_ = nullptr;
+  context_.deadlines.Cancel(retry_);
   context_.unread.Remove(*this);
 }
 
@@ -41,6 +52,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Begin(SessionContext& context,
   std::unique_ptr<Session> session(
       new Session(context, std::move(socket), std::move(identity.pidfd)));
   Session* const self = session.get();
+  MakeRoomForAFrame(self->socket_.get());
   ASSIGN_OR_RETURN(session->socket_watch_,
                    context.loop.AddIo(self->socket_.get(), EPOLLIN,
                                       [self](std::uint32_t revents) { self->OnSocket(revents); }));
@@ -67,24 +79,30 @@ void Session::OnSocket(std::uint32_t revents) {
   if (record_->state == SessionState::kParked) return EndIfEmpty();
   if (!reading_ || !outbox_.empty()) Pump();
   if (record_->state == SessionState::kParked) return;
-  if (reading_ && (revents & EPOLLIN) != 0) return ReadOne();
-  if ((revents & (EPOLLHUP | EPOLLERR)) != 0) PeerGone("its connection ended");
+  if (reading_ && (revents & EPOLLIN) != 0)
+    ReadOne();
+  else if ((revents & (EPOLLHUP | EPOLLERR)) != 0)
+    PeerGone("its connection ended");
 }
 
-void Session::ReadOne() {
-  if (!ReadyToSend()) return WatchFor();
-  const absl::Status received = ReceivePacket(socket_.get(), context_.in);
-  if (absl::IsUnavailable(received)) return;
-  if (absl::IsOutOfRange(received)) return PeerGone("its connection ended");
-  if (absl::IsDataLoss(received))
-    return Violated(Error(ErrorCode::kProtocolError, received.message()));
-  if (!received.ok()) return PeerGone(received.message());
-  if (!context_.in.fds().empty()) {
-    context_.in.fds().clear();
-    return Violated(
-        Error(ErrorCode::kProtocolError, "descriptors came along; this session accepts none"));
+bool Session::ReadOne() {
+  if (!ReadyToSend()) {
+    WatchFor();
+    return false;
   }
-  Handle(context_.in.bytes());
+  const absl::Status received = ReceivePacket(socket_.get(), context_.in);
+  if (absl::IsUnavailable(received)) return false;
+  if (absl::IsDataLoss(received)) {
+    Violated(Error(ErrorCode::kProtocolError, received.message()));
+  } else if (!received.ok()) {
+    PeerGone(absl::IsOutOfRange(received) ? "its connection ended" : received.message());
+  } else if (!context_.in.fds().empty()) {
+    context_.in.fds().clear();
+    Violated(Error(ErrorCode::kProtocolError, "descriptors came along; this session accepts none"));
+  } else {
+    Handle(context_.in.bytes());
+  }
+  return true;
 }
 
 void Session::Handle(Frame frame) {
@@ -122,6 +140,7 @@ void Session::PeerGone(absl::string_view why) {
 
 void Session::Park(SessionEvent on, absl::string_view why) {
   *alive_ = nullptr;
+  context_.deadlines.Cancel(retry_);
   outbox_.Clear();
   context_.broker.Park(*record_, on, why);
   // A worker of the peer that inherited the socket sees the end of file, too.

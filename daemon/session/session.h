@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
+#include "daemon/core/deadlines.h"
 #include "daemon/session/codec.h"
 #include "daemon/session/outbox.h"
 #include "daemon/session/peer_identity.h"
@@ -30,6 +31,7 @@ struct SessionContext {
   Broker& broker;
   EventLoop& loop;
   const Clock& clock;
+  Deadlines& deadlines;
   // The session has ended and nothing of it is in flight any more; it is destroyed later, not from
   // within.
   absl::AnyInvocable<void(Session&)> ended;
@@ -80,7 +82,8 @@ class Session final : public Notices {
   Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd);
 
   void OnSocket(std::uint32_t revents);
-  void ReadOne();
+  // False when there was nothing to read.
+  bool ReadOne();
   void Handle(Frame frame);
   absl::Status Dispatch(const hlbuf_wire_header& header, Frame frame);
   absl::Status HandleHello(std::uint64_t cookie, Frame frame);
@@ -98,6 +101,11 @@ class Session final : public Notices {
   // UNAVAILABLE: not now; keep it. Anything else was answered, one way or the other.
   absl::Status SendOpened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);
   absl::Status SendAllocated(std::uint64_t cookie, LeaseId lease);
+  // UNAVAILABLE: not now; keep it. RESOURCE_EXHAUSTED: too many descriptors. After any other error
+  // the session ends by itself, soon.
+  absl::Status Transmit(Frame frame, absl::Span<const int> fds = {});
+  void RetrySoon();
+  void EndSoon(absl::string_view why);
   absl::Status SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants);
   absl::Status SendPending(Outbox::Item& item);
   absl::Status SendPendingOpened(PendingOpened& opened);
@@ -123,6 +131,8 @@ class Session final : public Notices {
   std::uint32_t allocating_ = 0;  // requests whose answer the worker owes
   bool grant_out_ = false;  // a message with descriptors was sent, and not seen to be received
   bool reading_ = true;     // what the socket is watched for
+  bool ending_ = false;     // EndSoon() was called
+  Deadlines::Handle retry_ = {};
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;
   std::shared_ptr<Session*> alive_;  // for answers of the worker that come after the end

@@ -164,25 +164,16 @@ TEST(SessionProtocol, TakesNoDescriptorsFromAClient) {
   ExpectBrokenOff(rig, client, 0);
 }
 
-// As on a kernel that cannot forbid them (before Linux 6.16): a pair of sockets allows them.
+// As on a kernel that cannot forbid them (before Linux 6.16).
 TEST(SessionProtocol, ClosesTheDescriptorsThatAClientSends) {
   SessionRig rig;
-  std::unique_ptr<Session> session;
-  std::unique_ptr<SessionContext> context;
   for (const std::size_t count : {1U, 253U}) {
-    int sockets[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
-    RawClient client{UniqueFd(sockets[1])};
-    rig.OnLoop([&](Broker& broker) {
-      context.reset(new SessionContext{
-          .broker = broker, .loop = rig.loop(), .clock = rig.clock(), .ended = [](Session&) {}});
-      session = *Session::Begin(*context, UniqueFd(sockets[0]), *IdentifyPeer(sockets[0]));
-    });
-    ASSERT_EQ(client.Ask(HelloFrame())->opcode(), HLBUF_WIRE_WELCOME);
+    PairedClient paired = rig.ConnectByPair();
+    ASSERT_EQ(paired.client.Ask(HelloFrame())->opcode(), HLBUF_WIRE_WELCOME);
     const std::ptrdiff_t before = CountDescriptors();
-    ASSERT_EQ(client.Send(DevicesFrame(3), std::vector<int>(count, STDERR_FILENO)), 0);
-    ExpectBrokenOff(rig, client, 0);
-    rig.OnLoop([&](Broker&) { session.reset(); });
+    ASSERT_EQ(paired.client.Send(DevicesFrame(3), std::vector<int>(count, STDERR_FILENO)), 0);
+    ExpectBrokenOff(rig, paired.client, 0);
+    rig.OnLoop([](Broker&) {});  // it is destroyed from the loop, after it has ended
     EXPECT_EQ(CountDescriptors(), before - 2) << "but for the session's socket and pidfd";
   }
 }

@@ -20,13 +20,44 @@ bool Session::ReadyToSend() {
 void Session::Send(Frame frame) { SendOrKeep(frame, ""); }
 
 void Session::SendOrKeep(Frame frame, absl::string_view device) {
-  if (outbox_.empty() && ReadyToSend() && !absl::IsUnavailable(SendPacket(socket_.get(), frame)))
-    return;
+  if (outbox_.empty() && ReadyToSend() && !absl::IsUnavailable(Transmit(frame))) return;
   if (device.empty())
     outbox_.PushFrame(frame);
   else
     outbox_.PushDevice(device, frame);
   WatchFor();
+}
+
+absl::Status Session::Transmit(Frame frame, absl::Span<const int> fds) {
+  const absl::Status sent = SendPacket(socket_.get(), frame, fds);
+  if (sent.ok() || absl::IsUnavailable(sent) || absl::IsResourceExhausted(sent)) return sent;
+  if (absl::IsAborted(sent)) {
+    RetrySoon();
+    return absl::UnavailableError(sent.message());
+  }
+  EndSoon(sent.message());
+  return sent;
+}
+
+// For what the kernel had no memory for: no event tells when it has some again.
+void Session::RetrySoon() {
+  constexpr absl::Duration kPause = absl::Milliseconds(10);
+  context_.deadlines.Cancel(retry_);
+  retry_ = context_.deadlines.At(context_.clock.Now() + kPause, [this] {
+    if (!outbox_.empty()) Pump();
+  });
+}
+
+// Nothing reaches the peer any more. Not at once, because the broker may be sending a notice. What
+// the peer sent before still counts: a RELEASE is an acknowledgement.
+void Session::EndSoon(absl::string_view why) {
+  if (std::exchange(ending_, true)) return;
+  context_.loop.Post([alive = alive_, why = std::string(why)] {
+    constexpr int kFramesMax = 1024;  // it may go on sending
+    for (int i = 0; i < kFramesMax && *alive != nullptr; ++i)
+      if (!(*alive)->reading_ || !(*alive)->ReadOne()) break;
+    if (*alive != nullptr) (*alive)->PeerGone(why);
+  });
 }
 
 void Session::Answer(std::uint64_t cookie, const absl::Status& status) {
@@ -50,7 +81,7 @@ absl::Status Session::SendGrants(Frame frame, absl::Span<const absl::StatusOr<Gr
   context_.fds.clear();
   for (const absl::StatusOr<Grant>& grant : grants)
     if (grant.ok()) context_.fds.push_back(grant->fd);
-  const absl::Status sent = SendPacket(socket_.get(), frame, context_.fds);
+  const absl::Status sent = Transmit(frame, context_.fds);
   if (sent.ok() && !context_.fds.empty()) {
     grant_out_ = true;
     context_.unread.Add(*this);
@@ -89,8 +120,7 @@ absl::Status Session::SendAllocated(std::uint64_t cookie, LeaseId lease) {
 }
 
 absl::Status Session::SendPending(Outbox::Item& item) {
-  if (const auto* frame = std::get_if<PendingFrame>(&item))
-    return SendPacket(socket_.get(), frame->bytes);
+  if (const auto* frame = std::get_if<PendingFrame>(&item)) return Transmit(frame->bytes);
   if (const auto* allocated = std::get_if<PendingAllocated>(&item))
     return SendAllocated(allocated->cookie, allocated->lease);
   return SendPendingOpened(std::get<PendingOpened>(item));

@@ -60,6 +60,26 @@ absl::Status ReceivePacket(int socket, PacketBuffer& into) {
   return absl::OkStatus();
 }
 
+void DiscardReceived(int socket) {
+  // An empty packet returns 0 like the end of file does; but only a packet has a sender.
+  const int on = 1;
+  static_cast<void>(::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+  for (;;) {
+    std::byte byte;
+    iovec iov = {.iov_base = &byte, .iov_len = 1};
+    // Room for its sender alone: what has no room is closed by the kernel.
+    alignas(cmsghdr) std::byte control[CMSG_SPACE(sizeof(ucred))];
+    msghdr header = {};
+    header.msg_iov = &iov;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    const ssize_t n = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == ECONNRESET) continue;  // comes once, in front of what can still be read
+    if (n < 0 || (n == 0 && header.msg_controllen == 0)) return;
+  }
+}
+
 absl::Status SendPacket(int socket, absl::Span<const std::byte> bytes, absl::Span<const int> fds) {
   iovec iov = {.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
   msghdr header = {};
@@ -82,8 +102,16 @@ absl::Status SendPacket(int socket, absl::Span<const std::byte> bytes, absl::Spa
     case EAGAIN:
     case EINTR:
       return absl::UnavailableError("the peer's queue is full");
+    case ENOBUFS:
+    case ENOMEM:
+      return absl::AbortedError("the kernel has no memory for a packet");
     case ETOOMANYREFS:
       return absl::ResourceExhaustedError("too many descriptors in flight");
+    case EPIPE:
+    case ECONNRESET:
+      return absl::OutOfRangeError("the peer reads no more");
+    case EMSGSIZE:
+      return absl::InvalidArgumentError("a packet is longer than the send buffer of its socket");
     default:
       return absl::ErrnoToStatus(errno, "sendmsg");
   }

@@ -39,21 +39,28 @@ class PacketBuffer {
 // Receives one packet without waiting. Every descriptor that arrived is adopted before anything is
 // judged.
 //
-// Errors: UNAVAILABLE   nothing is waiting
-//         OUT_OF_RANGE  end of file: the peer closed, and everything it sent was read
-//         DATA_LOSS     the packet or its list of descriptors was cut short (MSG_TRUNC,
-//         MSG_CTRUNC). The latter also means
-//                       "no free descriptor here" or "a security module refused one"; what did
-//                       arrive is closed
-//         others        errno of recvmsg()
+// Errors:
+//   UNAVAILABLE   nothing is waiting
+//   OUT_OF_RANGE  end of file: the peer closed, and everything it sent was read
+//   DATA_LOSS     MSG_TRUNC or MSG_CTRUNC: the packet or its list of descriptors was cut short. The
+//                 latter also means "no free descriptor here" or "a security module refused one";
+//                 what did arrive is closed
+//   others        errno of recvmsg()
 absl::Status ReceivePacket(int socket, PacketBuffer& into);
+
+// Takes what is left in the queue of a socket that was shut down, and closes the descriptors in it.
+void DiscardReceived(int socket);
 
 // Sends one packet without waiting and without SIGPIPE; all of it or nothing.
 //
-// Errors: UNAVAILABLE        the peer's queue is full
-//         RESOURCE_EXHAUSTED ETOOMANYREFS: this uid has too many descriptors in flight (unix(7)),
-//         or EMSGSIZE, ENOBUFS others             errno of sendmsg(); EPIPE and ECONNRESET mean
-//         that the peer has gone
+// Errors:
+//   UNAVAILABLE         the peer's queue is full; EPOLLOUT tells when it no longer is
+//   ABORTED             ENOBUFS, ENOMEM: the kernel has no memory now; nothing tells when it has
+//   RESOURCE_EXHAUSTED  ETOOMANYREFS: this uid has too many descriptors in flight (unix(7))
+//   OUT_OF_RANGE        EPIPE, ECONNRESET: the peer has gone, or reads no more
+//   INVALID_ARGUMENT    EMSGSIZE: longer than the send buffer; or more descriptors than a packet
+//                       takes
+//   others              errno of sendmsg()
 absl::Status SendPacket(int socket, absl::Span<const std::byte> bytes,
                         absl::Span<const int> fds = {});
 

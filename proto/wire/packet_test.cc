@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
@@ -137,7 +138,46 @@ TEST(Packet, SaysUnavailableWhenThePeersQueueIsFull) {
 TEST(Packet, ReportsAPeerThatHasGone) {
   Pair pair;
   pair.theirs.Reset();
-  EXPECT_FALSE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+  EXPECT_EQ(SendPacket(pair.ours.get(), Bytes("x")).code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST(Packet, ReportsAPeerThatLeftAPacketUnread) {
+  Pair pair;
+  ASSERT_TRUE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+  pair.theirs.Reset();
+  EXPECT_EQ(SendPacket(pair.ours.get(), Bytes("x")).code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST(Packet, ReportsAPacketThatNeverFits) {
+  Pair pair;
+  const int least = 1;  // the kernel makes it 4,608
+  ASSERT_EQ(::setsockopt(pair.ours.get(), SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
+  const std::vector<std::byte> frame(HLBUF_WIRE_FRAME_BYTES_MAX);
+  EXPECT_EQ(SendPacket(pair.ours.get(), frame).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+}
+
+// A pipe whose writing end is in a packet that nobody takes hangs up when the packet is discarded.
+TEST(Packet, DiscardsEveryDescriptorThatIsLeft) {
+  for (const bool closed : {false, true}) {
+    Pair pair;
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    const UniqueFd reader(pipe[0]);
+    UniqueFd writer(pipe[1]);
+    ASSERT_TRUE(SendPacket(pair.ours.get(), Bytes("x")).ok());
+    ASSERT_TRUE(SendPacket(pair.theirs.get(), {}).ok());
+    ASSERT_TRUE(SendPacket(pair.theirs.get(), {}, {writer.get()}).ok());
+    ASSERT_TRUE(SendPacket(pair.theirs.get(), {}).ok());
+    ASSERT_TRUE(SendPacket(pair.theirs.get(), Bytes("long"), {writer.get(), writer.get()}).ok());
+    writer.Reset();
+    if (closed) pair.theirs.Reset();  // with a packet unread: ECONNRESET
+    ASSERT_EQ(::shutdown(pair.ours.get(), SHUT_RDWR), 0);
+    pollfd p = {.fd = reader.get(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&p, 1, 0), 0);
+    DiscardReceived(pair.ours.get());
+    EXPECT_EQ(::poll(&p, 1, 10'000), 1);
+  }
 }
 
 }  // namespace

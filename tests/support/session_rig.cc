@@ -62,6 +62,13 @@ SessionRig::~SessionRig() {
   std::filesystem::remove_all(directory_);
 }
 
+PairedClient SessionRig::ConnectByPair() {
+  int sockets[2] = {-1, -1};
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+  OnLoop([&](Broker&) { listener_->Begin(UniqueFd(sockets[0])); });
+  return {.client = RawClient(UniqueFd(sockets[1])), .session_socket = sockets[0]};
+}
+
 void SessionRig::OnLoop(absl::FunctionRef<void(Broker&)> task) {
   std::promise<void> done;
   loop_->Post([&] {

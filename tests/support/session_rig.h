@@ -15,6 +15,7 @@
 #include "daemon/core/broker.h"
 #include "daemon/device/syscalls.h"
 #include "daemon/session/listener.h"
+#include "tests/support/raw_client.h"
 
 namespace hlbuf {
 
@@ -24,12 +25,21 @@ struct SessionRigOptions {
   SessionRigOptions();
 };
 
+// A client on one end of a pair of sockets, and the number of the session's end, good as long as
+// the session lives. Unlike those that were accepted, a pair lets the client's descriptors through,
+// as kernels before Linux 6.16 do.
+struct PairedClient {
+  RawClient client;
+  int session_socket = -1;
+};
+
 class SessionRig {
  public:
   explicit SessionRig(SessionRigOptions options = SessionRigOptions());
   ~SessionRig();
 
   const std::string& path() const { return path_; }
+  PairedClient ConnectByPair();
   // Runs `task` on the broker thread, and waits for it.
   void OnLoop(absl::FunctionRef<void(Broker&)> task);
   // Until `done` is true on the broker thread, or a deadline has passed, which is a failure of the
