@@ -145,6 +145,8 @@ void Session::Park(SessionEvent on, absl::string_view why) {
   context_.broker.Park(*record_, on, why);
   // A worker of the peer that inherited the socket sees the end of file, too.
   ::shutdown(socket_.get(), SHUT_RDWR);
+  // Nothing reads it any more: descriptors that the peer has put there would stay as long as we do.
+  DiscardReceived(socket_.get());
   socket_watch_->SetEvents(EPOLLOUT | EPOLLET);
   EndIfEmpty();
 }

@@ -3,6 +3,7 @@
 // back.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +146,40 @@ TEST(SessionEnd, ABrokenFrameBehindAnUnreadGrantIsNotReadYet) {
   rig.OnLoop([](Broker& broker) { EXPECT_EQ(NewestSession(broker).state, SessionState::kReady); });
   EXPECT_EQ(client.Receive()->fds.size(), 1U);
   EXPECT_EQ(client.DrainToEnd(), HLBUF_WIRE_GOODBYE);
+  rig.Until(IsForgotten);
+}
+
+// A pipe hangs up when nobody has its writing end any more, the daemon's queues included.
+bool HangsUp(const UniqueFd& reader, int ms) {
+  pollfd p = {.fd = reader.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&p, 1, ms) == 1;
+}
+
+TEST(SessionEnd, Scenario14_DescriptorsThatAPeerSentDoNotRestInAParkedSession) {
+  SessionRig rig;
+  PairedClient paired = rig.ConnectByPair();
+  RawClient& client = paired.client;
+  ASSERT_EQ(client.Ask(HelloFrame())->opcode(), HLBUF_WIRE_WELCOME);
+  const auto buffer = Allocated(client);
+  LeaveUnread(client, buffer.buffer_id);
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  const UniqueFd reader(pipe[0]);
+  UniqueFd writer(pipe[1]);
+  // None of it is read while the grant is not. An empty packet looks like the end of file.
+  ASSERT_EQ(client.Send({}), 0);
+  ASSERT_EQ(client.Send(DevicesFrame(3), std::vector<int>(253, writer.get())), 0);
+  ASSERT_EQ(client.Send({}, {writer.get()}), 0);
+  ASSERT_EQ(client.Send(std::vector<std::byte>(40'000), {writer.get()}), 0);
+  writer.Reset();
+  rig.OnLoop([](Broker& broker) { EXPECT_EQ(NewestSession(broker).state, SessionState::kReady); });
+  EXPECT_FALSE(HangsUp(reader, 0));
+
+  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all"); });
+  UntilParked(rig);
+  EXPECT_TRUE(HangsUp(reader, RawClient::kDeadlineMs));
+  EXPECT_EQ(client.Send(DevicesFrame(4), {STDERR_FILENO}), EPIPE) << "more comes in";
+  EXPECT_EQ(client.Receive()->fds.size(), 1U) << "what it was granted is its own";
   rig.Until(IsForgotten);
 }
 
