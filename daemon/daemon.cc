@@ -71,6 +71,8 @@ Policy PolicyOf(const Config& config) {
 constexpr mode_t kControlMode = 0666;
 // For calls that are in progress when the service stops.
 constexpr absl::Duration kControlPatience = absl::Seconds(2);
+// For clients that have not read yet what comes before their GOODBYE.
+constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
 
 ControlSettings ControlSettingsOf(const Config& config) {
   ControlSettings settings;
@@ -105,6 +107,7 @@ class Daemon {
  private:
   absl::Status AddDevices();
   absl::Status ArmTimer();
+  void OnStopped();
 
   const Config& config_;
   EventLoop& loop_;
@@ -117,6 +120,7 @@ class Daemon {
   std::unique_ptr<Listener> clients_;
   std::unique_ptr<ControlServer> control_;
   bool stopping_ = false;
+  int serving_ = 2;  // clients and control
 };
 
 absl::Status Daemon::AddDevices() {
@@ -179,8 +183,13 @@ void Daemon::Stop(int signal) {
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   for (const std::string& path : {config_.sockets.client, config_.sockets.control})
     ::unlink(path.c_str());
-  clients_->Shutdown("the service stops; leases end now");
-  control_->Stop(kControlPatience, [this] { loop_.Exit(); });
+  clients_->Shutdown("the service stops; leases end now", kClientsPatience,
+                     [this] { OnStopped(); });
+  control_->Stop(kControlPatience, [this] { OnStopped(); });
+}
+
+void Daemon::OnStopped() {
+  if (--serving_ == 0) loop_.Exit();
 }
 
 }  // namespace

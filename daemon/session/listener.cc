@@ -39,6 +39,11 @@ Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd
                .loop = loop,
                .clock = clock,
                .deadlines = deadlines_,
+               .parked =
+                   [this] {
+                     --open_;
+                     TellIfAllAreOut();
+                   },
                .ended = [this](Session& session) { Ended(session); }},
       socket_(std::move(socket)),
       reserve_(Reserve()) {}
@@ -106,36 +111,48 @@ void Listener::Begin(UniqueFd socket) {
     return;
   }
   Session* const session = begun->get();
-  const SessionId id = session->record().id;
-  sessions_.emplace(session, *std::move(begun));
-  deadlines_.At(clock_.Now() + timing_.hello_timeout, [this, session, id] {
-    const auto it = sessions_.find(session);
-    if (it == sessions_.end() || session->record().id != id ||
-        session->record().state != SessionState::kNew)
-      return;
+  ++open_;
+  const Deadlines::Handle hello = deadlines_.At(clock_.Now() + timing_.hello_timeout, [session] {
+    if (session->record().state != SessionState::kNew) return;
     session->Goodbye(HLBUF_WIRE_GOODBYE_HELLO, "no HELLO came in time");
+    session->Cut("no HELLO came in time");
   });
+  sessions_.emplace(session, Served{.session = *std::move(begun), .hello = hello});
 }
 
 void Listener::PingAll() {
-  std::vector<Session*> all;
-  for (const auto& [session, owned] : sessions_) all.push_back(session);
-  for (Session* session : all) session->Ping();
+  for (Session* session : All()) session->Ping();
   deadlines_.At(clock_.Now() + timing_.ping_interval, [this] { PingAll(); });
 }
 
 void Listener::Ended(Session& session) {
   const auto it = sessions_.find(&session);
   if (buried_.empty()) loop_.Post([this] { buried_.clear(); });
-  buried_.push_back(std::move(it->second));
+  deadlines_.Cancel(it->second.hello);
+  buried_.push_back(std::move(it->second.session));
   sessions_.erase(it);
 }
 
-void Listener::Shutdown(absl::string_view text) {
-  watch_.reset();
+std::vector<Session*> Listener::All() const {
   std::vector<Session*> all;
-  for (const auto& [session, owned] : sessions_) all.push_back(session);
-  for (Session* session : all) session->Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+  for (const auto& [session, served] : sessions_) all.push_back(session);
+  return all;
+}
+
+void Listener::Shutdown(absl::string_view text, absl::Duration patience,
+                        absl::AnyInvocable<void() &&> done) {
+  watch_.reset();
+  for (Session* session : All()) session->Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+  deadlines_.At(clock_.Now() + patience, [this] {
+    for (Session* session : All()) session->Cut("the service stops; the client reads nothing");
+  });
+  shut_down_ = std::move(done);
+  TellIfAllAreOut();
+}
+
+void Listener::TellIfAllAreOut() {
+  if (open_ > 0 || shut_down_ == nullptr) return;
+  loop_.Post(std::exchange(shut_down_, nullptr));
 }
 
 }  // namespace hlbuf

@@ -44,8 +44,11 @@ class Listener {
   // Serves the other end of a connected socket, as of those that it accepts.
   void Begin(UniqueFd socket);
 
-  // GOODBYE to every session, and no new ones.
-  void Shutdown(absl::string_view text);
+  // GOODBYE to every session, and no new ones. A peer that has not taken what was sent to it before
+  // gets its GOODBYE behind that, if it takes it within `patience`. Then, or when all are out,
+  // `done` is called from the loop. Once.
+  void Shutdown(absl::string_view text, absl::Duration patience,
+                absl::AnyInvocable<void() &&> done);
 
   absl::Time NextDeadline() const { return deadlines_.Next(); }
   void RunDeadlines() { deadlines_.Run(clock_.Now()); }
@@ -59,7 +62,9 @@ class Listener {
   void RefuseWaiting();
   void BackOff();
   void Refuse(absl::string_view why);
+  std::vector<Session*> All() const;
   void PingAll();
+  void TellIfAllAreOut();
   void Ended(Session& session);
 
   Broker& broker_;
@@ -71,7 +76,13 @@ class Listener {
   UniqueFd socket_;
   UniqueFd reserve_;
   std::unique_ptr<EventLoop::Watch> watch_;
-  absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_;
+  struct Served {
+    std::unique_ptr<Session> session;
+    Deadlines::Handle hello;
+  };
+  absl::flat_hash_map<Session*, Served> sessions_;
+  std::size_t open_ = 0;                     // sessions that are not parked
+  absl::AnyInvocable<void() &&> shut_down_;  // null: nobody waits for it
   std::vector<std::unique_ptr<Session>>
       buried_;  // ended; destroyed from the loop, not from within their own tasks
 };

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -166,7 +167,11 @@ TEST(Listener, SaysGoodbyeToAllAndTakesNobodyMore) {
   for (int i = 0; i < 20; ++i) clients.push_back(RawClient::Greeted(rig.path()));
   clients.push_back(RawClient::Connect(rig.path()));
   rig.Until([&](Broker&) { return rig.listener().session_count() == clients.size(); });
-  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all"); });
+  std::atomic<bool> done = false;
+  rig.OnLoop([&](Broker&) {
+    rig.listener().Shutdown("that is all", absl::Minutes(10), [&] { done = true; });
+  });
+  rig.Until([&](Broker&) { return done.load(); });
   for (RawClient& client : clients) {
     const std::optional<Packet> goodbye = client.Receive();
     ASSERT_TRUE(goodbye.has_value());

@@ -78,7 +78,7 @@ void Session::OnSocket(std::uint32_t revents) {
   if (record_ == nullptr) return;
   if (record_->state == SessionState::kParked) return EndIfEmpty();
   if (!reading_ || !outbox_.empty()) Pump();
-  if (record_->state == SessionState::kParked) return;
+  if (record_ == nullptr || record_->state == SessionState::kParked) return;
   if (reading_ && (revents & EPOLLIN) != 0)
     ReadOne();
   else if ((revents & (EPOLLHUP | EPOLLERR)) != 0)
@@ -128,9 +128,15 @@ void Session::Violated(const absl::Status& status, std::uint64_t cookie) {
 }
 
 void Session::Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text) {
-  if (record_->state == SessionState::kParked) return;
+  if (record_->state == SessionState::kParked || farewell_.has_value()) return;
   Send(context_.out.Goodbye(reason, false, text));
-  Park(SessionEvent::kGoodbye, text);
+  farewell_ = std::string(text);
+  if (outbox_.empty()) Park(SessionEvent::kGoodbye, *farewell_);
+}
+
+void Session::Cut(absl::string_view why) {
+  if (record_ != nullptr && record_->state != SessionState::kParked)
+    Park(SessionEvent::kGoodbye, why);
 }
 
 void Session::PeerGone(absl::string_view why) {
@@ -148,6 +154,7 @@ void Session::Park(SessionEvent on, absl::string_view why) {
   // Nothing reads it any more: descriptors that the peer has put there would stay as long as we do.
   DiscardReceived(socket_.get());
   socket_watch_->SetEvents(EPOLLOUT | EPOLLET);
+  context_.parked();
   EndIfEmpty();
 }
 

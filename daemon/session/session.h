@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct SessionContext {
   EventLoop& loop;
   const Clock& clock;
   Deadlines& deadlines;
+  // Nothing more is sent to the session's peer; told once.
+  absl::AnyInvocable<void()> parked;
   // The session has ended and nothing of it is in flight any more; it is destroyed later, not from
   // within.
   absl::AnyInvocable<void(Session&)> ended;
@@ -63,8 +66,11 @@ class Session final : public Notices {
                                                         PeerIdentity identity);
   ~Session() override;
 
-  // Ends the session from our side. Nothing happens when it has ended already.
+  // Ends the session from our side, when GOODBYE could be sent: it is the last frame, behind what
+  // was kept. Until then nothing is read. Nothing happens when it is ending already.
   void Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text);
+  // Ends the session at once, whatever could not be sent.
+  void Cut(absl::string_view why);
   // A PING, unless the last one is not answered yet: then that is told, once. Who has not taken a
   // grant is asked as well, behind it.
   void Ping();
@@ -132,6 +138,7 @@ class Session final : public Notices {
   bool grant_out_ = false;  // a message with descriptors was sent, and not seen to be received
   bool reading_ = true;     // what the socket is watched for
   bool ending_ = false;     // EndSoon() was called
+  std::optional<std::string> farewell_;  // of a GOODBYE, which is the last frame that is sent
   Deadlines::Handle retry_ = {};
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;

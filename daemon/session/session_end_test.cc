@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -124,14 +125,58 @@ TEST(SessionEnd, GoodbyeDoesNotOvertakeAnUnreadGrant) {
   RawClient client = RawClient::Greeted(rig.path());
   const auto buffer = Allocated(client);
   LeaveUnread(client, buffer.buffer_id);
-  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all"); });
-  UntilParked(rig);
+  std::atomic<bool> done = false;
+  rig.OnLoop([&](Broker&) {
+    rig.listener().Shutdown("that is all", absl::Minutes(10), [&] { done = true; });
+  });
   EXPECT_LT(rig.RoundsIn(100), 20U);
-  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("once more"); });
-  EXPECT_EQ(client.Send(DevicesFrame(5)), EPIPE) << "a parked session is spoken to";
+  EXPECT_FALSE(done);
+  ASSERT_EQ(client.Send(DevicesFrame(5)), 0);  // is not read any more
   const std::optional<Packet> grant = client.Receive();
   ASSERT_TRUE(grant.has_value());
   EXPECT_EQ(grant->fds.size(), 1U);
+  const std::optional<Packet> goodbye = client.Receive();
+  ASSERT_TRUE(goodbye.has_value());
+  EXPECT_EQ(goodbye->opcode(), HLBUF_WIRE_GOODBYE);
+  EXPECT_EQ(goodbye->text(), "that is all");
+  EXPECT_FALSE(client.Receive().has_value());
+  rig.Until([&](Broker& broker) { return done && IsForgotten(broker); });
+}
+
+TEST(SessionEnd, GoodbyeIsTheLastOfWhatWaitsInAFullQueue) {
+  SessionRig rig;
+  RawClient client = RawClient::Greeted(rig.path());
+  const auto buffer = Allocated(client);
+  const std::size_t count = FillQueue(rig, client);
+  ASSERT_EQ(client.Send(OpenFrame(3, {buffer.buffer_id})), 0);
+  rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 2; });
+  rig.OnLoop([&](Broker& broker) {
+    rig.listener().Shutdown("that is all", absl::Minutes(10), [] {});
+    const BufferId id{buffer.buffer_id};
+    EXPECT_TRUE(
+        broker.RevokeBuffers({&id, 1}, absl::Minutes(10), [](const RevocationReport&) {}).ok());
+  });
+  TakeFilled(client, count);
+  EXPECT_EQ(client.Receive()->opcode(), HLBUF_WIRE_OPENED);
+  EXPECT_EQ(client.Receive()->opcode(), HLBUF_WIRE_GOODBYE);
+  EXPECT_FALSE(client.Receive().has_value());
+  rig.Until(IsForgotten);
+}
+
+TEST(SessionEnd, IsNotWaitedForWhenThePeerReadsNothing) {
+  SessionRig rig;
+  RawClient client = RawClient::Greeted(rig.path());
+  const auto buffer = Allocated(client);
+  LeaveUnread(client, buffer.buffer_id);
+  std::atomic<bool> done = false;
+  rig.OnLoop([&](Broker&) {
+    rig.listener().Shutdown("that is all", absl::Milliseconds(50), [&] { done = true; });
+  });
+  rig.Until([&](Broker&) { return done.load(); });
+  UntilParked(rig);
+  EXPECT_LT(rig.RoundsIn(100), 20U);
+  EXPECT_EQ(client.Send(DevicesFrame(5)), EPIPE) << "a parked session is spoken to";
+  EXPECT_EQ(client.Receive()->fds.size(), 1U);
   EXPECT_FALSE(client.Receive().has_value());
   rig.Until(IsForgotten);
 }
@@ -175,7 +220,7 @@ TEST(SessionEnd, Scenario14_DescriptorsThatAPeerSentDoNotRestInAParkedSession) {
   rig.OnLoop([](Broker& broker) { EXPECT_EQ(NewestSession(broker).state, SessionState::kReady); });
   EXPECT_FALSE(HangsUp(reader, 0));
 
-  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all"); });
+  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all", absl::ZeroDuration(), [] {}); });
   UntilParked(rig);
   EXPECT_TRUE(HangsUp(reader, RawClient::kDeadlineMs));
   EXPECT_EQ(client.Send(DevicesFrame(4), {STDERR_FILENO}), EPIPE) << "more comes in";

@@ -83,6 +83,7 @@ absl::Status Session::HandleAllocate(std::uint64_t cookie, Frame frame) {
 
 void Session::OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease) {
   --allocating_;
+  if (farewell_.has_value()) return;  // the lease ends with the session, and soon
   if (!lease.ok()) {
     Answer(cookie, lease.status());
   } else if (!outbox_.empty() || !ReadyToSend() ||

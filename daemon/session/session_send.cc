@@ -20,6 +20,7 @@ bool Session::ReadyToSend() {
 void Session::Send(Frame frame) { SendOrKeep(frame, ""); }
 
 void Session::SendOrKeep(Frame frame, absl::string_view device) {
+  if (farewell_.has_value()) return;  // nothing comes behind it
   if (outbox_.empty() && ReadyToSend() && !absl::IsUnavailable(Transmit(frame))) return;
   if (device.empty())
     outbox_.PushFrame(frame);
@@ -159,6 +160,7 @@ void Session::Pump() {
     outbox_.PushFront(std::move(item));
     break;
   }
+  if (farewell_.has_value() && outbox_.empty()) return Park(SessionEvent::kGoodbye, *farewell_);
   WatchFor();
 }
 

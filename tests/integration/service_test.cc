@@ -35,6 +35,21 @@ TEST_F(Service, SaysGoodbyeToEverySessionAndEndsWell) {
   EXPECT_EQ(silent.DrainToEnd(), HLBUF_WIRE_GOODBYE);
 }
 
+TEST_F(Service, SaysGoodbyeBehindAGrantThatIsReadLate) {
+  Start();
+  RawClient late = Greeted();
+  ASSERT_EQ(late.Send(AllocateFrame(2, kBytes)), 0);
+  ASSERT_TRUE(late.Readable(RawClient::kDeadlineMs));
+  RawClient prompt = Greeted();
+  daemon().Signal(SIGTERM);
+  EXPECT_EQ(prompt.DrainToEnd(), HLBUF_WIRE_GOODBYE);
+  const std::optional<Packet> grant = late.Receive();
+  ASSERT_TRUE(grant.has_value());
+  EXPECT_EQ(grant->fds.size(), 1U);
+  EXPECT_EQ(late.DrainToEnd(), HLBUF_WIRE_GOODBYE);
+  EXPECT_EQ(daemon().Stop(), 0);
+}
+
 TEST_F(Service, LeavesNoSocketBehind) {
   Start();
   EXPECT_TRUE(std::filesystem::exists(daemon().client_socket()));

@@ -51,7 +51,8 @@ SessionRig::SessionRig(SessionRigOptions options) {
 
 SessionRig::~SessionRig() {
   OnLoop([this](Broker&) {
-    listener_->Shutdown("the test ends");
+    listener_->Shutdown("the test ends", absl::ZeroDuration(), [] {});
+    listener_->RunDeadlines();
     loop_->Exit();
   });
   thread_.join();
