@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "daemon/event_log_feed.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
 
@@ -41,11 +43,14 @@ absl::Status RaiseNofile(std::uint64_t nofile) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> Listen(const std::string& path, int type, mode_t mode,
-                                std::optional<gid_t> group) {
+absl::StatusOr<ListeningSocket> Listen(const std::string& path, int type, mode_t mode,
+                                       std::optional<gid_t> group) {
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
   std::error_code error;
+  // Clients pass through it, whatever the umask is; the socket's own mode says who may connect.
+  const mode_t before = ::umask(0022);
   std::filesystem::create_directories(directory, error);
+  ::umask(before);
   if (error)
     return absl::UnavailableError(
         absl::StrCat("create ", directory.string(), ": ", error.message()));
@@ -117,6 +122,8 @@ class Daemon {
   Audit audit_;
   EventLogFeed feed_;
   Broker broker_;
+  SocketFile client_file_;
+  SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
   std::unique_ptr<ControlServer> control_;
   bool stopping_ = false;
@@ -147,15 +154,18 @@ absl::Status Daemon::ArmTimer() {
 absl::Status Daemon::Start() {
   RETURN_IF_ERROR(AddDevices());
   const SocketsConfig& sockets = config_.sockets;
-  ASSIGN_OR_RETURN(UniqueFd clients, Listen(sockets.client, SOCK_SEQPACKET, sockets.client_mode,
-                                            sockets.clients_gid));
-  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
+  ASSIGN_OR_RETURN(ListeningSocket clients, Listen(sockets.client, SOCK_SEQPACKET,
+                                                   sockets.client_mode, sockets.clients_gid));
+  client_file_ = std::move(clients.file);
+  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients.socket),
                                              {.hello_timeout = config_.timing.hello_timeout,
                                               .ping_interval = config_.timing.ping_interval}));
-  ASSIGN_OR_RETURN(UniqueFd control,
+  ASSIGN_OR_RETURN(ListeningSocket control,
                    Listen(sockets.control, SOCK_STREAM, kControlMode, std::nullopt));
-  ASSIGN_OR_RETURN(control_, ControlServer::Start(broker_, loop_, clock_, feed_, std::move(control),
-                                                  PeerAt, ControlSettingsOf(config_)));
+  control_file_ = std::move(control.file);
+  ASSIGN_OR_RETURN(control_,
+                   ControlServer::Start(broker_, loop_, clock_, feed_, std::move(control.socket),
+                                        PeerAt, ControlSettingsOf(config_)));
   return ArmTimer();
 }
 
@@ -181,8 +191,8 @@ void Daemon::Stop(int signal) {
   Log(LogLevel::kInfo, absl::StrCat("stopping on ", ::strsignal(signal)));
   ::sd_notify(0, "STOPPING=1");
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
-  for (const std::string& path : {config_.sockets.client, config_.sockets.control})
-    ::unlink(path.c_str());
+  client_file_.Remove();
+  control_file_.Remove();
   clients_->Shutdown("the service stops; leases end now", kClientsPatience,
                      [this] { OnStopped(); });
   control_->Stop(kControlPatience, [this] { OnStopped(); });

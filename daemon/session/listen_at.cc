@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "daemon/session/listen_at.h"
+
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -6,9 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "daemon/session/listener.h"
 
 namespace hlbuf {
 namespace {
@@ -35,6 +37,10 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address, in
   if (connected == 0 || errno == EAGAIN || errno == EPROTOTYPE)
     return absl::AlreadyExistsError(
         absl::StrCat("another process listens at ", path, "; stop it first"));
+  if (errno == EACCES)
+    return absl::PermissionDeniedError(absl::StrCat(
+        "cannot tell whether anybody listens at ", path, ": it is a socket of uid ", at.st_uid,
+        ", and uid ", ::geteuid(), " may not connect to it; remove it if no hl-bufd runs there"));
   if (errno != ECONNREFUSED) return Failed("see whether anybody listens at", path);
   if (::unlink(path.c_str()) != 0) return Failed("remove the old", path);
   return absl::OkStatus();
@@ -42,8 +48,31 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address, in
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode,
-                                  std::optional<gid_t> group) {
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+  struct stat at = {};
+  if (::lstat(path_.c_str(), &at) != 0) path_.clear();
+  device_ = at.st_dev;
+  inode_ = at.st_ino;
+}
+
+SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
+  if (this == &other) return *this;
+  Remove();
+  path_ = std::exchange(other.path_, {});
+  device_ = other.device_;
+  inode_ = other.inode_;
+  return *this;
+}
+
+void SocketFile::Remove() {
+  const std::string path = std::exchange(path_, {});
+  struct stat at = {};
+  if (path.empty() || ::lstat(path.c_str(), &at) != 0) return;
+  if (at.st_dev == device_ && at.st_ino == inode_) ::unlink(path.c_str());
+}
+
+absl::StatusOr<ListeningSocket> ListenAt(const std::string& path, int type, mode_t mode,
+                                         std::optional<gid_t> group) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   // An empty one would be a name of the abstract namespace, which has no owner and no mode.
@@ -63,11 +92,12 @@ absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   ::umask(before);
   if (bound != 0) return Failed("bind", path);
+  SocketFile file(path);
   if (group.has_value() && ::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0)
     return Failed("change the group of", path);
   if (::chmod(path.c_str(), mode) != 0) return Failed("change the mode of", path);
   if (::listen(socket.get(), kBacklog) != 0) return Failed("listen at", path);
-  return socket;
+  return ListeningSocket{.socket = std::move(socket), .file = std::move(file)};
 }
 
 }  // namespace hlbuf

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,8 +12,10 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 
-#include "daemon/session/listener.h"
+#include "daemon/session/listen_at.h"
+#include "tests/support/forked.h"
 #include "tests/support/raw_client.h"
 
 namespace hlbuf {
@@ -29,8 +32,16 @@ class ListenAtTest : public testing::Test {
   }
   ~ListenAtTest() override { std::filesystem::remove_all(directory_); }
 
-  absl::StatusOr<UniqueFd> Listen(int type = SOCK_SEQPACKET) const {
+  absl::StatusOr<ListeningSocket> Listen(int type = SOCK_SEQPACKET) const {
     return ListenAt(path_, type, 0660, std::nullopt);
+  }
+  // As a daemon that was killed leaves it.
+  void LeaveBehind() const {
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
   }
   struct stat Stat() const {
     struct stat at = {};
@@ -61,12 +72,12 @@ int ConnectAtOnce(const std::string& path, UniqueFd& socket) {
 
 TEST_F(ListenAtTest, TakesConnectionsOfItsType) {
   for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
-    const absl::StatusOr<UniqueFd> socket = Listen(type);
+    const absl::StatusOr<ListeningSocket> socket = Listen(type);
     ASSERT_TRUE(socket.ok()) << socket.status();
-    EXPECT_EQ(Option(*socket, SO_TYPE), type);
-    EXPECT_EQ(Option(*socket, SO_ACCEPTCONN), 1);
-    EXPECT_EQ(::fcntl(socket->get(), F_GETFD), FD_CLOEXEC);
-    EXPECT_NE(::fcntl(socket->get(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_EQ(Option(socket->socket, SO_TYPE), type);
+    EXPECT_EQ(Option(socket->socket, SO_ACCEPTCONN), 1);
+    EXPECT_EQ(::fcntl(socket->socket.get(), F_GETFD), FD_CLOEXEC);
+    EXPECT_NE(::fcntl(socket->socket.get(), F_GETFL) & O_NONBLOCK, 0);
     EXPECT_EQ(static_cast<bool>(RawClient::Connect(path_)), type == SOCK_SEQPACKET);
   }
 }
@@ -75,7 +86,8 @@ TEST_F(ListenAtTest, HasTheModeWhateverTheUmask) {
   for (const mode_t mode : {0600U, 0660U, 0666U}) {
     for (const mode_t mask : {0U, 0077U, 0777U}) {
       const mode_t before = ::umask(mask);
-      const absl::StatusOr<UniqueFd> socket = ListenAt(path_, SOCK_STREAM, mode, std::nullopt);
+      const absl::StatusOr<ListeningSocket> socket =
+          ListenAt(path_, SOCK_STREAM, mode, std::nullopt);
       EXPECT_EQ(::umask(before), mask) << "the umask was not put back";
       ASSERT_TRUE(socket.ok()) << socket.status();
       EXPECT_EQ(Stat().st_mode & 07777, mode);
@@ -85,23 +97,77 @@ TEST_F(ListenAtTest, HasTheModeWhateverTheUmask) {
 
 TEST_F(ListenAtTest, BelongsToTheGroup) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file to any group";
-  const absl::StatusOr<UniqueFd> socket = ListenAt(path_, SOCK_SEQPACKET, 0660, 4321);
+  const absl::StatusOr<ListeningSocket> socket = ListenAt(path_, SOCK_SEQPACKET, 0660, 4321);
   ASSERT_TRUE(socket.ok()) << socket.status();
   EXPECT_EQ(Stat().st_gid, 4321U);
   EXPECT_EQ(Stat().st_uid, ::geteuid());
 }
 
 TEST_F(ListenAtTest, TakesThePlaceOfADaemonThatHasEnded) {
-  ASSERT_TRUE(Listen().ok());  // and is closed; its path stays
+  LeaveBehind();
   ASSERT_TRUE(S_ISSOCK(Stat().st_mode));
   ASSERT_FALSE(RawClient::Connect(path_));
-  const absl::StatusOr<UniqueFd> socket = Listen();
+  const absl::StatusOr<ListeningSocket> socket = Listen();
   ASSERT_TRUE(socket.ok()) << socket.status();
   EXPECT_TRUE(RawClient::Connect(path_));
 }
 
+TEST_F(ListenAtTest, LeavesNoFileWhenItEnds) {
+  {
+    ListeningSocket socket = *Listen();
+    const SocketFile moved = std::move(socket.file);
+    socket.file.Remove();
+    EXPECT_TRUE(std::filesystem::exists(path_)) << "it was moved from";
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(ListenAtTest, LeavesTheFileOfWhoTookItsPlace) {
+  absl::StatusOr<ListeningSocket> first = Listen();
+  ASSERT_EQ(::rename(path_.c_str(), (path_ + ".old").c_str()), 0);
+  const absl::StatusOr<ListeningSocket> second = Listen();
+  ASSERT_TRUE(second.ok()) << second.status();
+  first->file.Remove();
+  EXPECT_TRUE(RawClient::Connect(path_));
+}
+
+// The rest of a test as somebody who is not root.
+void AsNobodySpecial(absl::FunctionRef<void()> body) {
+  Forked process([&] {
+    if (::geteuid() == 0) {
+      ASSERT_EQ(::setgroups(0, nullptr), 0);
+      ASSERT_EQ(::setresgid(34'567, 34'567, 34'567), 0);
+      ASSERT_EQ(::setresuid(34'567, 34'567, 34'567), 0);
+    }
+    body();
+  });
+  process.ExpectToSucceed();
+}
+
+TEST_F(ListenAtTest, LeavesNoFileWhenItFails) {
+  std::filesystem::permissions(directory_, std::filesystem::perms::all);
+  AsNobodySpecial([this] {
+    const auto socket = ListenAt(path_, SOCK_SEQPACKET, 0660, 4321);
+    EXPECT_EQ(socket.status().code(), StatusCode::kPermissionDenied) << socket.status();
+    EXPECT_FALSE(std::filesystem::exists(path_));
+  });
+}
+
+TEST_F(ListenAtTest, SaysWhatToDoAboutASocketThatItMayNotConnectTo) {
+  std::filesystem::permissions(directory_, std::filesystem::perms::all);
+  LeaveBehind();
+  ASSERT_EQ(::chmod(path_.c_str(), 0), 0);
+  AsNobodySpecial([this] {
+    const absl::Status status = Listen().status();
+    EXPECT_EQ(status.code(), StatusCode::kPermissionDenied) << status;
+    for (const char* part : {"socket of uid ", "remove it", path_.c_str()})
+      EXPECT_NE(status.message().find(part), absl::string_view::npos) << status;
+    EXPECT_TRUE(std::filesystem::exists(path_));
+  });
+}
+
 TEST_F(ListenAtTest, DoesNotPushALiveDaemonAside) {
-  const absl::StatusOr<UniqueFd> first = Listen();
+  const absl::StatusOr<ListeningSocket> first = Listen();
   const absl::Status second = Listen().status();
   EXPECT_EQ(second.code(), StatusCode::kAlreadyExists);
   EXPECT_NE(second.message().find(path_), absl::string_view::npos) << second;
@@ -109,13 +175,13 @@ TEST_F(ListenAtTest, DoesNotPushALiveDaemonAside) {
 }
 
 TEST_F(ListenAtTest, DoesNotPushAsideWhoListensWithAnotherType) {
-  const absl::StatusOr<UniqueFd> first = Listen(SOCK_STREAM);
+  const absl::StatusOr<ListeningSocket> first = Listen(SOCK_STREAM);
   EXPECT_EQ(Listen(SOCK_SEQPACKET).status().code(), StatusCode::kAlreadyExists);
 }
 
 TEST_F(ListenAtTest, DoesNotWaitForADaemonThatTakesNoConnections) {
-  const absl::StatusOr<UniqueFd> first = Listen();
-  ASSERT_EQ(::listen(first->get(), 0), 0);
+  const absl::StatusOr<ListeningSocket> first = Listen();
+  ASSERT_EQ(::listen(first->socket.get(), 0), 0);
   UniqueFd waiting[2];
   ASSERT_EQ(ConnectAtOnce(path_, waiting[0]), 0);
   ASSERT_EQ(ConnectAtOnce(path_, waiting[1]), EAGAIN);

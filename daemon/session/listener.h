@@ -2,11 +2,7 @@
 #ifndef HLBUF_DAEMON_SESSION_LISTENER_H_
 #define HLBUF_DAEMON_SESSION_LISTENER_H_
 
-#include <sys/types.h>
-
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -86,11 +82,6 @@ class Listener {
   std::vector<std::unique_ptr<Session>>
       buried_;  // ended; destroyed from the loop, not from within their own tasks
 };
-
-// A listening unix socket of `type` at `path`, mode and group set before anybody can connect; what
-// an earlier life left at `path` is removed. Errors say what is wrong with which path.
-absl::StatusOr<UniqueFd> ListenAt(const std::string& path, int type, mode_t mode,
-                                  std::optional<gid_t> group);
 
 }  // namespace hlbuf
 

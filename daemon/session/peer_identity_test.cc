@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/session/listener.h"
+#include "daemon/session/listen_at.h"
 #include "tests/support/forked.h"
 #include "tests/support/raw_client.h"
 
@@ -39,14 +39,14 @@ class Door {
   ~Door() { std::filesystem::remove_all(directory_); }
   std::string path() const { return directory_ + "/s"; }
   UniqueFd Accept() const {
-    pollfd p = {.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    pollfd p = {.fd = listener_.socket.get(), .events = POLLIN, .revents = 0};
     EXPECT_EQ(::poll(&p, 1, RawClient::kDeadlineMs), 1);
-    return UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    return UniqueFd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
 
  private:
   std::string directory_;
-  UniqueFd listener_;
+  ListeningSocket listener_;
 };
 
 bool HasExited(const UniqueFd& pidfd, int ms) {

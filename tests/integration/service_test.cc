@@ -2,6 +2,7 @@
 // The program itself: how it starts, refuses to, and stops.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -57,6 +58,37 @@ TEST_F(Service, LeavesNoSocketBehind) {
   EXPECT_EQ(daemon().Stop(), 0);
   EXPECT_FALSE(std::filesystem::exists(daemon().client_socket()));
   EXPECT_FALSE(std::filesystem::exists(daemon().control_socket()));
+}
+
+TEST_F(Service, LeavesTheSocketOfItsSuccessorAlone) {
+  Start();
+  const std::string path = daemon().client_socket();
+  // Another has taken its place.
+  std::filesystem::rename(path, path + ".old");
+  std::ofstream(path) << "not ours";
+  EXPECT_EQ(daemon().Stop(), 0);
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST(Program, LeavesNoSocketWhenItCannotStart) {
+  const TemporaryDirectory directory;
+  const std::string config = directory.path() + "/f.toml";
+  const std::string client = directory.path() + "/client/buf.sock";
+  // There is a file where the control socket should be.
+  const std::string control = directory.path() + "/control.sock";
+  std::ofstream(control) << "precious";
+  std::ofstream(config) << "[sockets]\nclient = \"" << client << "\"\ncontrol = \"" << control
+                        << "\"\n[[device]]\nname = \"dev0\"\nkind = \"software\"\n";
+  const mode_t before = ::umask(0077);
+  const Finished finished = RunDaemonWith({"--config", config});
+  ::umask(before);
+  EXPECT_EQ(finished.exit_status, 1) << finished.output;
+  EXPECT_TRUE(Contains(finished.output, "is no socket"));
+  EXPECT_FALSE(std::filesystem::exists(client));
+  // Clients of other users get as far as the socket, whatever the umask was.
+  struct stat at = {};
+  ASSERT_EQ(::stat((directory.path() + "/client").c_str(), &at), 0) << finished.output;
+  EXPECT_EQ(at.st_mode & 07777, 0755U);
 }
 
 // As in production: none of this needs a capability. Nodes of other devices are root's here.

@@ -121,7 +121,7 @@ void DaemonProcess::Restart() {
 }
 
 void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
-  // The daemon would make it, but with the umask of this process.
+  // Before the daemon does, so that it can be another user's.
   std::filesystem::create_directory(client_directory());
   ::chmod(client_directory().c_str(), 0755);
   if (options.uid.has_value()) {

@@ -32,9 +32,10 @@ SessionRig::SessionRig(SessionRigOptions options) {
   broker_->AddDevice("software0",
                      *MakeBackend({.name = "software0", .size_bytes = 1 << 30, .drills = true},
                                   *loop_, syscalls_));
+  ListeningSocket listening = *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt);
+  file_ = std::move(listening.file);
   listener_ =
-      *Listener::Start(*broker_, *loop_, clock_,
-                       *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt), options.timing);
+      *Listener::Start(*broker_, *loop_, clock_, std::move(listening.socket), options.timing);
   const absl::Status timer = loop_->SetTimer(
       [this] {
         ++rounds_;

@@ -14,6 +14,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
 #include "daemon/device/syscalls.h"
+#include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "tests/support/raw_client.h"
 
@@ -63,6 +64,7 @@ class SessionRig {
 
   std::string directory_;
   std::string path_;
+  SocketFile file_;
   BootClock clock_;
   Recorder recorder_;
   Syscalls syscalls_;
