@@ -40,7 +40,8 @@ absl::Status CheckTrailing(Frame trailing, std::size_t expected) {
       absl::StrCat(trailing.size(), " bytes follow the fixed part, which counts ", expected));
 }
 
-absl::StatusOr<OpenItem> ReadOpenItem(Frame item_bytes, Frame names) {
+// `names_end` becomes the furthest end of a name so far.
+absl::StatusOr<OpenItem> ReadOpenItem(Frame item_bytes, Frame names, std::size_t& names_end) {
   hlbuf_wire_open_item item;
   std::memcpy(&item, item_bytes.data(), sizeof(item));
   if (item.reserved != 0 || item.reserved2 != 0)
@@ -49,6 +50,10 @@ absl::StatusOr<OpenItem> ReadOpenItem(Frame item_bytes, Frame names) {
     return Broken("the name of an OPEN item lies outside of the frame");
   if ((item.buffer_id == 0) == (item.name_bytes == 0))
     return Broken("an OPEN item has both an id and a name, or neither");
+  if (item.buffer_id != 0 && item.owner_uid != 0)
+    return Broken("an OPEN item by id has an owner_uid");
+  if (item.name_bytes != 0)
+    names_end = std::max(names_end, std::size_t{item.name_offset} + item.name_bytes);
   return OpenItem{.id = BufferId{item.buffer_id},
                   .name = Text(names.subspan(item.name_offset, item.name_bytes)),
                   .owner_uid = item.owner_uid};
@@ -111,12 +116,13 @@ absl::Status DecodeOpen(Frame frame, std::vector<OpenItem>& items) {
       item_bytes * fixed.item_count > trailing.size())
     return Broken("the items of OPEN do not fit into the frame");
   const Frame names = trailing.subspan(item_bytes * fixed.item_count);
+  std::size_t names_end = 0;
   for (std::size_t i = 0; i < fixed.item_count; ++i) {
     ASSIGN_OR_RETURN(OpenItem item,
-                     ReadOpenItem(trailing.subspan(i * item_bytes, item_bytes), names));
+                     ReadOpenItem(trailing.subspan(i * item_bytes, item_bytes), names, names_end));
     items.push_back(item);
   }
-  return absl::OkStatus();
+  return CheckTrailing(names, names_end);
 }
 
 absl::StatusOr<ShareRequest> DecodeShare(Frame frame) {
