@@ -68,23 +68,20 @@ enum hlbuf_wire_opcode {
  * it. */
 enum hlbuf_wire_status {
   HLBUF_WIRE_OK = 0,
-  HLBUF_WIRE_INVALID_ARGUMENT = 1, /* the request makes no sense; the text names the field */
-  HLBUF_WIRE_PROTOCOL_ERROR = 2,   /* the frame is broken; GOODBYE and end of session follow */
-  HLBUF_WIRE_NOT_FOUND = 3, /* no such buffer or device, or none that this peer may know of */
-  HLBUF_WIRE_GONE = 4,      /* the buffer was; the text says what became of it */
-  HLBUF_WIRE_PERMISSION_DENIED = 5, /* policy refused; the text names the rule */
-  HLBUF_WIRE_ALREADY_EXISTS = 6,    /* the owner's domain has a buffer of that name */
-  HLBUF_WIRE_QUOTA_EXCEEDED =
-      7, /* a limit of this peer's domain, or of the service; the text names it */
-  HLBUF_WIRE_NO_MEMORY = 8, /* the device has no room for it */
-  HLBUF_WIRE_DEVICE_UNAVAILABLE =
-      9, /* the device resets, is drained or has failed; a DEVICE notice says when it is back */
-  HLBUF_WIRE_REVOKED = 10, /* a revocation of the buffer is under way */
-  HLBUF_WIRE_BUSY =
-      11, /* too many descriptors are on their way to peers that do not read; try again */
-  HLBUF_WIRE_UNIMPLEMENTED = 12, /* unknown opcode, or a feature that WELCOME did not grant */
-  HLBUF_WIRE_DEVICE_ERROR = 13, /* the driver refused; the text has its errno and what that means */
-  HLBUF_WIRE_SHUTTING_DOWN = 14 /* the service ends; GOODBYE follows */
+  HLBUF_WIRE_INVALID_ARGUMENT = 1,   /* the request makes no sense; the text names the field */
+  HLBUF_WIRE_PROTOCOL_ERROR = 2,     /* the frame is broken; GOODBYE and end of session follow */
+  HLBUF_WIRE_NOT_FOUND = 3,          /* no such buffer or device, or none for this peer to know */
+  HLBUF_WIRE_GONE = 4,               /* the buffer was; the text says what became of it */
+  HLBUF_WIRE_PERMISSION_DENIED = 5,  /* policy refused; the text names the rule */
+  HLBUF_WIRE_ALREADY_EXISTS = 6,     /* the owner's domain has a buffer of that name */
+  HLBUF_WIRE_QUOTA_EXCEEDED = 7,     /* a limit of the peer or the service; the text names it */
+  HLBUF_WIRE_NO_MEMORY = 8,          /* the device has no room for it */
+  HLBUF_WIRE_DEVICE_UNAVAILABLE = 9, /* the device resets, is drained or failed; wait for DEVICE */
+  HLBUF_WIRE_REVOKED = 10,           /* a revocation of the buffer is under way */
+  HLBUF_WIRE_BUSY = 11,              /* too many descriptors on their way to peers; try again */
+  HLBUF_WIRE_UNIMPLEMENTED = 12,     /* unknown opcode, or a feature that WELCOME did not grant */
+  HLBUF_WIRE_DEVICE_ERROR = 13,      /* the driver refused; the text has its errno */
+  HLBUF_WIRE_SHUTTING_DOWN = 14      /* the service ends */
 };
 
 enum hlbuf_wire_device_state {
@@ -136,8 +133,7 @@ struct hlbuf_wire_welcome {
   uint64_t features;        /* those of HELLO that the daemon has too */
   uint64_t session_id;      /* as operators see it */
   uint32_t frame_bytes_max; /* the largest frame that the daemon takes and sends */
-  uint32_t
-      requests_max; /* pipelined requests that the daemon reads ahead; more wait in the socket */
+  uint32_t requests_max;    /* read ahead, while earlier ones are unanswered; more wait */
 };
 
 struct hlbuf_wire_allocate {
