@@ -138,7 +138,7 @@ class Session final : public Notices {
   bool grant_out_ = false;  // a message with descriptors was sent, and not seen to be received
   bool reading_ = true;     // what the socket is watched for
   bool ending_ = false;     // EndSoon() was called
-  std::optional<std::string> farewell_;  // of a GOODBYE, which is the last frame that is sent
+  std::optional<std::string> farewell_;  // GOODBYE's text; no frame comes behind it
   Deadlines::Handle retry_ = {};
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;
