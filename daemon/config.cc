@@ -74,7 +74,7 @@ void ReadAll(TableReader& root, const Machine& machine, Config& config) {
   ReadRoles(root, machine, config.roles);
   ReadDevices(root, machine, config);
   ReadRules(root, machine, config);
-  ReadLimits(root, machine, config.caps);
+  ReadLimits(root, machine, config);
   ReadTiming(root, config.timing);
   ReadLog(root, config.log_level);
   root.RejectOthers();

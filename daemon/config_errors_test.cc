@@ -179,6 +179,14 @@ TEST(ConfigErrors, RefusesAProcessWithTooFewDescriptors) {
   EXPECT_EQ(ParseConfig("", "f.toml", machine).status().message(),
             "f.toml:1:1: limits: this process may have 20 file descriptors and needs at least 40; "
             "raise LimitNOFILE=");
+  machine.nofile = 42;
+  EXPECT_TRUE(ParseConfig("", "f.toml", machine).ok());
+  const absl::Status two =
+      ParseConfig(
+          "device = [{name = \"a\", kind = \"udmabuf\"}, {name = \"b\", kind = \"udmabuf\"}]",
+          "f.toml", machine)
+          .status();
+  EXPECT_TRUE(absl::StrContains(two.message(), "needs at least 43")) << two;
 }
 
 TEST(ConfigErrors, PrintsNothingThatATerminalWouldActOn) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config_sections.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -40,6 +41,15 @@ void ReadAmounts(TableReader& table, GivenLimits::Given& given) {
   table.RejectOthers();
 }
 
+Means MeansOf(const Machine& machine, const std::vector<DeviceConfig>& devices) {
+  // A sum of sizes that were checked can pass 64 bits; nobody has so much memory.
+  constexpr std::uint64_t kBytesMax = INT64_MAX;
+  Means means = {.nofile = machine.nofile, .devices = devices.size(), .device_bytes = 0};
+  for (const DeviceConfig& device : devices)
+    means.device_bytes += std::min(device.size_bytes, kBytesMax - means.device_bytes);
+  return means;
+}
+
 absl::string_view DirectoryOf(absl::string_view path) {
   return path.substr(0, path.rfind('/') + 1);
 }
@@ -74,11 +84,12 @@ void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles) {
   table->RejectOthers();
 }
 
-void ReadLimits(TableReader& root, const Machine& machine, Caps& caps) {
-  if (machine.nofile < kNofileMin)
+void ReadLimits(TableReader& root, const Machine& machine, Config& config) {
+  const Means means = MeansOf(machine, config.devices);
+  if (machine.nofile < NofileMin(means.devices))
     root.ComplainOf("limits", absl::StrCat("this process may have ", machine.nofile,
-                                           " file descriptors and needs at least ", kNofileMin,
-                                           "; raise LimitNOFILE="));
+                                           " file descriptors and needs at least ",
+                                           NofileMin(means.devices), "; raise LimitNOFILE="));
   GivenLimits given;
   std::array<std::optional<TableReader>, 3> tables;  // by LimitFault::Scope
   if (std::optional<TableReader> limits = root.Table("limits")) {
@@ -88,8 +99,8 @@ void ReadLimits(TableReader& root, const Machine& machine, Caps& caps) {
   if (tables[0].has_value()) ReadAmounts(*tables[0], given.service);
   if (tables[1].has_value()) ReadAmounts(*tables[1], given.uid);
   if (tables[2].has_value()) ReadAmounts(*tables[2], given.domain);
-  caps = DeriveCaps(machine.nofile, given);
-  for (const LimitFault& fault : FindFaults(caps, given))
+  config.caps = DeriveCaps(means, given);
+  for (const LimitFault& fault : FindFaults(config.caps, given))
     tables[static_cast<std::size_t>(fault.scope)]->ComplainOf(ResourceText(fault.resource),
                                                               fault.text);
 }

@@ -15,7 +15,8 @@ void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles);
 void ReadDevices(TableReader& root, const Machine& machine, Config& config);
 // [[rule]]; the devices have been read.
 void ReadRules(TableReader& root, const Machine& machine, Config& config);
-void ReadLimits(TableReader& root, const Machine& machine, Caps& caps);
+// The devices have been read.
+void ReadLimits(TableReader& root, const Machine& machine, Config& config);
 void ReadTiming(TableReader& root, TimingConfig& timing);
 void ReadLog(TableReader& root, LogLevel& level);
 

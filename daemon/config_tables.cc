@@ -26,6 +26,11 @@ ValueKind<std::string> KnownDevice(const std::vector<DeviceConfig>& devices) {
 // What the machine keeps for everything else.
 std::uint64_t HalfOf(const Machine& machine) { return machine.memory_bytes / 2; }
 
+// Every device has a bound: its bytes are what the limits share out.
+std::uint64_t DefaultSize(const std::string& kind, const Machine& machine) {
+  return kind == "udmabuf" ? kUdmabufDefaultBytes : HalfOf(machine);
+}
+
 DeviceConfig SoftwareDevice(const Machine& machine) {
   return {.name = "software0", .kind = "software", .size_bytes = HalfOf(machine), .drills = true};
 }
@@ -35,10 +40,8 @@ DeviceConfig ReadDevice(TableReader& table, const Machine& machine) {
   DeviceConfig device;
   table.Require("name", Name(), device.name);
   const bool known = table.Require("kind", Word({"software", "udmabuf", "dma-heap"}), device.kind);
-  if (known && device.kind == "software") {
-    device.size_bytes = HalfOf(machine);
-    device.drills = true;
-  }
+  device.size_bytes = DefaultSize(device.kind, machine);
+  device.drills = known && device.kind == "software";
   table.Read("size", SizeFrom(kSizeMin, INT64_MAX), device.size_bytes);
   table.Read("isolation", Word({"cleared", "none"}), device.isolation);
   table.Read("drills", Boolean(), device.drills);

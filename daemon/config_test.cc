@@ -37,6 +37,32 @@ TEST(Config, IsOneSoftwareDeviceWhenNothingIsConfigured) {
   EXPECT_EQ(config.caps.nofile, 20'000u);
 }
 
+TEST(Config, LimitsBytesToWhatItsDevicesHave) {
+  const auto of = [](const Amounts& limits) {
+    return limits[static_cast<std::size_t>(Resource::kBytes)];
+  };
+  EXPECT_EQ(of(Parsed("").caps.limits.service), 16 * kGiB);
+  const Config config = Parsed(R"(
+device = [
+  {name = "a", kind = "udmabuf"},
+  {name = "b", kind = "dma-heap"},
+  {name = "c", kind = "software", size = "3GiB"},
+]
+)");
+  EXPECT_EQ(config.devices[0].size_bytes, kGiB);
+  EXPECT_EQ(config.devices[1].size_bytes, 16 * kGiB);
+  EXPECT_EQ(of(config.caps.limits.service), 20 * kGiB);
+  EXPECT_EQ(of(config.caps.limits.uid), 15 * kGiB);
+  EXPECT_EQ(of(config.caps.limits.domain), 10 * kGiB);
+  const Config huge = Parsed(R"(
+device = [
+  {name = "a", kind = "software", size = 9223372036854775807},
+  {name = "b", kind = "software", size = 9223372036854775807},
+]
+)");
+  EXPECT_EQ(of(huge.caps.limits.service), std::uint64_t{INT64_MAX});
+}
+
 TEST(Config, TakesEverythingThatItKnows) {
   const Config config = Parsed(R"(
 default_device = "heap"

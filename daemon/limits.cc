@@ -13,11 +13,17 @@ using Given = GivenLimits::Given;
 constexpr std::uint64_t kDescriptorsPerSession = 2;
 constexpr std::uint64_t kDescriptorsPerControlConnection = 2;
 constexpr std::uint64_t kNofileMax = std::uint64_t{1} << 30;  // what a kernel can have
-constexpr std::uint64_t kOwnMin = 24, kOwnMax = 256;
+constexpr std::uint64_t kNofileOfOneDevice = 40;
+constexpr std::uint64_t kOwnMin = 24, kOwnMax = 256;  // one device included
+constexpr std::uint64_t kDescriptorsPerDevice = 3;    // node, arena, what is read of its buffers
 constexpr std::uint64_t kControlMin = 4, kControlMax = 64;
 constexpr std::uint64_t kLeasesPerBuffer = 8;  // a lease costs memory alone
 
 constexpr std::size_t Index(Resource resource) { return static_cast<std::size_t>(resource); }
+
+std::uint64_t FurtherDevices(std::uint64_t devices) {
+  return kDescriptorsPerDevice * (std::max<std::uint64_t>(devices, 1) - 1);
+}
 
 std::uint64_t DescriptorsForPeers(const Caps& caps) {
   return caps.nofile - caps.own_descriptors -
@@ -39,7 +45,7 @@ std::uint64_t Share(std::uint64_t whole, std::uint64_t parts, std::uint64_t of) 
   return std::max<std::uint64_t>(whole / of * parts + whole % of * parts / of, 1);
 }
 
-Amounts ServiceLimits(const Caps& caps, const GivenLimits& given) {
+Amounts ServiceLimits(const Caps& caps, const Means& means, const GivenLimits& given) {
   using enum Resource;
   const auto or_default = [&given](Resource resource, std::uint64_t otherwise) {
     return given.service[Index(resource)].value_or(otherwise);
@@ -52,13 +58,14 @@ Amounts ServiceLimits(const Caps& caps, const GivenLimits& given) {
   const std::uint64_t buffers =
       or_default(kBuffers, Rest(descriptors, kDescriptorsPerSession * sessions));
   // A part that was set raises the whole, where the whole was not.
-  const std::uint64_t leases = or_default(
-      kLeases, std::max({kLeasesPerBuffer * buffers, given.uid[Index(kLeases)].value_or(0),
-                         given.domain[Index(kLeases)].value_or(0)}));
+  const auto raised = [&](Resource resource, std::uint64_t otherwise) {
+    return or_default(resource, std::max({otherwise, given.uid[Index(resource)].value_or(0),
+                                          given.domain[Index(resource)].value_or(0)}));
+  };
   Amounts limits = {};
-  limits[Index(kBytes)] = or_default(kBytes, kUnlimited);
+  limits[Index(kBytes)] = raised(kBytes, means.device_bytes);
   limits[Index(kBuffers)] = buffers;
-  limits[Index(kLeases)] = leases;
+  limits[Index(kLeases)] = raised(kLeases, kLeasesPerBuffer * buffers);
   limits[Index(kSessions)] = sessions;
   limits[Index(kInFlight)] = or_default(kInFlight, caps.nofile / 2 - 1);
   return limits;
@@ -76,7 +83,8 @@ void FindOverdrawn(const Caps& caps, const GivenLimits& given, std::vector<Limit
                               " file descriptors, but of the limit of ", caps.nofile, " only ",
                               DescriptorsForPeers(caps), " are for clients; lower them, or raise ",
                               "LimitNOFILE= to ",
-                              needed + kOwnMax + kDescriptorsPerControlConnection * kControlMax)});
+                              needed + std::max(kOwnMax, caps.own_descriptors) +
+                                  kDescriptorsPerControlConnection * kControlMax)});
   }
   const std::uint64_t in_flight = caps.limits.service[Index(Resource::kInFlight)];
   if (in_flight >= caps.nofile / 2)
@@ -98,22 +106,32 @@ void FindAbove(const Given& given, LimitFault::Scope scope, const Amounts& whole
                                              whole_name, "; lower it, or raise that limit")});
 }
 
+std::string Text(std::uint64_t bytes) {
+  if (bytes == kUnlimited) return "any number of bytes";
+  return bytes < 1 << 20 ? absl::StrCat(bytes, " bytes") : absl::StrCat(bytes >> 20, " MiB");
+}
+
 std::string OfOne(const Amounts& limits) {
-  return absl::StrCat(limits[Index(Resource::kBuffers)], " buffers, ",
-                      limits[Index(Resource::kSessions)], " sessions, ",
-                      limits[Index(Resource::kLeases)], " leases, ",
-                      limits[Index(Resource::kInFlight)], " descriptors in flight");
+  return absl::StrCat(
+      Text(limits[Index(Resource::kBytes)]), ", ", limits[Index(Resource::kBuffers)], " buffers, ",
+      limits[Index(Resource::kSessions)], " sessions, ", limits[Index(Resource::kLeases)],
+      " leases, ", limits[Index(Resource::kInFlight)], " descriptors in flight");
 }
 
 }  // namespace
 
-Caps DeriveCaps(std::uint64_t nofile, const GivenLimits& given) {
+std::uint64_t NofileMin(std::uint64_t devices) {
+  return kNofileOfOneDevice + FurtherDevices(devices);
+}
+
+Caps DeriveCaps(const Means& means, const GivenLimits& given) {
   Caps caps;
-  caps.nofile = std::clamp(nofile, kNofileMin, kNofileMax);
-  caps.own_descriptors = std::clamp(caps.nofile / 8, kOwnMin, kOwnMax);
+  caps.nofile = std::clamp(means.nofile, NofileMin(means.devices), kNofileMax);
+  caps.own_descriptors =
+      std::clamp(caps.nofile / 8, kOwnMin, kOwnMax) + FurtherDevices(means.devices);
   caps.control_connections = std::clamp(caps.nofile / 128, kControlMin, kControlMax);
   QuotaLimits& limits = caps.limits;
-  limits.service = ServiceLimits(caps, given);
+  limits.service = ServiceLimits(caps, means, given);
   for (std::size_t r = 0; r < kResourceCount; ++r) {
     const std::uint64_t whole = limits.service[r];
     const std::uint64_t of_uid =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much may be out at once, from how many file descriptors this process may have.
+// How much may be out at once, from how many file descriptors this process may have and how much
+// memory its devices have.
 #ifndef HLBUF_DAEMON_LIMITS_H_
 #define HLBUF_DAEMON_LIMITS_H_
 
@@ -21,6 +22,13 @@ struct GivenLimits {
   Given domain = {};
 };
 
+// What there is to share out.
+struct Means {
+  std::uint64_t nofile = 0;                 // hard RLIMIT_NOFILE of this process
+  std::uint64_t devices = 1;                // how many
+  std::uint64_t device_bytes = kUnlimited;  // of all of them together
+};
+
 // A buffer costs the daemon one descriptor, a session two: its socket and its peer's pidfd.
 struct Caps {
   std::uint64_t nofile = 0;               // RLIMIT_NOFILE, as far as it is made use of
@@ -30,16 +38,16 @@ struct Caps {
 };
 
 // With fewer descriptors the daemon cannot do its work.
-inline constexpr std::uint64_t kNofileMin = 40;
+std::uint64_t NofileMin(std::uint64_t devices = 1);
 
-// What is given holds as it is; the rest follows from it and from `nofile`, the hard limit. By
-// default one uid may take three quarters of the service, and one domain half of it: nobody keeps
-// everybody else out.
+// What is given holds as it is; the rest follows from it and from `means`: as many buffers and
+// sessions as there are descriptors for, as many bytes as the devices have. By default one uid may
+// take three quarters of the service, and one domain half of it: nobody keeps everybody else out.
 //
 // In flight counts what peers have not received yet. The kernel charges it to the daemon's uid and
 // refuses to send when it exceeds RLIMIT_NOFILE (unix(7)); the other half of that is left to the
 // keepers, which run under the same uid.
-Caps DeriveCaps(std::uint64_t nofile, const GivenLimits& given = {});
+Caps DeriveCaps(const Means& means, const GivenLimits& given = {});
 
 // A given limit that cannot be kept.
 struct LimitFault {

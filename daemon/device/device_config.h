@@ -7,6 +7,8 @@
 
 namespace hlbuf {
 
+inline constexpr std::uint64_t kUdmabufDefaultBytes = std::uint64_t{1} << 30;
+
 // One device, as the administrator describes it.
 struct DeviceConfig {
   std::string name;                   // what clients call it

@@ -26,7 +26,7 @@ namespace hlbuf {
 class UdmabufExporter final : public HostMemoryExporter {
  public:
   static constexpr absl::string_view kDefaultPath = "/dev/udmabuf";
-  static constexpr std::uint64_t kDefaultArenaBytes = std::uint64_t{1} << 30;
+  static constexpr std::uint64_t kDefaultArenaBytes = kUdmabufDefaultBytes;
   static constexpr absl::string_view kParameters = "/sys/module/udmabuf/parameters/";
 
   // config.size_bytes: of the arena; 0: kDefaultArenaBytes. An arena takes memory only where it is

@@ -91,6 +91,15 @@ TEST(Program, LeavesNoSocketWhenItCannotStart) {
   EXPECT_EQ(at.st_mode & 07777, 0755U);
 }
 
+TEST_F(Service, LeavesMemoryToOthersWhoeverTakesAllThatHeMay) {
+  Start();  // with 64 MiB
+  LibraryClient greedy(Alice(), daemon().client_socket());
+  LibraryClient other(Bob(), daemon().client_socket());
+  greedy.Allocate(32 << 20);
+  EXPECT_TRUE(StartsWith(greedy.RefusalToAllocate(4096), "QUOTA_EXCEEDED"));
+  other.Allocate(32 << 20);
+}
+
 // As in production: none of this needs a capability. Nodes of other devices are root's here.
 TEST_F(Service, ServesAsAUserOfItsOwn) {
   Start({.kind = "software", .uid = DaemonProcess::kServiceUid});
