@@ -25,6 +25,7 @@
 #include "daemon/event_log_feed.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/observe/refusal_limit.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
@@ -103,7 +104,8 @@ class Daemon {
         events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
         audit_(events_, clock_, config.log_level),
         feed_(events_),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, events_) {}
+        limited_(events_, clock_),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_) {}
 
   absl::Status Start();
   void Stop(int signal);
@@ -121,6 +123,7 @@ class Daemon {
   EventLog events_;
   Audit audit_;
   EventLogFeed feed_;
+  RefusalLimit limited_;
   Broker broker_;
   SocketFile client_file_;
   SocketFile control_file_;

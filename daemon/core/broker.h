@@ -135,7 +135,9 @@ class Broker {
   static absl::Status StillWanted(const BufferRecord& buffer, const SessionRecord* session);
   absl::StatusOr<BufferRecord*> Find(const SessionRecord& session, const OpenItem& item) const;
   absl::StatusOr<Grant> OpenOne(SessionRecord& session, const OpenItem& item, Charge& leases);
+  void TellRefused(const SessionRecord& session, absl::Span<const absl::StatusOr<Grant>> results);
   absl::StatusOr<BufferRecord*> FindToShare(SessionRecord& session, BufferId id, Grantee grantee);
+  // A refusal by policy, told as an event.
   absl::Status Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
                       const Decision& decision);
   absl::Status Missing(BufferId id, const Domain& asker) const;

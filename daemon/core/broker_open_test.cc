@@ -147,6 +147,25 @@ TEST(Open, ChargesTheLeaseToWhoHoldsItNotToTheOwner) {
   EXPECT_EQ(bob.session().account->account.used(Resource::kBytes), 0u);
 }
 
+TEST(Open, TellsOneEventHoweverManyItemsOfABatchAreRefused) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  FakeClient& bob = rig.Connect(PeerOf(1001));
+  const BufferId hers = rig.Buffer(alice);
+  const BufferId his = rig.Buffer(bob);
+  std::vector<OpenItem> items(253, {.id = hers});
+  items[7] = {.id = his};
+  items[8] = {.id = BufferId{999}};
+  std::vector<absl::StatusOr<Grant>> results;
+  ASSERT_TRUE(rig.broker.Open(bob.session(), items, results).ok());
+  EXPECT_EQ(CodeOf(results[0]), "PERMISSION_DENIED");
+  EXPECT_EQ(CodeOf(results[252]), "PERMISSION_DENIED");
+  EXPECT_TRUE(results[7].ok());
+  EXPECT_EQ(rig.observer.Count(EventKind::kRequestRefused), 1u);
+  EXPECT_EQ(rig.observer.Last(EventKind::kRequestRefused).text,
+            "251 of 253 items refused, the first: " + std::string(results[0].status().message()));
+}
+
 TEST(Open, DoesNotSeeABufferThatIsStillAllocated) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -36,16 +36,22 @@ std::string Named(const BufferRecord& buffer) {
                       buffer.name.empty() ? "" : "'");
 }
 
+absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view what,
+                     const Decision& decision) {
+  return Error(ErrorCode::kPermissionDenied,
+               absl::StrCat("rule '", decision.rule, "' refuses ", session.peer.domain().Text(),
+                            " to ", VerbText(verb), " ", what,
+                            verb == Verb::kOpen ? "; its owner can SHARE it"
+                                                : "; the administrator's [[rule]]s decide"));
+}
+
 }  // namespace
 
 absl::Status Broker::Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
                             const Decision& decision) {
-  const std::string text = absl::StrCat(
-      "rule '", decision.rule, "' refuses ", session.peer.domain().Text(), " to ", VerbText(verb),
-      " ", what,
-      verb == Verb::kOpen ? "; its owner can SHARE it" : "; the administrator's [[rule]]s decide");
-  ledger_.Tell(EventKind::kRequestRefused, session, text);
-  return Error(ErrorCode::kPermissionDenied, text);
+  absl::Status refusal = Refusal(session, verb, what, decision);
+  ledger_.Tell(EventKind::kRequestRefused, session, std::string(refusal.message()));
+  return refusal;
 }
 
 absl::Status Broker::Missing(BufferId id, const Domain& asker) const {
@@ -188,7 +194,7 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
   ASSIGN_OR_RETURN(BufferRecord * buffer, Find(session, item));
   const Decision decision = MayOpen(session.peer, *buffer);
   if (!decision.allowed)
-    return Refuse(
+    return Refusal(
         session, Verb::kOpen,
         absl::StrCat("buffer ", IdText(buffer->id), " of uid ", buffer->owner->domain.uid),
         decision);
@@ -213,7 +219,24 @@ absl::Status Broker::Open(SessionRecord& session, absl::Span<const OpenItem> ite
   results.clear();
   ASSIGN_OR_RETURN(Charge leases, Take(session, Resource::kLeases, items.size()));
   for (const OpenItem& item : items) results.push_back(OpenOne(session, item, leases));
+  TellRefused(session, results);
   return absl::OkStatus();
+}
+
+// One event for all of them: a batch would push out hundreds of others.
+void Broker::TellRefused(const SessionRecord& session,
+                         absl::Span<const absl::StatusOr<Grant>> results) {
+  const auto refused = [](const absl::StatusOr<Grant>& result) {
+    return !result.ok() && ErrorCodeOf(result.status()) == ErrorCode::kPermissionDenied;
+  };
+  const auto first = std::find_if(results.begin(), results.end(), refused);
+  if (first == results.end()) return;
+  const auto count = std::count_if(first, results.end(), refused);
+  ledger_.Tell(EventKind::kRequestRefused, session,
+               absl::StrCat(results.size() == 1 ? ""
+                                                : absl::StrCat(count, " of ", results.size(),
+                                                               " items refused, the first: "),
+                            first->status().message()));
 }
 
 absl::StatusOr<Grant> Broker::GrantOf(LeaseId id) const {
@@ -269,7 +292,8 @@ absl::Status Broker::Share(SessionRecord& session, BufferId id, Grantee grantee)
 // under that one.
 absl::Status Broker::Unshare(SessionRecord& session, BufferId id, Grantee grantee) {
   ASSIGN_OR_RETURN(BufferRecord * buffer, FindToShare(session, id, grantee));
-  std::erase(buffer->shares, grantee);
+  // Without a SHARE there is no lease by it, and nobody has to look for one.
+  if (std::erase(buffer->shares, grantee) == 0) return absl::OkStatus();
   std::vector<LeaseRecord*> asked_back;
   for (LeaseRecord* lease : buffer->leases) {
     // What was asked back already stays so, for the reason that was told.
