@@ -208,6 +208,8 @@ void Daemon::OnStopped() {
 }  // namespace
 
 absl::Status RunDaemon(const Config& config) {
+  // A peer or a reader of stderr that is gone is an error of a write, not the end of the service.
+  std::signal(SIGPIPE, SIG_IGN);
   SetLogLevel(config.log_level);
   RETURN_IF_ERROR(RaiseNofile(config.caps.nofile));
   ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());

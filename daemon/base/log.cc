@@ -2,6 +2,7 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include "daemon/base/log.h"
 
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <climits>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +18,8 @@
 
 namespace hlbuf {
 namespace {
+
+static_assert(kLineBytesMax <= PIPE_BUF);
 
 std::atomic<LogLevel> maximum{LogLevel::kInfo};
 
@@ -29,11 +33,27 @@ bool SendToJournal(const std::vector<std::string>& fields) {
   return sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
 }
 
+std::atomic<std::uint64_t> dropped{0};
+
+bool HasRoom(int fd) {
+  pollfd p = {.fd = fd, .events = POLLOUT, .revents = 0};
+  return poll(&p, 1, 0) > 0;
+}
+
 // One write, so that lines of several threads and processes do not mix.
-void WriteLine(std::string line) {
-  line.push_back('\n');
+void WriteLine(LogTarget target, LogLevel level, absl::string_view text) {
+  if (!HasRoom(STDERR_FILENO)) {
+    dropped.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  std::string lines;
+  if (const std::uint64_t count = dropped.exchange(0, std::memory_order_relaxed); count > 0)
+    lines = Terminated(LogLine(target, LogLevel::kWarning,
+                               absl::StrCat(count, " lines before were dropped: nobody read them")),
+                       kLineBytesMax);
+  lines += Terminated(LogLine(target, level, text), kLineBytesMax - lines.size());
   // Nobody is left to tell when this fails.
-  (void)!write(STDERR_FILENO, line.data(), line.size());
+  (void)!write(STDERR_FILENO, lines.data(), lines.size());
 }
 
 }  // namespace
@@ -67,7 +87,7 @@ void Log(LogLevel level, absl::string_view text, absl::Span<const LogField> fiel
   static const LogTarget target = ChooseLogTarget(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
   if (target == LogTarget::kJournal && SendToJournal(JournalFields(level, text, fields))) return;
   // The journal's stream is read by lines, and understands priorities.
-  WriteLine(LogLine(target == LogTarget::kJournal ? LogTarget::kPrefixed : target, level, text));
+  WriteLine(target == LogTarget::kJournal ? LogTarget::kPrefixed : target, level, text);
 }
 
 LogTarget ChooseLogTarget(int stderr_fd, const char* journal_stream) {
@@ -102,6 +122,18 @@ std::string LogLine(LogTarget target, LogLevel level, absl::string_view text) {
   if (target == LogTarget::kPlain)
     return absl::StrCat(LogLevelText(level), ": ", EscapeForLog(text));
   return absl::StrCat("<", static_cast<int>(level), ">", EscapeForLog(text));
+}
+
+std::string Terminated(std::string line, std::size_t bytes_max) {
+  constexpr absl::string_view kCut = "...";
+  if (line.size() >= bytes_max) {
+    std::size_t end = bytes_max - 1 - kCut.size();
+    while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80) --end;
+    line.resize(end);
+    absl::StrAppend(&line, kCut);
+  }
+  line.push_back('\n');
+  return line;
 }
 
 std::vector<std::string> JournalFields(LogLevel level, absl::string_view text,

@@ -3,6 +3,7 @@
 #ifndef HLBUF_DAEMON_BASE_LOG_H_
 #define HLBUF_DAEMON_BASE_LOG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,13 +34,20 @@ struct LogField {
 };
 
 // One message, to the journal when it is what stderr leads to (then with its fields), else one line
-// on stderr. Any thread. May block for as long as the reader of stderr does.
+// on stderr, cut off at kLineBytesMax. Any thread.
+//
+// Nobody waits for the reader of a pipe: while it is full lines are dropped, and the next one that
+// finds room says how many. (Where several write to one pipe, another's line can take that room.)
 void Log(LogLevel level, absl::string_view text, absl::Span<const LogField> fields = {});
 
 // Messages less urgent than `level` are dropped from now on; kInfo at first. Any thread.
 void SetLogLevel(LogLevel level);
 
 // What Log() is made of.
+
+// PIPE_BUF: a pipe that poll() calls writable takes as much at once, and unmixed with others'
+// lines.
+inline constexpr std::size_t kLineBytesMax = 4096;
 
 enum class LogTarget : std::uint8_t {
   kJournal,   // with fields
@@ -54,6 +62,8 @@ LogTarget ChooseLogTarget(int stderr_fd, const char* journal_stream);
 // become \n, \t or \xNN. UTF-8 is left as it is.
 std::string EscapeForLog(absl::string_view text);
 std::string LogLine(LogTarget target, LogLevel level, absl::string_view text);
+// `line` with its newline, in at most `bytes_max` bytes; a character of UTF-8 is left whole.
+std::string Terminated(std::string line, std::size_t bytes_max);
 // NAME=value each, as the journal takes them.
 std::vector<std::string> JournalFields(LogLevel level, absl::string_view text,
                                        absl::Span<const LogField> fields);

@@ -9,6 +9,7 @@
 
 #include <array>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/wire/unique_fd.h"
 
@@ -108,6 +109,54 @@ TEST(Log, DropsWhatIsLessUrgentThanItsLevel) {
     SetLogLevel(LogLevel::kInfo);
   });
   EXPECT_EQ(lines, "debug: now\nerror: always\n");
+}
+
+TEST(Log, CutsALineOffBetweenTwoCharacters) {
+  EXPECT_EQ(Terminated("short", 10), "short\n");
+  EXPECT_EQ(Terminated("0123456789", 10), "012345...\n");
+  EXPECT_EQ(Terminated("01234\xc3\xbc"
+                       "789",
+                       10),
+            "01234...\n");
+}
+
+// stderr leads to `pipe` while this lives.
+class StderrInto {
+ public:
+  explicit StderrInto(const Pipe& pipe) : before_(dup(STDERR_FILENO)) {
+    EXPECT_EQ(dup2(pipe.in.get(), STDERR_FILENO), STDERR_FILENO);
+  }
+  ~StderrInto() { dup2(before_.get(), STDERR_FILENO); }
+
+ private:
+  UniqueFd before_;
+};
+
+std::string Drain(const Pipe& pipe) {
+  std::string text(1 << 20, '\0');
+  const ssize_t n = read(pipe.out.get(), text.data(), text.size());
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return text;
+}
+
+TEST(Log, WaitsForNobodyWhoDoesNotReadAndSaysLaterWhatWasDropped) {
+  const Pipe pipe;
+  std::string filled, later;
+  {
+    const StderrInto into(pipe);
+    const int bytes = fcntl(pipe.in.get(), F_GETPIPE_SZ);
+    const std::string longest(kLineBytesMax, 'x');
+    const int fit = bytes / static_cast<int>(kLineBytesMax);
+    for (int i = 0; i < fit + 7; ++i) Log(LogLevel::kError, longest);
+    filled = Drain(pipe);
+    Log(LogLevel::kError, "read again");
+    Log(LogLevel::kError, "and again");
+    later = Drain(pipe);
+  }
+  EXPECT_EQ(filled.size() % kLineBytesMax, 0u);
+  EXPECT_TRUE(absl::StrContains(later, "7 lines before were dropped: nobody read them\n")) << later;
+  EXPECT_TRUE(absl::StrContains(later, "read again\n")) << later;
+  EXPECT_TRUE(absl::EndsWith(later, "and again\n")) << later;
 }
 
 }  // namespace

@@ -138,6 +138,12 @@ TEST_F(Service, RaisesItsSoftLimitOfDescriptorsAndSaysItsCaps) {
   EXPECT_TRUE(Contains(daemon().Log(), absl::StrCat("with ", hard, " file descriptors")));
 }
 
+TEST_F(Service, OutlivesABrokenPipe) {
+  Start();
+  daemon().Signal(SIGPIPE);
+  daemon().ExpectAnswersTheBystander();
+}
+
 TEST_F(Service, SaysWhetherItIsSimulated) {
   Use();
   const bool said = daemon().Log().find("there is only a software device") != std::string::npos;
