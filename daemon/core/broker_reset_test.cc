@@ -246,6 +246,52 @@ TEST(FailedDevice, IsAlsoOneThatCannotBeOpenedAgain) {
   rig.Reset();
   rig.Run();
   EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  EXPECT_EQ(rig.broker.NextDeadline(), absl::InfiniteFuture()) << "it is still tried again";
+}
+
+TEST(FailedDevice, IsTriedAgainUntilItOpensWithLongerAndLongerPauses) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  FakeBackend& late = rig.AddDevice("fake1", FakeBackend::DefaultTraits());
+  const Device& device = *rig.broker.FindDevice("fake1");
+  const auto fail = [&](absl::Duration after) {
+    rig.Advance(after - absl::Milliseconds(1));
+    late.fail_open = Error(ErrorCode::kDeviceUnavailable, "no such node");
+    rig.Advance(absl::Milliseconds(1));
+    ASSERT_TRUE(late.fail_open.ok()) << "it was not tried again after " << after;
+  };
+  late.fail_open = Error(ErrorCode::kDeviceUnavailable, "no such node");
+  rig.Run();
+  EXPECT_EQ(device.state(), DeviceState::kFailed);
+  EXPECT_EQ(device.failure(), "no such node; opening it is tried again 1s after this failure");
+  EXPECT_EQ(rig.observer.Last(EventKind::kDeviceState).text,
+            "FAILED, epoch 1: " + device.failure());
+  for (const int seconds : {1, 2, 4, 8, 16, 32, 60, 60}) fail(absl::Seconds(seconds));
+  EXPECT_EQ(alice.TryAllocate({.size_bytes = 1, .device = "fake1"}), "DEVICE_UNAVAILABLE");
+  rig.Advance(Resets::kLongestPause);
+  EXPECT_EQ(device.state(), DeviceState::kReady);
+  EXPECT_EQ(device.epoch(), 1u);
+  EXPECT_EQ(device.failure(), "");
+  EXPECT_EQ(alice.notices.devices.back().state, DeviceState::kReady);
+  EXPECT_EQ(alice.TryAllocate({.size_bytes = 1, .device = "fake1"}), "OK");
+}
+
+TEST(FailedDevice, IsNotTriedAgainWhenItsResetFailed) {
+  BrokerRig rig;
+  rig.Reset(absl::Seconds(1), Drill::kFails);
+  rig.Run();
+  EXPECT_EQ(rig.broker.NextDeadline(), absl::InfiniteFuture());
+}
+
+// A backend of host memory resets well in that drill, and does not open.
+TEST(FailedDevice, IsNotTriedAgainWhileADrillKeepsItAway) {
+  BrokerRig rig;
+  rig.device.reset_always_succeeds = true;
+  rig.device.fail_open = Error(ErrorCode::kDeviceUnavailable, "a drill keeps it away");
+  rig.Reset(absl::Seconds(1), Drill::kFails);
+  rig.Advance(absl::Minutes(10));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kFailed);
+  EXPECT_EQ(DeviceOf(rig).failure(), "a drill keeps it away");
 }
 
 TEST(FailedDevice, GoesOnCountingWhatIsHeld) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/resets.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -33,7 +34,7 @@ void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
 }
 
 void Resets::Open(Device& device) {
-  Step(device, DeviceEvent::kOpen, "opening");
+  Step(device, DeviceEvent::kOpen, retries_.contains(&device) ? "trying again" : "opening");
   device.backend().Open([this, &device](const absl::Status& opened) { OnOpened(device, opened); });
 }
 
@@ -42,6 +43,7 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(device.name(), " is ", StateText(device.state()),
                               "; wait until it is READY and ask again"));
+  StopRetrying(device);
   running_.insert_or_assign(&device, Running{.drill = drill, .done = std::move(done)});
   const bool failed = device.state() == DeviceState::kFailed;
   Step(device, DeviceEvent::kReset,
@@ -79,12 +81,36 @@ void Resets::OnReset(Device& device, const absl::Status& reset) {
 }
 
 void Resets::OnOpened(Device& device, const absl::Status& opened) {
-  device.set_failure(opened.ok() ? "" : std::string(opened.message()));
-  if (opened.ok())
+  if (opened.ok()) {
+    StopRetrying(device);
+    device.set_failure("");
     Step(device, DeviceEvent::kOpened, "open for allocations");
-  else
-    Step(device, DeviceEvent::kOpenFailed, opened.message());
+    return End(device, opened);
+  }
+  const auto reset = running_.find(&device);
+  const bool kept_away = reset != running_.end() && reset->second.drill == Drill::kFails;
+  device.set_failure(kept_away ? std::string(opened.message())
+                               : absl::StrCat(opened.message(), "; opening it is tried again ",
+                                              absl::FormatDuration(RetryLater(device)),
+                                              " after this failure"));
+  Step(device, DeviceEvent::kOpenFailed, device.failure());
   End(device, opened);
+}
+
+absl::Duration Resets::RetryLater(Device& device) {
+  const auto [it, first] = retries_.try_emplace(&device, Retry{.pause = kFirstPause});
+  Retry& retry = it->second;
+  if (!first) retry.pause = std::min(retry.pause * 2, kLongestPause);
+  retry.timer =
+      ledger_.deadlines.At(ledger_.clock.Now() + retry.pause, [this, &device] { Open(device); });
+  return retry.pause;
+}
+
+void Resets::StopRetrying(Device& device) {
+  const auto it = retries_.find(&device);
+  if (it == retries_.end()) return;
+  ledger_.deadlines.Cancel(it->second.timer);
+  retries_.erase(it);
 }
 
 void Resets::End(Device& device, const absl::Status& outcome) {

@@ -24,9 +24,15 @@ struct ResetReport {
 // Leads a device through the steps of its life: opening, and from a reset's notice to the next
 // epoch. The broker never is what a reset waits for: when the deadline has passed the device goes
 // on, and the verdicts say who still holds what.
+//
+// A device that could not be opened is tried again, with pauses that double from kFirstPause to
+// kLongestPause: its driver may come later than this daemon. One whose reset failed, or that a
+// drill keeps away, stays FAILED until the next reset.
 class Resets {
  public:
   using Done = absl::AnyInvocable<void(const ResetReport&) &&>;
+  static constexpr absl::Duration kFirstPause = absl::Seconds(1);
+  static constexpr absl::Duration kLongestPause = absl::Minutes(1);
 
   Resets(Ledger& ledger, Revocations& revocations) : ledger_(ledger), revocations_(revocations) {}
 
@@ -40,15 +46,23 @@ class Resets {
     ResetReport report;
     Done done;
   };
+  struct Retry {
+    absl::Duration pause;
+    Deadlines::Handle timer;
+  };
   void Step(Device& device, DeviceEvent on, absl::string_view why);
   void Close(Device& device);
   void OnReset(Device& device, const absl::Status& reset);
   void OnOpened(Device& device, const absl::Status& opened);
+  // In how long the device, which is FAILED now, is opened again.
+  absl::Duration RetryLater(Device& device);
+  void StopRetrying(Device& device);
   void End(Device& device, const absl::Status& outcome);
 
   Ledger& ledger_;
   Revocations& revocations_;
   absl::flat_hash_map<Device*, Running> running_;
+  absl::flat_hash_map<Device*, Retry> retries_;  // of devices that could not be opened last time
 };
 
 }  // namespace hlbuf

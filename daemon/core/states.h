@@ -113,6 +113,7 @@ inline constexpr auto kDeviceTransitions = [] {
       {kClosing,   kClosed,      kResetting},
       {kResetting, kResetDone,   kOpening},
       {kResetting, kResetFailed, kFailed},
+      {kFailed,    kOpen,        kOpening},   // tried again
       {kFailed,    kReset,       kClosing},   // nothing is leased: nobody to wait for
   });
 }();

@@ -87,7 +87,7 @@ TEST(DeviceStates, GoRoundFromResetToReset) {
       {kRevoking, {{kAllLetGo, kClosing}}},
       {kClosing, {{kClosed, kResetting}}},
       {kResetting, {{kResetDone, kOpening}, {kResetFailed, kFailed}}},
-      {kFailed, {{kReset, kClosing}}},
+      {kFailed, {{kOpen, kOpening}, {kReset, kClosing}}},
   };
   ExpectMachine(expected, 7, 8);
   ExpectOneRowForEachPair(kDeviceTransitions);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The model: how leases, buffers, revocations and devices come to an end.
+#include <algorithm>
+
 #include "tests/model/model.h"
 
 namespace hlbuf::model {
@@ -121,6 +123,13 @@ void Model::Expire(Revocation& revocation) {
 }
 
 void Model::TimeIs(absl::Time now) {
+  now_ = now;
+  for (auto& [name, device] : devices) {
+    if (!device.retry_at || *device.retry_at > now) continue;
+    device.retry_at.reset();
+    device.state = DeviceState::kOpening;
+    device.jobs.push_back({.call = "open", .step = step_});
+  }
   for (auto& [id, lease] : leases) {
     if (!lease.overdue_at || *lease.overdue_at > now) continue;
     lease.overdue_at.reset();
@@ -201,10 +210,21 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
     device.jobs.push_back({.call = "open", .step = step_});
   } else {
     device.state = answer.ok ? DeviceState::kReady : DeviceState::kFailed;
+    if (done.call == "open") Opened(device, answer.ok);
     if (device.resetting) EndReset(name);
   }
   CloseIfIdle();
   return code;
+}
+
+// A device that cannot be opened is tried again, each time after twice the pause.
+void Model::Opened(DeviceModel& device, bool ok) {
+  if (ok) {
+    device.pause = absl::Seconds(1);
+    return;
+  }
+  device.retry_at = now_ + device.pause;
+  device.pause = std::min(device.pause * 2, absl::Minutes(1));
 }
 
 void Model::EndReset(const std::string& name) {

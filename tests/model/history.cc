@@ -49,7 +49,7 @@ absl::Duration SomeTime(std::uint32_t n) {
 
 }  // namespace
 
-History::History() : model_(TightLimits()), rig_({.limits = TightLimits()}) {
+History::History() : model_(TightLimits(), FakeClock().Now()), rig_({.limits = TightLimits()}) {
   model_.devices["fake0"] = {.counts = true, .state = DeviceState::kReady, .jobs = {}};
   BackendTraits traits = FakeBackend::DefaultTraits();
   traits.counts_references = false;

@@ -65,13 +65,15 @@ struct DeviceModel {
   DeviceState state = DeviceState::kOpening;
   std::uint64_t epoch = 1;
   bool resetting = false;
+  std::optional<absl::Time> retry_at;  // after an opening that failed
+  absl::Duration pause = absl::Seconds(1);
   std::deque<Job> jobs = {{.call = "open"}};
   ino_t last_inode = 0;
 };
 
 class Model {
  public:
-  explicit Model(const QuotaLimits& limits) : limits_(limits) {}
+  Model(const QuotaLimits& limits, absl::Time now) : limits_(limits), now_(now) {}
 
   // Requests, as the broker should answer them: "OK", or the name of the error. The Begin...()
   // and Grant() are for those that were accepted.
@@ -131,8 +133,10 @@ class Model {
   void Counted(const std::string& device, ino_t inode, std::uint32_t count);
   std::string Allocated(Buffer& buffer, BufferId id, bool ok, std::optional<LeaseId> granted);
   void EndReset(const std::string& device);
+  void Opened(DeviceModel& device, bool ok);
 
   QuotaLimits limits_;
+  absl::Time now_;
   std::map<BufferId, Domain> fates_;
   std::map<std::string, std::map<BufferId, Verdict>> reset_verdicts_;  // until the reset ends
   int step_ = 0;

@@ -194,6 +194,8 @@ std::string Model::Reset(const std::string& name, absl::Time deadline) {
   if (device.state != DeviceState::kReady && device.state != DeviceState::kFailed)
     return "DEVICE_UNAVAILABLE";
   device.resetting = true;
+  device.retry_at.reset();
+  device.pause = absl::Seconds(1);
   reset_verdicts_[name].clear();
   if (device.state == DeviceState::kFailed) {
     device.state = DeviceState::kClosing;

@@ -142,7 +142,7 @@ void FakeBackend::Reset(Drill drill, Done<absl::Status> done) {
       [this, drill]() -> absl::Status {
         Called("reset");
         open_ = false;
-        if (drill == Drill::kFails)
+        if (drill == Drill::kFails && !reset_always_succeeds)
           return Error(ErrorCode::kDeviceError, "the drill says that the device stays away");
         return std::exchange(fail_reset, absl::OkStatus());
       },

@@ -62,6 +62,8 @@ class FakeBackend final : public Backend {
   std::vector<std::string> violations;
   // Returned once, by the next that is done.
   absl::Status fail_open, fail_allocate, fail_free, fail_reset;
+  // A drill that fails shows when the device is opened again, not in its reset.
+  bool reset_always_succeeds = false;
   bool unreadable = false;  // counts are 0 as long as this is set
 
   const BackendTraits& traits() const override { return traits_; }
