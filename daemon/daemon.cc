@@ -26,6 +26,7 @@
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/observe/refusal_limit.h"
+#include "daemon/readiness.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
@@ -105,7 +106,9 @@ class Daemon {
         audit_(events_, clock_, config.log_level),
         feed_(events_),
         limited_(events_, clock_),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_) {}
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_),
+        readiness_(events_, broker_, loop, clock_,
+                   [](const std::string& lines) { ::sd_notify(0, lines.c_str()); }) {}
 
   absl::Status Start();
   void Stop(int signal);
@@ -125,6 +128,7 @@ class Daemon {
   EventLogFeed feed_;
   RefusalLimit limited_;
   Broker broker_;
+  Readiness readiness_;
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -144,11 +148,12 @@ absl::Status Daemon::AddDevices() {
 absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
       [this] {
-        return std::min(
-            {broker_.NextDeadline(), clients_->NextDeadline(), control_->NextDeadline()});
+        return std::min({broker_.NextDeadline(), readiness_.NextDeadline(),
+                         clients_->NextDeadline(), control_->NextDeadline()});
       },
       [this] {
         broker_.RunDeadlines();
+        readiness_.RunDeadlines();
         clients_->RunDeadlines();
         control_->RunDeadlines();
       });
@@ -218,7 +223,6 @@ absl::Status RunDaemon(const Config& config) {
   daemon = std::make_unique<Daemon>(config, *loop);
   RETURN_IF_ERROR(daemon->Start());
   daemon->SayWhatItIs();
-  ::sd_notify(0, "READY=1\nSTATUS=Serving");
   const absl::Status ran = loop->Run();
   loop->RunPosted();
   return ran;

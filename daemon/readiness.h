@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_READINESS_H_
+#define HLBUF_DAEMON_READINESS_H_
+
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/poster.h"
+#include "daemon/core/broker.h"
+#include "daemon/observe/event_log.h"
+
+namespace hlbuf {
+
+// Tells the service manager that the service is ready once no device is being opened any more, so
+// that what is started after it finds its device; but after kPatience at the latest, for a driver
+// may take minutes. Later it tells how the devices are, when that has changed. Broker thread.
+class Readiness final : private EventSink {
+ public:
+  static constexpr absl::Duration kPatience = absl::Seconds(5);
+  // Told lines as of sd_notify(3).
+  using Notify = absl::AnyInvocable<void(const std::string& lines)>;
+
+  // All of them outlive this; it is made before the first device is added.
+  Readiness(EventLog& log, const Broker& broker, Poster& poster, const Clock& clock, Notify notify);
+
+  absl::Time NextDeadline() const { return ready_ ? absl::InfiniteFuture() : latest_; }
+  void RunDeadlines();
+
+ private:
+  void OnEvent(const NumberedEvent& numbered) override;
+  void LookAtDevices();
+  void Tell(const std::string& status);
+
+  const Broker& broker_;
+  Poster& poster_;
+  const Clock& clock_;
+  Notify notify_;
+  absl::Time latest_;
+  bool ready_ = false;
+  std::string told_;
+  EventLog::Subscription subscription_;  // last: it calls this
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_READINESS_H_
