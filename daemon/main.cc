@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <string>
 
@@ -26,7 +27,9 @@ enum ExitStatus { kFailed = 1, kBadUsage = 2, kBadConfig = 3 };
 
 absl::StatusOr<hlbuf::Config> Configure(const std::string& path) {
   if (!path.empty()) return hlbuf::LoadConfig(path);
-  if (::access(kDefaultConfig, F_OK) == 0) return hlbuf::LoadConfig(kDefaultConfig);
+  // Only where there is none: one that is there and cannot be read was written for a reason.
+  if (::access(kDefaultConfig, F_OK) == 0 || errno != ENOENT)
+    return hlbuf::LoadConfig(kDefaultConfig);
   return hlbuf::ParseConfig("", "built-in configuration", hlbuf::ThisMachine());
 }
 
