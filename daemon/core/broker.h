@@ -102,7 +102,8 @@ class Broker {
   // Ids that are not this session's, or not any more, are ignored.
   void Release(SessionRecord& session, absl::Span<const LeaseId> leases);
 
-  // Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (nobody).
+  // Errors: NOT_FOUND, GONE, PERMISSION_DENIED, INVALID_ARGUMENT (nobody); of Share() also REVOKED
+  // and QUOTA_EXCEEDED.
   absl::Status Share(SessionRecord& session, BufferId buffer, Grantee grantee);
   absl::Status Unshare(SessionRecord& session, BufferId buffer, Grantee grantee);
 
@@ -140,7 +141,7 @@ class Broker {
   // A refusal by policy, told as an event.
   absl::Status Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
                       const Decision& decision);
-  absl::Status Missing(BufferId id, const Domain& asker) const;
+  absl::Status Missing(BufferId id, const Peer& asker) const;
   Decision MayOpen(const Peer& peer, const BufferRecord& buffer) const;
   void EndLease(LeaseRecord& lease, LeaseEvent on);
 

@@ -205,8 +205,10 @@ TEST(Allocate, SaysWhyTheDeviceFailed) {
   rig.broker.Allocate(
       alice.session(), {.size_bytes = 1, .device = "fake1"},
       [&refused](const absl::StatusOr<LeaseId>& lease) { refused = lease.status(); });
-  EXPECT_EQ(refused.message(),
-            "fake1 is FAILED: it is on fire; a DEVICE notice tells when it is READY");
+  EXPECT_EQ(
+      refused.message(),
+      "fake1 is FAILED: it is on fire; opening it is tried again 1s after this failure; a DEVICE "
+      "notice tells when it is READY");
 }
 
 TEST(Allocate, LeavesNoTraceWhenTheDeviceHasNoRoom) {

@@ -200,7 +200,7 @@ TEST(Open, AnswersGoneWhileTheBufferDrains) {
   EXPECT_EQ(CodeOf(alice.OpenByName("x")), "NOT_FOUND");
 }
 
-TEST(StaleId, IsAnsweredWithWhatBecameOfTheBufferButOnlyToItsOwnersDomain) {
+TEST(StaleId, IsAnsweredWithWhatBecameOfTheBufferToItsOwnersDomainAndThoseItWasSharedWith) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));
   FakeClient& bob = rig.Connect(PeerOf(1001));
@@ -213,7 +213,8 @@ TEST(StaleId, IsAnsweredWithWhatBecameOfTheBufferButOnlyToItsOwnersDomain) {
   EXPECT_EQ(CodeOf(gone), "GONE");
   EXPECT_EQ(gone.message(),
             "buffer " + IdText(buffer) + " was freed at the end of its last lease (PROVEN)");
-  EXPECT_EQ(CodeOf(bob.Open(buffer)), "NOT_FOUND");
+  EXPECT_EQ(CodeOf(bob.Open(buffer)), "GONE");
+  EXPECT_EQ(CodeOf(rig.Connect(PeerOf(1002)).Open(buffer)), "NOT_FOUND");
   EXPECT_EQ(CodeOf(rig.Connect(PeerOf(1000, "pod")).Open(buffer)), "NOT_FOUND");
 }
 

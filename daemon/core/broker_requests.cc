@@ -36,6 +36,18 @@ std::string Named(const BufferRecord& buffer) {
                       buffer.name.empty() ? "" : "'");
 }
 
+// Whether a buffer that is not ALLOCATING may be leased, or promised to others.
+absl::Status CheckLive(const BufferRecord& buffer) {
+  if (buffer.state == BufferState::kLive) return absl::OkStatus();
+  if (buffer.state == BufferState::kRevoking)
+    return Error(ErrorCode::kRevoked, absl::StrCat(Named(buffer), " is being revoked (",
+                                                   RevokeReasonText(*buffer.revoked), ")"));
+  return Error(
+      ErrorCode::kGone,
+      absl::StrCat(Named(buffer),
+                   " ended with its last lease and only waits until everybody has let go"));
+}
+
 absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view what,
                      const Decision& decision) {
   return Error(ErrorCode::kPermissionDenied,
@@ -54,7 +66,7 @@ absl::Status Broker::Refuse(const SessionRecord& session, Verb verb, absl::strin
   return refusal;
 }
 
-absl::Status Broker::Missing(BufferId id, const Domain& asker) const {
+absl::Status Broker::Missing(BufferId id, const Peer& asker) const {
   const absl::string_view fate = ledger_.registry.FateOf(id, asker);
   if (!fate.empty())
     return Error(ErrorCode::kGone, absl::StrCat("buffer ", IdText(id), " was ", fate));
@@ -169,7 +181,7 @@ absl::StatusOr<BufferRecord*> Broker::Find(const SessionRecord& session,
   if (item.id) {
     BufferRecord* buffer = ledger_.registry.Find(item.id);
     if (buffer == nullptr || buffer->state == BufferState::kAllocating)
-      return Missing(item.id, own);
+      return Missing(item.id, session.peer);
     return buffer;
   }
   RETURN_IF_ERROR(CheckName("buffer name", item.name));
@@ -198,14 +210,7 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
         session, Verb::kOpen,
         absl::StrCat("buffer ", IdText(buffer->id), " of uid ", buffer->owner->domain.uid),
         decision);
-  if (buffer->state == BufferState::kRevoking)
-    return Error(ErrorCode::kRevoked, absl::StrCat(Named(*buffer), " is being revoked (",
-                                                   RevokeReasonText(*buffer->revoked), ")"));
-  if (buffer->state != BufferState::kLive)
-    return Error(
-        ErrorCode::kGone,
-        absl::StrCat(Named(*buffer),
-                     " ended with its last lease and only waits until everybody has let go"));
+  RETURN_IF_ERROR(CheckLive(*buffer));
   const LeaseRecord& lease = ledger_.Grant(session, *buffer, decision.share, leases.Split(1));
   return Grant{.buffer = buffer->id,
                .lease = lease.id,
@@ -265,7 +270,7 @@ absl::StatusOr<BufferRecord*> Broker::FindToShare(SessionRecord& session, Buffer
                  absl::StrCat(grantee.id, " is nobody's id; name the uid or gid to share with"));
   BufferRecord* buffer = ledger_.registry.Find(id);
   if (buffer == nullptr || buffer->state == BufferState::kAllocating)
-    return Missing(id, session.account->domain);
+    return Missing(id, session.peer);
   const Decision decision = policy_.Decide(session.peer, Verb::kShare,
                                            {.device = buffer->device->name(),
                                             .owner = &buffer->owner->domain,
@@ -278,6 +283,7 @@ absl::StatusOr<BufferRecord*> Broker::FindToShare(SessionRecord& session, Buffer
 absl::Status Broker::Share(SessionRecord& session, BufferId id, Grantee grantee) {
   constexpr std::size_t kSharesMax = 64;
   ASSIGN_OR_RETURN(BufferRecord * buffer, FindToShare(session, id, grantee));
+  RETURN_IF_ERROR(CheckLive(*buffer));
   if (std::find(buffer->shares.begin(), buffer->shares.end(), grantee) != buffer->shares.end())
     return absl::OkStatus();
   if (buffer->shares.size() == kSharesMax)
@@ -304,7 +310,7 @@ absl::Status Broker::Unshare(SessionRecord& session, BufferId id, Grantee grante
     else
       asked_back.push_back(lease);
   }
-  revocations_.AskBack(asked_back, RevokeReason::kUnshared, settings_.operator_grace);
+  revocations_.AskBack(*buffer, asked_back, RevokeReason::kUnshared, settings_.operator_grace);
   return absl::OkStatus();
 }
 

@@ -179,16 +179,29 @@ TEST_F(Revocation, OfABufferThatDrainsAlreadyWaitsForItToo) {
   EXPECT_EQ(Said().verdict.kind, Kind::kHeld);
 }
 
-TEST_F(Revocation, CanBeRepeatedAfterHeldAndTellsThoseWhoAreOverdueAgain) {
+TEST_F(Revocation, CanBeRepeatedAfterHeldButTellsNobodyTwiceWhoIsOverdue) {
   rig.Revoke({buffer}, absl::Seconds(1));
   rig.Advance(absl::Seconds(2));
   EXPECT_EQ(rig.Revoke({buffer}, absl::Seconds(1)), "OK");
-  EXPECT_EQ(bob.notices.revokes.size(), 2u);
+  EXPECT_EQ(bob.notices.revokes.size(), 1u);
   rig.Hold(buffer, 1);
   rig.Advance(absl::Seconds(2));
   ASSERT_EQ(rig.reports.size(), 2u);
   EXPECT_EQ(rig.reports[1].verdicts.at(0).verdict.kind, Kind::kHeld);
   EXPECT_EQ(rig.reports[1].verdicts.at(0).verdict.references, 1u);
+}
+
+// What a session that does not read is told waits in the daemon's memory.
+TEST_F(Revocation, TellsALeaseAgainOnlyWhenItIsDueEarlier) {
+  for (int i = 0; i < 100; ++i) rig.Revoke({buffer}, absl::Seconds(30));
+  EXPECT_EQ(bob.notices.revokes.size(), 1u);
+  rig.Revoke({buffer}, absl::Seconds(10));
+  ASSERT_EQ(bob.notices.revokes.size(), 2u);
+  EXPECT_EQ(bob.notices.revokes[1].deadline, rig.clock.Now() + absl::Seconds(10));
+  rig.Advance(absl::Seconds(31));
+  EXPECT_EQ(rig.reports.size(), 101u);
+  EXPECT_EQ(rig.reports.front().leases_told, 2u) << "the last one, whose deadline came first";
+  EXPECT_EQ(rig.reports.back().sessions_told, 0u);
 }
 
 TEST_F(Revocation, RunsBesideAnotherOneOfTheSameBuffer) {

@@ -40,6 +40,20 @@ TEST(Session, IsRefusedAboveTheLimitAndLeavesNoAccount) {
   EXPECT_EQ(rig.observer.Count(EventKind::kRequestRefused), 2u);
 }
 
+TEST(Session, OfAnUnknownPeerIsChargedToNobodyWhateverUidItShows) {
+  BrokerRig rig;
+  Peer invisible = PeerOf(1000);
+  invisible.pid = 0;
+  rig.Connect(invisible);
+  rig.Connect(PeerOf(kNobodyUid));
+  rig.Connect(PeerOf(kNobodyUid, "pod"));
+  const Accounts& accounts = rig.broker.ledger().accounts;
+  EXPECT_EQ(accounts.size(), 1u);
+  EXPECT_EQ(accounts.Find(kAlice), nullptr);
+  EXPECT_EQ(accounts.Find({.uid = kNobodyUid, .container = ""})->account.used(Resource::kSessions),
+            3u);
+}
+
 TEST(Session, EndsAllItsLeasesAndThoseOfNobodyElse) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -68,6 +68,21 @@ TEST(Share, NeedsABuffer) {
   EXPECT_EQ(rig.Connect(PeerOf(1001)).Unshare(buffer, Uid(1001)), "NOT_FOUND");
 }
 
+TEST(Share, ComesTooLateForABufferThatEnds) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  rig.Revoke({buffer});
+  EXPECT_EQ(alice.Share(buffer, Uid(1001)), "REVOKED");
+  alice.Release(lease);
+  rig.Run();
+  EXPECT_EQ(alice.Share(buffer, Uid(1001)), "GONE");
+  EXPECT_EQ(alice.Unshare(buffer, Uid(1001)), "OK");
+  EXPECT_TRUE(rig.Find(buffer)->shares.empty());
+}
+
 TEST(Share, TwiceIsOnce) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));
@@ -174,6 +189,40 @@ TEST(Unshare, MakesTheLeaseOverdueAfterItsDeadline) {
   EXPECT_EQ(rig.Find(lease)->state, LeaseState::kOverdue);
   bob.Release(lease);
   EXPECT_EQ(rig.Find(lease), nullptr);
+}
+
+TEST(Unshare, TellsWhatItAskedBackAndWhoKeepsIt) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  FakeClient& bob = rig.Connect(PeerOf(1001));
+  const BufferId buffer = rig.Buffer(alice);
+  alice.Share(buffer, Uid(1001));
+  const LeaseId kept = bob.Open(buffer)->lease;
+  const LeaseId given_back = bob.Open(buffer)->lease;
+  alice.Unshare(buffer, Uid(1001));
+  const Event began = rig.observer.Last(EventKind::kRevocationBegan);
+  EXPECT_EQ(began.buffer, buffer);
+  EXPECT_EQ(began.domain, PeerOf(1000).domain());
+  EXPECT_FALSE(began.revocation);
+  EXPECT_EQ(began.text, "no longer shared: 2 leases of 1 sessions, due in 10s");
+  bob.Release(given_back);
+  rig.Advance(rig.broker.settings().operator_grace);
+  EXPECT_EQ(rig.observer.Count(EventKind::kRevocationEnded), 1u);
+  const Event overdue = rig.observer.Last(EventKind::kRevocationEnded);
+  EXPECT_EQ(overdue.buffer, buffer);
+  EXPECT_EQ(overdue.lease, kept);
+  EXPECT_EQ(overdue.session, bob.session().id);
+  EXPECT_EQ(overdue.pid, bob.session().peer.pid);
+  EXPECT_EQ(overdue.text, "OVERDUE: the lease was asked back and is still out");
+}
+
+TEST(Unshare, TellsNothingWhenNobodyHasALease) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const BufferId buffer = rig.Buffer(alice);
+  alice.Share(buffer, Uid(1001));
+  alice.Unshare(buffer, Uid(1001));
+  EXPECT_EQ(rig.observer.Count(EventKind::kRevocationBegan), 0u);
 }
 
 // A client could fill the memory of the daemon otherwise.

@@ -23,24 +23,26 @@ LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
   buffer.leases.push_back(lease.get());
   LeaseRecord& record = *lease;
   leases.insert(std::move(lease));
-  if (observer.wants_leases()) {
-    Tell({.kind = EventKind::kLeaseGranted,
-          .device = buffer.device->name(),
-          .buffer = buffer.id,
-          .lease = record.id,
-          .session = session.id,
-          .domain = session.peer.domain(),
-          .pid = session.peer.pid});
-  }
+  if (observer.wants_leases()) Tell(EventKind::kLeaseGranted, record, "");
   return record;
+}
+
+bool Ledger::AskBack(LeaseRecord& lease, absl::Time deadline) {
+  if (lease.state == LeaseState::kActive)
+    lease.state = Checked(Next(lease.state, LeaseEvent::kRevoke));
+  else if (deadline >= lease.due)
+    return false;
+  lease.due = deadline;
+  return true;
 }
 
 void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
   lease_deadlines_[lease.id] = deadlines.At(deadline, [this, id = lease.id] {
     lease_deadlines_.erase(id);
     LeaseRecord& due = *FindLease(id);
-    if (due.state == LeaseState::kRevoking)
-      due.state = Checked(Next(due.state, LeaseEvent::kDeadline));
+    if (due.state != LeaseState::kRevoking) return;
+    due.state = Checked(Next(due.state, LeaseEvent::kDeadline));
+    Tell(EventKind::kRevocationEnded, due, "OVERDUE: the lease was asked back and is still out");
   });
 }
 
@@ -49,16 +51,9 @@ void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
     if (const auto asked_back = lease_deadlines_.extract(lease.id); !asked_back.empty())
       deadlines.Cancel(asked_back.mapped());
   lease.state = Checked(Next(lease.state, on));
-  if (observer.wants_leases()) {
-    Tell({.kind = EventKind::kLeaseEnded,
-          .device = lease.buffer->device->name(),
-          .buffer = lease.buffer->id,
-          .lease = lease.id,
-          .session = lease.session->id,
-          .domain = lease.session->peer.domain(),
-          .pid = lease.session->peer.pid,
-          .text = on == LeaseEvent::kSessionEnded ? "its session ended" : "released"});
-  }
+  if (observer.wants_leases())
+    Tell(EventKind::kLeaseEnded, lease,
+         on == LeaseEvent::kSessionEnded ? "its session ended" : "released");
   Unlist(lease.session->leases, &LeaseRecord::place_in_session, lease);
   Unlist(lease.buffer->leases, &LeaseRecord::place_in_buffer, lease);
   leases.erase(lease.id);
@@ -81,6 +76,17 @@ void Ledger::Tell(EventKind kind, const BufferRecord& buffer, std::string text,
         .buffer = buffer.id,
         .revocation = revocation,
         .domain = buffer.owner->domain,
+        .text = std::move(text)});
+}
+
+void Ledger::Tell(EventKind kind, const LeaseRecord& lease, std::string text) {
+  Tell({.kind = kind,
+        .device = lease.buffer->device->name(),
+        .buffer = lease.buffer->id,
+        .lease = lease.id,
+        .session = lease.session->id,
+        .domain = lease.session->peer.domain(),
+        .pid = lease.session->peer.pid,
         .text = std::move(text)});
 }
 

@@ -32,7 +32,11 @@ struct Ledger {
   // Ends a lease and forgets it. What that means for its buffer is the caller's affair.
   void End(LeaseRecord& lease, LeaseEvent on);
   LeaseRecord* FindLease(LeaseId id) const;
-  // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then. Once for each lease.
+  // Asks a lease back. False: its session was told a deadline as early before, and need not hear
+  // of it again.
+  static bool AskBack(LeaseRecord& lease, absl::Time deadline);
+  // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then, and tells so. Once for
+  // each lease.
   void SetDeadline(const LeaseRecord& lease, absl::Time deadline);
 
   // Fills in the time and what is known of the buffer, and tells the observer.
@@ -40,6 +44,7 @@ struct Ledger {
   void Tell(EventKind kind, const BufferRecord& buffer, std::string text,
             RevocationId revocation = {});
   void Tell(EventKind kind, const SessionRecord& session, std::string text);
+  void Tell(EventKind kind, const LeaseRecord& lease, std::string text);
 
   const Clock& clock;
   Observer& observer;

@@ -38,11 +38,11 @@ enum class EventKind : std::uint8_t {
   kDeviceState,
   kBufferAllocated,
   kBufferFreed,
-  kLeaseGranted,  // only told while Observer::wants_leases()
-  kLeaseEnded,    // likewise
-  kRevocationBegan,
+  kLeaseGranted,     // only told while Observer::wants_leases()
+  kLeaseEnded,       // likewise
+  kRevocationBegan,  // without an id: an UNSHARE asked leases back
   kBufferVerdict,
-  kRevocationEnded,
+  kRevocationEnded,  // without an id: a lease that an UNSHARE asked back is OVERDUE
   kSessionBegan,
   kSessionEnded,
   kRequestRefused,  // by policy or quota

@@ -48,7 +48,8 @@ struct Peer {
     return group != kNobodyUid &&
            (gid == group || std::binary_search(groups.begin(), groups.end(), group));
   }
-  Domain domain() const { return {.uid = uid, .container = container}; }
+  // Whatever is nobody is one domain: it shares one account, and owns nothing.
+  Domain domain() const { return known() ? Domain{.uid = uid, .container = container} : Domain(); }
 };
 
 }  // namespace hlbuf

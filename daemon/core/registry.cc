@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/registry.h"
 
+#include <algorithm>
+
 namespace hlbuf {
 
 BufferRecord& Registry::Add(std::unique_ptr<BufferRecord> buffer) {
@@ -29,7 +31,9 @@ void Registry::Remove(BufferRecord& buffer, std::string fate) {
 }
 
 void Registry::Remember(const BufferRecord& buffer, std::string fate) {
-  fates_.emplace(buffer.id, Fate{.owner = buffer.owner->domain, .text = std::move(fate)});
+  fates_.emplace(
+      buffer.id,
+      Fate{.owner = buffer.owner->domain, .shares = buffer.shares, .text = std::move(fate)});
   fates_in_order_.push_back(buffer.id);
   if (fates_in_order_.size() > kRemembered) {
     fates_.erase(fates_in_order_.front());
@@ -46,6 +50,16 @@ absl::string_view Registry::FateOf(BufferId id, const Domain& asker) const {
   const auto it = fates_.find(id);
   return it != fates_.end() && it->second.owner == asker ? absl::string_view(it->second.text)
                                                          : absl::string_view();
+}
+
+absl::string_view Registry::FateOf(BufferId id, const Peer& asker) const {
+  const auto it = fates_.find(id);
+  if (it == fates_.end() || !asker.known()) return {};
+  const Fate& fate = it->second;
+  const bool told = fate.owner == asker.domain() ||
+                    std::any_of(fate.shares.begin(), fate.shares.end(),
+                                [&asker](const Grantee& share) { return share.Matches(asker); });
+  return told ? absl::string_view(fate.text) : absl::string_view();
 }
 
 }  // namespace hlbuf

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
@@ -36,9 +37,11 @@ class Registry {
   // Forgets the record, remembers what became of it in words; nothing, if there are none.
   void Remove(BufferRecord& buffer, std::string fate);
 
-  // What became of a buffer, or empty; also when it was not that domain's.
+  // What became of a buffer, or empty; also when it was neither that domain's nor, at its end,
+  // shared with that peer.
   absl::string_view FateOf(BufferId id) const;
   absl::string_view FateOf(BufferId id, const Domain& asker) const;
+  absl::string_view FateOf(BufferId id, const Peer& asker) const;
 
   const absl::btree_map<BufferId, BufferRecord*>& in_order() const { return in_order_; }
   std::size_t size() const { return by_id_.size(); }
@@ -46,6 +49,7 @@ class Registry {
  private:
   struct Fate {
     Domain owner;
+    std::vector<Grantee> shares;  // as few as a buffer can have
     std::string text;
   };
   void Remember(const BufferRecord& buffer, std::string fate);

@@ -45,30 +45,37 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers, RevokeR
                 .revocation = id,
                 .text = absl::StrCat(RevokeReasonText(reason), ": ", buffers.size(), " buffers, ",
                                      leases.size(), " leases")});
-  running.report.leases_told = static_cast<std::uint32_t>(leases.size());
-  running.report.sessions_told = Notify(leases, reason, running.report.deadline);
+  const Told told = Notify(leases, reason, running.report.deadline);
+  running.report.sessions_told = told.sessions;
+  running.report.leases_told = told.leases;
   running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
   EndIfSettled(id);
   return id;
 }
 
-void Revocations::AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
-                          absl::Duration grace) {
+void Revocations::AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* const> leases,
+                          RevokeReason reason, absl::Duration grace) {
+  if (leases.empty()) return;
   const absl::Time deadline = ledger_.clock.Now() + grace;
-  Notify(leases, reason, deadline);
+  const Told told = Notify(leases, reason, deadline);
+  ledger_.Tell(EventKind::kRevocationBegan, buffer,
+               absl::StrCat(RevokeReasonText(reason), ": ", told.leases, " leases of ",
+                            told.sessions, " sessions, due in ", absl::FormatDuration(grace)));
   for (const LeaseRecord* lease : leases) ledger_.SetDeadline(*lease, deadline);
 }
 
-std::uint32_t Revocations::Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
-                                  absl::Time deadline) {
+Revocations::Told Revocations::Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
+                                      absl::Time deadline) {
   absl::flat_hash_map<SessionRecord*, std::vector<RevokedLease>> batches;
+  Told told;
   for (LeaseRecord* lease : leases) {
-    if (lease->state == LeaseState::kActive)
-      lease->state = Checked(Next(lease->state, LeaseEvent::kRevoke));
+    if (!Ledger::AskBack(*lease, deadline)) continue;
     batches[lease->session].push_back({.lease = lease->id, .buffer = lease->buffer->id});
+    ++told.leases;
   }
   for (const auto& [session, batch] : batches) session->notices->OnRevoke(reason, deadline, batch);
-  return static_cast<std::uint32_t>(batches.size());
+  told.sessions = static_cast<std::uint32_t>(batches.size());
+  return told;
 }
 
 void Revocations::Expire(RevocationId id) {

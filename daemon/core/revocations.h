@@ -37,7 +37,7 @@ struct RevocationReport {
   RevokeReason reason = RevokeReason::kOperator;
   absl::Time began, ended, deadline;  // of the injected clock
   std::uint32_t sessions_told = 0;
-  std::uint32_t leases_told = 0;
+  std::uint32_t leases_told = 0;  // less those whose session knew an earlier deadline already
   std::vector<BufferVerdict> verdicts;
 };
 
@@ -55,9 +55,10 @@ class Revocations {
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
                      absl::Duration grace, Done done);
 
-  // Asks single ACTIVE leases back; their buffers live on. No verdict: the count of a buffer does
-  // not say whose a reference is.
-  void AskBack(absl::Span<LeaseRecord* const> leases, RevokeReason reason, absl::Duration grace);
+  // Asks single ACTIVE leases of `buffer` back, which lives on. No verdict: the count of a buffer
+  // does not say whose a reference is. What is told of them has no RevocationId.
+  void AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* const> leases,
+               RevokeReason reason, absl::Duration grace);
 
   // From Draining: `buffer` was let go, or a count says that it was not.
   void OnLetGo(BufferRecord& buffer, Verdict verdict);
@@ -71,9 +72,14 @@ class Revocations {
     bool expired = false;
     Done done;
   };
-  // One notice a session, with all its leases. Returns how many sessions were told.
-  std::uint32_t Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
-                       absl::Time deadline);
+  struct Told {
+    std::uint32_t sessions = 0;
+    std::uint32_t leases = 0;
+  };
+  // One notice a session, with all its leases that have not been asked back for as early a deadline
+  // before: a mute session is not told the same again and again.
+  static Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
+                     absl::Time deadline);
   void Expire(RevocationId id);
   void ExpireBuffer(RevocationId id, BufferRecord& buffer);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);

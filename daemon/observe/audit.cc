@@ -12,10 +12,13 @@ namespace {
 LogLevel LevelOf(const Event& event) {
   switch (event.kind) {
     case EventKind::kDeviceState:
-    case EventKind::kRevocationBegan:
-    case EventKind::kRevocationEnded:
     case EventKind::kOperatorRequest:
       return LogLevel::kNotice;
+    // Without an id it is a client that takes a SHARE back.
+    case EventKind::kRevocationBegan:
+      return event.revocation ? LogLevel::kNotice : LogLevel::kDebug;
+    case EventKind::kRevocationEnded:
+      return event.revocation ? LogLevel::kNotice : LogLevel::kWarning;
     case EventKind::kBufferVerdict:
       return event.verdict.has_value() && event.verdict->kind == Verdict::Kind::kHeld
                  ? LogLevel::kWarning

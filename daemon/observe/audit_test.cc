@@ -93,6 +93,17 @@ TEST_F(AuditTest, WarnsOfWhatIsHeldAndKeepsWhatCameBackForDebugging) {
   EXPECT_EQ(lines[0].fields.at("HLBUFD_VERDICT"), "HELD");
 }
 
+TEST_F(AuditTest, WarnsOfALeaseThatAnUnshareDidNotGetBack) {
+  Start();
+  log.OnEvent({.kind = EventKind::kRevocationBegan, .buffer = BufferId{1}});
+  EXPECT_TRUE(lines.empty());
+  log.OnEvent({.kind = EventKind::kRevocationEnded, .buffer = BufferId{1}});
+  log.OnEvent({.kind = EventKind::kRevocationEnded, .revocation = RevocationId{1}});
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].level, LogLevel::kWarning);
+  EXPECT_EQ(lines[1].level, LogLevel::kNotice);
+}
+
 TEST_F(AuditTest, TellsEverythingWhenAskedToDebug) {
   Start(LogLevel::kDebug);
   for (int i = 0; i < 1000; ++i) log.OnEvent({.kind = EventKind::kBufferAllocated});

@@ -7,7 +7,16 @@ namespace hlbuf {
 namespace {
 
 bool IsAtWill(const Event& event) {
-  return event.kind == EventKind::kRequestRefused || event.kind == EventKind::kProtocolBroken;
+  switch (event.kind) {
+    case EventKind::kRequestRefused:
+    case EventKind::kProtocolBroken:
+      return true;
+    case EventKind::kRevocationBegan:
+    case EventKind::kRevocationEnded:
+      return !event.revocation;  // of an UNSHARE
+    default:
+      return false;
+  }
 }
 
 }  // namespace

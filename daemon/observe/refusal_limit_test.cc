@@ -43,6 +43,14 @@ TEST_F(RefusalLimitTest, CountsEachDomainAndEachKindForItself) {
   EXPECT_EQ(LastText(), "no");
 }
 
+TEST_F(RefusalLimitTest, LimitsWhatAnUnshareTellsButNoRevocation) {
+  for (std::size_t i = 0; i < 2 * kBurst; ++i) {
+    limit.OnEvent({.kind = EventKind::kRevocationBegan, .domain = {.uid = 1}});
+    limit.OnEvent({.kind = EventKind::kRevocationBegan, .revocation = RevocationId{1}});
+  }
+  EXPECT_EQ(told.events.size(), 3 * kBurst);
+}
+
 TEST_F(RefusalLimitTest, HandsEverythingElseOn) {
   for (std::size_t i = 0; i < 10 * kBurst; ++i) limit.OnEvent({.kind = EventKind::kBufferFreed});
   EXPECT_EQ(told.events.size(), 10 * kBurst);

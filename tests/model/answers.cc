@@ -18,6 +18,8 @@ void Model::Tell(const std::set<LeaseId>& asked_back, RevokeReason reason, absl:
   for (const LeaseId id : asked_back) {
     Lease& lease = leases.at(id);
     if (lease.state == LeaseState::kActive) lease.state = LeaseState::kRevoking;
+    if (lease.due && *lease.due <= deadline) continue;
+    lease.due = deadline;
     batches[lease.session].insert(id);
   }
   for (const auto& [session, batch] : batches)
@@ -202,7 +204,7 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
   if (done.call.rfind("allocate", 0) == 0) {
     code = Allocated(buffers.at(done.buffer), done.buffer, answer.ok, granted);
   } else if (done.call.rfind("free", 0) == 0) {
-    fates_[done.buffer] = buffers.at(done.buffer).owner;
+    fates_[done.buffer] = {buffers.at(done.buffer).owner, buffers.at(done.buffer).shares};
     buffers.erase(done.buffer);
   } else if (done.call == "reset" && answer.ok) {
     ++device.epoch;

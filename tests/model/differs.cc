@@ -25,7 +25,9 @@ std::set<Domain, bool (*)(const Domain&, const Domain&)> Domains(const Model& mo
         return std::tie(a.uid, a.container) < std::tie(b.uid, b.container);
       });
   for (const auto& [id, session] : model.sessions)
-    found.insert({.uid = session.peer.uid, .container = session.peer.container});
+    found.insert(session.peer.uid == 65534 || session.peer.pid == 0
+                     ? Domain{.uid = 65534, .container = ""}
+                     : Domain{.uid = session.peer.uid, .container = session.peer.container});
   for (const auto& [id, buffer] : model.buffers) found.insert(buffer.owner);
   return found;
 }

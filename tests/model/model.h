@@ -34,6 +34,7 @@ struct Lease {
   LeaseState state = LeaseState::kActive;
   std::optional<Grantee> share;
   std::optional<absl::Time> overdue_at;  // after an UNSHARE
+  std::optional<absl::Time> due;         // as its session was told
 };
 struct Buffer {
   Domain owner;
@@ -45,6 +46,11 @@ struct Buffer {
   SessionId asker;
   ino_t inode = 0;
   bool returned = false;  // to the device, which has not answered yet
+  std::vector<Grantee> shares;
+};
+// What is remembered of a buffer that was.
+struct Fate {
+  Domain owner;
   std::vector<Grantee> shares;
 };
 struct Revocation {
@@ -117,7 +123,7 @@ class Model {
   bool Fits(const Domain& domain, Resource resource, std::uint64_t amount) const;
   bool MayOpen(const Peer& peer, const Buffer& buffer, std::optional<Grantee>* share) const;
   std::optional<BufferId> Named(const Domain& owner, const std::string& name) const;
-  std::string Missing(BufferId buffer, const Domain& asker) const;
+  std::string Missing(BufferId buffer, const Peer& asker) const;
   std::string JudgeShare(SessionId session, BufferId buffer, Grantee grantee) const;
   std::set<LeaseId> LeasesOf(BufferId buffer) const;
 
@@ -137,7 +143,7 @@ class Model {
 
   QuotaLimits limits_;
   absl::Time now_;
-  std::map<BufferId, Domain> fates_;
+  std::map<BufferId, Fate> fates_;
   std::map<std::string, std::map<BufferId, Verdict>> reset_verdicts_;  // until the reset ends
   int step_ = 0;
 };

@@ -16,7 +16,15 @@ bool IsNobody(const Peer& peer) { return peer.uid == 65534 || peer.pid == 0; }
 bool SameDomain(const Peer& peer, const Domain& domain) {
   return peer.uid == domain.uid && peer.container == domain.container;
 }
-Domain DomainOf(const Peer& peer) { return {.uid = peer.uid, .container = peer.container}; }
+// Nobody is one domain, wherever it comes from.
+Domain DomainOf(const Peer& peer) {
+  if (IsNobody(peer)) return {.uid = 65534, .container = ""};
+  return {.uid = peer.uid, .container = peer.container};
+}
+bool Matches(const Grantee& grantee, const Peer& peer) {
+  return grantee.kind == Grantee::Kind::kUid ? peer.uid == grantee.id
+                                             : Holds(peer.groups, grantee.id);
+}
 
 }  // namespace
 
@@ -98,9 +106,13 @@ std::optional<BufferId> Model::Resolve(SessionId session, const OpenItem& item) 
   return Named({.uid = item.owner_uid, .container = ""}, name);
 }
 
-std::string Model::Missing(BufferId buffer, const Domain& asker) const {
-  const auto fate = fates_.find(buffer);
-  return fate != fates_.end() && fate->second == asker ? "GONE" : "NOT_FOUND";
+std::string Model::Missing(BufferId buffer, const Peer& asker) const {
+  const auto found = fates_.find(buffer);
+  if (found == fates_.end() || IsNobody(asker)) return "NOT_FOUND";
+  const Fate& fate = found->second;
+  const bool shared = std::any_of(fate.shares.begin(), fate.shares.end(),
+                                  [&](const Grantee& grantee) { return Matches(grantee, asker); });
+  return shared || SameDomain(asker, fate.owner) ? "GONE" : "NOT_FOUND";
 }
 
 bool Model::MayOpen(const Peer& peer, const Buffer& buffer, std::optional<Grantee>* share) const {
@@ -108,8 +120,7 @@ bool Model::MayOpen(const Peer& peer, const Buffer& buffer, std::optional<Grante
   if (IsNobody(peer)) return false;
   if (SameDomain(peer, buffer.owner)) return true;
   for (const Grantee& grantee : buffer.shares) {
-    const bool uid = grantee.kind == Grantee::Kind::kUid;
-    if (uid ? peer.uid != grantee.id : !Holds(peer.groups, grantee.id)) continue;
+    if (!Matches(grantee, peer)) continue;
     *share = grantee;
     return true;
   }
@@ -122,7 +133,7 @@ std::string Model::JudgeOpen(SessionId session, const OpenItem& item) const {
   if (!id) return "NOT_FOUND";
   const auto it = buffers.find(*id);
   if (it == buffers.end() || it->second.state == BufferState::kAllocating)
-    return item.id ? Missing(*id, DomainOf(peer)) : "NOT_FOUND";
+    return item.id ? Missing(*id, peer) : "NOT_FOUND";
   std::optional<Grantee> share;
   if (!MayOpen(peer, it->second, &share)) return "PERMISSION_DENIED";
   if (it->second.state == BufferState::kRevoking) return "REVOKED";
@@ -139,8 +150,7 @@ std::string Model::JudgeShare(SessionId session, BufferId id, Grantee grantee) c
   const Peer& peer = sessions.at(session).peer;
   if (grantee.id == 65534) return "INVALID_ARGUMENT";
   const auto it = buffers.find(id);
-  if (it == buffers.end() || it->second.state == BufferState::kAllocating)
-    return Missing(id, DomainOf(peer));
+  if (it == buffers.end() || it->second.state == BufferState::kAllocating) return Missing(id, peer);
   const bool owner = !IsNobody(peer) && SameDomain(peer, it->second.owner);
   return owner ? "OK" : "PERMISSION_DENIED";
 }
@@ -148,6 +158,8 @@ std::string Model::JudgeShare(SessionId session, BufferId id, Grantee grantee) c
 std::string Model::Share(SessionId session, BufferId id, Grantee grantee) {
   const std::string code = JudgeShare(session, id, grantee);
   if (code != "OK") return code;
+  if (buffers.at(id).state == BufferState::kRevoking) return "REVOKED";
+  if (buffers.at(id).state == BufferState::kDraining) return "GONE";
   std::vector<Grantee>& shares = buffers.at(id).shares;
   if (std::count(shares.begin(), shares.end(), grantee) == 0) shares.push_back(grantee);
   return code;
