@@ -25,9 +25,12 @@ struct Domain {
   friend H AbslHashValue(H h, const Domain& d) {
     return H::combine(std::move(h), d.uid, d.container);
   }
+  // The id of a container has 64 digits, of which people use 12; its name is told whole.
   std::string Text() const {
-    return "uid " + std::to_string(uid) +
-           (container.empty() ? "" : ", container " + container.substr(0, 12));
+    if (container.empty()) return "uid " + std::to_string(uid);
+    const bool named = container.find(':') != std::string::npos;
+    return "uid " + std::to_string(uid) + ", container " +
+           (named ? container : container.substr(0, 12));
   }
 };
 
@@ -38,7 +41,7 @@ struct Peer {
   gid_t gid = kNobodyUid;
   std::vector<gid_t> groups;  // supplementary ones too, sorted
   pid_t pid = 0;              // 0: not visible from the daemon's pid namespace
-  std::string container;      // id as its cgroup shows it, else empty
+  std::string container;      // id or name as its cgroup shows it, else empty
   std::string unit;           // systemd unit of its cgroup, else empty
 
   // An unmapped uid or an invisible process is nobody: no rule ever matches it.

@@ -2,12 +2,16 @@
 #include "daemon/session/cgroup.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace hlbuf {
 namespace {
@@ -32,6 +36,19 @@ Paths PathsIn(absl::string_view text) {
   return paths;
 }
 
+// "lxc:web": a name as its runtime's, with %XX for what people and protobuf could not read.
+std::string Escaped(absl::string_view runtime, absl::string_view name) {
+  std::string id = absl::StrCat(runtime, ":");
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (absl::ascii_isalnum(byte) || absl::StrContains("._-\\", c))
+      id.push_back(c);
+    else
+      absl::StrAppendFormat(&id, "%%%02x", byte);
+  }
+  return name.empty() ? "" : id;
+}
+
 // "docker-<id>.scope", "cri-containerd-<id>.scope", "<id>": the id is the run of 64 hexadecimal
 // digits.
 absl::string_view ContainerIn(absl::string_view component) {
@@ -47,10 +64,32 @@ absl::string_view ContainerIn(absl::string_view component) {
   return {};
 }
 
+// Of runtimes that name a container as its administrator does: systemd-nspawn (and what else
+// machined registers), LXC. Names have their runtime before them, so that none is taken for
+// another's.
+std::string NamedContainerIn(absl::string_view parent, absl::string_view component) {
+  absl::string_view name = component;
+  if (parent == "machine.slice" && absl::ConsumePrefix(&name, "machine-") &&
+      absl::ConsumeSuffix(&name, ".scope"))
+    return Escaped("machine", name);
+  name = component;
+  if (absl::ConsumePrefix(&name, "systemd-nspawn@") && absl::ConsumeSuffix(&name, ".service"))
+    return Escaped("machine", name);
+  name = component;
+  if (parent == "lxc" || parent == "lxc.payload" || absl::ConsumePrefix(&name, "lxc.payload."))
+    return Escaped("lxc", name);
+  return "";
+}
+
 std::string ContainersIn(absl::string_view path) {
-  std::vector<absl::string_view> ids = absl::StrSplit(path, '/');
-  std::transform(ids.begin(), ids.end(), ids.begin(), ContainerIn);
-  std::erase(ids, "");
+  std::vector<std::string> ids;
+  absl::string_view parent;
+  for (const absl::string_view component : absl::StrSplit(path, '/')) {
+    std::string id(ContainerIn(component));
+    if (id.empty()) id = NamedContainerIn(parent, component);
+    if (!id.empty()) ids.push_back(std::move(id));
+    parent = component;
+  }
   return absl::StrJoin(ids, "/");
 }
 

@@ -10,9 +10,11 @@ namespace hlbuf {
 
 // What a process's control group says about where it runs.
 struct CgroupPlace {
-  // 64 hexadecimal digits, as container runtimes name them; empty outside. Containers in containers
-  // are named from the outermost on, with '/' between: who may make groups inside of one container
-  // can call them what he likes, but never gets out from under its name.
+  // 64 hexadecimal digits, as most container runtimes name them; "machine:NAME" of systemd-nspawn
+  // and whatever else machined registers, virtual machines included; "lxc:NAME" of LXC; empty
+  // outside. Containers in containers are named from the outermost on, with '/' between: who may
+  // make groups inside of one container can call them what he likes, but never gets out from under
+  // its name.
   std::string container;
   std::string unit;  // the innermost systemd unit; empty if there is none
 };

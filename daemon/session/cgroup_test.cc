@@ -32,6 +32,33 @@ TEST(Cgroup, FindsAContainerOfAPodThatIsABareComponent) {
   EXPECT_EQ(ParseCgroup("0::/kubepods/besteffort/pod0a1b/" + kId + "\n").container, kId);
 }
 
+TEST(Cgroup, FindsContainersThatHaveNames) {
+  const auto container = [](const std::string& path) {
+    return ParseCgroup("0::" + path + "\n").container;
+  };
+  EXPECT_EQ(container("/machine.slice/machine-web.scope/payload/init.scope"), "machine:web");
+  EXPECT_EQ(container("/machine.slice/systemd-nspawn@web.service/payload"), "machine:web");
+  EXPECT_EQ(container("/system.slice/systemd-nspawn@web.service"), "machine:web");
+  EXPECT_EQ(container("/lxc.payload.web/system.slice/train.service"), "lxc:web");
+  EXPECT_EQ(container("/lxc/web/init.scope"), "lxc:web");
+  EXPECT_EQ(container("/lxc.payload/web"), "lxc:web");
+  EXPECT_EQ(container("/lxc.payload.web/docker/" + kId), "lxc:web/" + kId);
+  EXPECT_EQ(ParseCgroup("5:memory:/lxc/web\n1:name=systemd:/\n").container, "lxc:web");
+}
+
+TEST(Cgroup, TakesOnlyWhatARuntimeMakesForAContainer) {
+  for (const char* path :
+       {"/system.slice/machine-web.scope", "/machine.slice/machine-web.service", "/machine.slice",
+        "/lxc.monitor.web", "/lxc", "/system.slice/lxc.service", "/lxc.payload.",
+        "/system.slice/systemd-nspawn@.service", "/machine.slice/machine-.scope"})
+    EXPECT_EQ(ParseCgroup("0::" + std::string(path) + "\n").container, "") << path;
+}
+
+TEST(Cgroup, EscapesANameThatIsNoText) {
+  EXPECT_EQ(ParseCgroup("0::/lxc.payload.a\x1b[1m\xff:\n").container, "lxc:a%1b%5b1m%ff%3a");
+  EXPECT_EQ(ParseCgroup("0::/machine.slice/machine-a\\x2db.scope\n").container, "machine:a\\x2db");
+}
+
 TEST(Cgroup, NamesContainersInContainersFromTheOutermostOn) {
   const std::string inner(64, 'b');
   EXPECT_EQ(ParseCgroup("0::/docker/" + kId + "/docker/" + inner + "\n").container,
