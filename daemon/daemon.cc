@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,14 +60,21 @@ absl::StatusOr<ListeningSocket> Listen(const std::string& path, int type, mode_t
   return ListenAt(path, type, mode, group);
 }
 
+std::uint64_t Random() {
+  std::uint64_t random = 0;
+  // Cannot fail for so few bytes; what it leaves out would only be less random.
+  static_cast<void>(::getrandom(&random, sizeof(random), 0));
+  return random;
+}
+
 BrokerSettings SettingsOf(const Config& config) {
-  const absl::Time now = absl::Now();
+  const std::uint64_t first_id = FirstId(absl::ToUnixMicros(absl::Now()), Random());
   return {.limits = config.caps.limits,
           .default_device = config.default_device,
           .operator_grace = config.timing.operator_grace,
           .reset_grace = config.timing.reset_grace,
-          .first_id = FirstId(absl::ToUnixMicros(now)),
-          .first_epoch = static_cast<std::uint64_t>(absl::ToUnixSeconds(now))};
+          .first_id = first_id,
+          .first_epoch = FirstEpoch(first_id)};
 }
 
 Policy PolicyOf(const Config& config) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/ids.h"
 
-#include <algorithm>
 #include <charconv>
 
 #include "absl/strings/str_format.h"
@@ -20,11 +19,12 @@ std::optional<std::uint64_t> ParseIdText(absl::string_view text) {
   return value;
 }
 
-std::uint64_t FirstId(std::int64_t unix_micros) {
+std::uint64_t FirstId(std::int64_t unix_micros, std::uint64_t random) {
   constexpr std::int64_t kMicrosIn2020 = 1'577'836'800'000'000;
-  const auto since =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(unix_micros - kMicrosIn2020, 1));
-  return since << 8;
+  // Above every id that a right clock makes until the year 3000, with room for 2^32 ids.
+  constexpr std::uint64_t kRandomBase = std::uint64_t{1} << 63;
+  if (unix_micros <= kMicrosIn2020) return kRandomBase | random >> 33 << 32;
+  return static_cast<std::uint64_t>(unix_micros - kMicrosIn2020) << 8;
 }
 
 }  // namespace hlbuf

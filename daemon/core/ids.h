@@ -55,8 +55,13 @@ class IdSequence {
 };
 
 // 256 ids for each microsecond since 2020: a life that takes fewer than 256 million ids a second
-// ends below the next one's first. `unix_micros` before 2020 counts as 2020.
-std::uint64_t FirstId(std::int64_t unix_micros);
+// ends below the next one's first. A wall clock from before 2020 tells nothing, and may say the
+// same at each start of a machine that has no battery for it: there `random` decides, and ids of
+// two lives differ, but need not ascend.
+std::uint64_t FirstId(std::int64_t unix_micros, std::uint64_t random);
+
+// Epochs begin so that none is used twice either: with one for each microsecond.
+constexpr std::uint64_t FirstEpoch(std::uint64_t first_id) { return first_id >> 8; }
 
 }  // namespace hlbuf
 

@@ -50,12 +50,18 @@ TEST(IdSequence, AscendsOverAllKinds) {
 
 TEST(FirstId, LeavesRoomForTheIdsOfOneMicrosecond) {
   constexpr std::int64_t kSomeDay = 1'700'000'000'000'000;
-  EXPECT_EQ(FirstId(kSomeDay + 1) - FirstId(kSomeDay), 256u);
+  EXPECT_EQ(FirstId(kSomeDay + 1, 1) - FirstId(kSomeDay, 2), 256u);
+  EXPECT_EQ(FirstEpoch(FirstId(kSomeDay + 1, 1)) - FirstEpoch(FirstId(kSomeDay, 2)), 1u);
 }
 
-TEST(FirstId, IsNeverZeroHoweverWrongTheWallClock) {
-  EXPECT_GT(FirstId(0), 0u);
-  EXPECT_EQ(FirstId(-5), FirstId(0));
+TEST(FirstId, DoesNotTrustAWallClockThatNobodySet) {
+  constexpr std::uint64_t kOne = 0x0123456789abcdef, kOther = 0xfedcba9876543210;
+  for (const std::int64_t micros : {INT64_MIN, std::int64_t{-5}, std::int64_t{0}}) {
+    EXPECT_GT(FirstId(micros, 0), 0u);
+    EXPECT_GT(FirstId(micros, kOther) - FirstId(micros, kOne), std::uint64_t{1} << 32);
+    EXPECT_LE(FirstId(micros, UINT64_MAX), UINT64_MAX - UINT32_MAX);
+    EXPECT_GT(FirstId(micros, 0), FirstId(4'102'444'800'000'000, 0));
+  }
 }
 
 RC_GTEST_PROP(FirstId, AscendsWithTheWallClock, ()) {
@@ -63,7 +69,7 @@ RC_GTEST_PROP(FirstId, AscendsWithTheWallClock, ()) {
   const auto micros = rc::gen::inRange<std::int64_t>(1'577'836'800'000'001, 4'102'444'800'000'000);
   const std::int64_t a = *micros;
   const std::int64_t b = *micros;
-  RC_ASSERT((a < b) == (FirstId(a) < FirstId(b)));
+  RC_ASSERT((a < b) == (FirstId(a, 0) < FirstId(b, 0)));
 }
 
 }  // namespace
