@@ -4,8 +4,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <optional>
 #include <utility>
 
@@ -47,13 +45,7 @@ DeviceWorker::~DeviceWorker() {
 }
 
 void DeviceWorker::Run() {
-  while (std::optional<JobQueue::Entry> entry = queue_.Take()) {
-    Completion completion = entry->job();
-    if (completion)
-      mailbox_->Put(std::move(completion));
-    else
-      queue_.PutBack(*std::move(entry));
-  }
+  while (std::optional<Job> job = queue_.Take()) mailbox_->Put((*job)());
 }
 
 void DeviceWorker::Open(Done<absl::Status> done) {
@@ -76,14 +68,10 @@ void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>
 }
 
 void DeviceWorker::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
-  std::vector<std::uint32_t> counts(fds.size());
   queue_.Put(Lane::kPatient,
-             [this, fds = std::move(fds), counts = std::move(counts), next = std::size_t{0},
-              done = std::move(done)]() mutable -> Completion {
-               counter_.Read(absl::MakeConstSpan(fds).subspan(next, kCountsInARow),
-                             absl::MakeSpan(counts).subspan(next, kCountsInARow));
-               next += std::min(kCountsInARow, fds.size() - next);
-               if (next < fds.size()) return nullptr;
+             [this, fds = std::move(fds), done = std::move(done)]() mutable -> Completion {
+               std::vector<std::uint32_t> counts(fds.size());
+               counter_.Read(fds, absl::MakeSpan(counts));
                return [counts = std::move(counts), done = std::move(done)]() mutable {
                  std::move(done)(std::move(counts));
                };

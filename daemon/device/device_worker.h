@@ -20,15 +20,14 @@ namespace hlbuf {
 // Runs one exporter on a thread of its own, because any of its calls may block for seconds.
 //
 // Reference counting yields to the rest: a `done` of CountReferences() may come after those of
-// later calls, in slices of kCountsInARow descriptors. Reset() yields to nothing that was asked
-// before it. Two calls of the same kind are always answered in order.
+// later calls. One call is not interrupted, so whoever counts asks for few descriptors at a time.
+// Reset() yields to nothing that was asked before it. Two calls of the same kind are always
+// answered in order.
 //
 // Destroyed on the broker thread: waits for the call that the worker is in, closes the descriptors
 // of everything unfinished or undelivered, and runs no `done` any more.
 class DeviceWorker final : public Backend {
  public:
-  static constexpr std::size_t kCountsInARow = 64;
-
   // `name` is for people who look at threads. `poster` lives longer.
   DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter, Poster& poster,
                ReferenceCounter counter = ReferenceCounter());

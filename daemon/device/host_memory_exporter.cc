@@ -22,7 +22,10 @@
 namespace hlbuf {
 
 HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls)
-    : traits_(std::move(traits)), syscalls_(syscalls) {}
+    : traits_(std::move(traits)), syscalls_(syscalls) {
+  traits_.total_bytes -= traits_.total_bytes % traits_.page_bytes;
+  traits_.buffer_bytes_max -= traits_.buffer_bytes_max % traits_.page_bytes;
+}
 
 absl::Status HostMemoryExporter::Open() {
   if (drilled_away_)

@@ -33,7 +33,8 @@ class HostMemoryExporter : public Exporter {
     std::uint64_t window = 0;
   };
 
-  // traits.total_bytes bounds all buffers together; 0: no bound.
+  // traits.total_bytes bounds all buffers together; 0: no bound. An incomplete last page of it is
+  // not used.
   HostMemoryExporter(BackendTraits traits, Syscalls& syscalls);
 
   virtual absl::Status OpenNode() = 0;

@@ -29,21 +29,16 @@ bool JobQueue::PatientIsNext() const {
   return prompt.lane == Lane::kBarrier && patient_.front().sequence < prompt.sequence;
 }
 
-std::optional<JobQueue::Entry> JobQueue::Take() {
+std::optional<Job> JobQueue::Take() {
   std::unique_lock lock(mutex_);
   something_to_do_.wait(lock, [this] { return stopped_ || !prompt_.empty() || !patient_.empty(); });
   if (stopped_) return std::nullopt;
   const bool patient = PatientIsNext();
   prompt_in_a_row_ = patient || patient_.empty() ? 0 : prompt_in_a_row_ + 1;
   std::deque<Entry>& queue = patient ? patient_ : prompt_;
-  Entry entry = std::move(queue.front());
+  Job job = std::move(queue.front().job);
   queue.pop_front();
-  return entry;
-}
-
-void JobQueue::PutBack(Entry unfinished) {
-  const std::lock_guard lock(mutex_);
-  patient_.push_front(std::move(unfinished));
+  return job;
 }
 
 }  // namespace hlbuf

@@ -13,7 +13,7 @@
 
 namespace hlbuf {
 
-// One slice of work for a worker thread. An empty completion says: not finished, call again.
+// Work for a worker thread, and what is to be told of it afterwards.
 using Job = absl::AnyInvocable<Completion()>;
 
 enum class Lane : std::uint8_t {
@@ -28,23 +28,20 @@ class JobQueue {
  public:
   static constexpr int kPromptInARow = 16;
 
-  struct Entry {
-    std::uint64_t sequence;
-    Lane lane;
-    Job job;
-  };
-
   // Any thread.
   void Put(Lane lane, Job job);
   // Lets Take() return nullopt from now on. What waits stays, and is destroyed with the queue.
   void Stop();
 
-  // Worker thread. Take() blocks until there is something to do; PutBack() is for a patient job
-  // that is not finished.
-  std::optional<Entry> Take();
-  void PutBack(Entry unfinished);
+  // Worker thread. Blocks until there is something to do.
+  std::optional<Job> Take();
 
  private:
+  struct Entry {
+    std::uint64_t sequence;
+    Lane lane;
+    Job job;
+  };
   bool PatientIsNext() const;  // with mutex_
 
   std::mutex mutex_;  // for everything below; not absl::Mutex: ThreadSanitizer cannot see into it

@@ -40,6 +40,14 @@ TEST_F(SoftwareExporterTest, SaysThatItIsASimulation) {
   EXPECT_EQ(exporter_.traits().total_bytes, 0u);
 }
 
+TEST_F(SoftwareExporterTest, UsesOnlyWholePagesOfItsSize) {
+  SoftwareExporter exporter({.name = "software", .size_bytes = 4 * kPage - 1}, kernel_);
+  EXPECT_EQ(exporter.traits().total_bytes, 3 * kPage);
+  EXPECT_EQ(exporter.traits().buffer_bytes_max, 3 * kPage);
+  ASSERT_TRUE(exporter.Open().ok());
+  EXPECT_TRUE(exporter.Export({.size_bytes = 3 * kPage, .domain = kAlice}).ok());
+}
+
 TEST_F(SoftwareExporterTest, LetsNoHolderTakeTheMemoryFromUnderAnother) {
   const UniqueFd fd = Make(4 * kPage);
   EXPECT_EQ(ftruncate(fd.get(), 0), -1);
