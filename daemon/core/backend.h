@@ -19,15 +19,14 @@ namespace hlbuf {
 
 // What a kind of device memory is and can do. Constant between two openings of the device.
 struct BackendTraits {
-  std::string kind;                 // "software", "udmabuf", "dma-heap"
-  std::uint64_t page_bytes = 4096;  // sizes are rounded up to it; a power of two
-  std::uint64_t buffer_bytes_max = 0;
-  std::uint64_t total_bytes = 0;  // 0: no bound of its own
-  bool cpu_map = false;           // its buffers can be mmap()ed
-  bool counts_references =
-      false;               // real dma-bufs: fdinfo tells how many references the kernel holds
-  bool simulated = false;  // not a dma-buf at all
-  bool can_drill = false;  // Reset() is a drill that costs nobody a device
+  std::string kind;                    // "software", "udmabuf", "dma-heap"
+  std::uint64_t page_bytes = 4096;     // sizes are rounded up to it; a power of two
+  std::uint64_t buffer_bytes_max = 0;  // whole pages
+  std::uint64_t total_bytes = 0;       // likewise; 0: no bound of its own
+  bool cpu_map = false;                // its buffers can be mmap()ed
+  bool counts_references = false;      // real dma-bufs: fdinfo has the kernel's count
+  bool simulated = false;              // not a dma-buf at all
+  bool can_drill = false;              // Reset() is a drill that costs nobody a device
 };
 
 struct AllocationSpec {
@@ -68,7 +67,8 @@ class Backend {
 
   // How many references the kernel counts for each of `fds`, read twice, the larger one told; 1 is
   // ours. 0: unreadable. A count may be too high for a moment (a system call in progress), never
-  // too low. The descriptors are borrowed until `done`. Only where traits().counts_references.
+  // too low. The descriptors are borrowed until `done`; few at a time, for others may wait behind
+  // them. Only where traits().counts_references.
   virtual void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) = 0;
 
   // Takes the allocation back, closes its FD and makes its window clean for others. The last close

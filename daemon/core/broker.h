@@ -24,10 +24,10 @@ namespace hlbuf {
 struct BrokerSettings {
   QuotaLimits limits;
   std::string default_device;  // empty: the first one added
-  absl::Duration operator_grace =
-      absl::Seconds(10);  // RevokeBuffers and UNSHARE, unless the request says otherwise
-  absl::Duration reset_grace =
-      absl::Seconds(20);  // below the 30 s in which the habanalabs driver waits
+  // RevokeBuffers and UNSHARE, unless the request says otherwise.
+  absl::Duration operator_grace = absl::Seconds(10);
+  // Below the 30 s in which the habanalabs driver waits.
+  absl::Duration reset_grace = absl::Seconds(20);
   std::uint64_t first_id = 1;
   std::uint64_t first_epoch = 1;
 };

@@ -62,10 +62,13 @@ struct Decision {
 
 // The rules in the order of the configuration, then the built-in ones; the first that matches
 // decides, and nothing matched is refused. Built in:
-//   unknown-peer             refuses a peer whose uid or process the kernel does not show to the
-//   daemon; before all others service-may-allocate     the uid that the service runs as, outside of
-//   containers clients-may-allocate     members of the clients' group owner-domain             open
-//   and share what one's own domain owns shared-with-uid, shared-with-gid nothing-matched refuses
+//
+// - unknown-peer: refuses whom the kernel does not show to the daemon; before all others
+// - service-may-allocate: the uid that the service runs as, outside of containers
+// - clients-may-allocate: members of the clients' group
+// - owner-domain: open and share what one's own domain owns
+// - shared-with-uid, shared-with-gid: open what was shared
+// - nothing-matched: refuses
 class Policy {
  public:
   struct BuiltIn {

@@ -67,8 +67,8 @@ struct BufferRecord {
   std::uint64_t epoch = 0;  // of the device, when it was allocated
   LeaseList leases;
   std::vector<Grantee> shares;
-  Allocation
-      allocation;  // its FD is empty while ALLOCATING, and again once it went back to the device
+  // Its FD is empty while ALLOCATING, and again once it went back to the device.
+  Allocation allocation;
   BufferState state = BufferState::kAllocating;
   bool outlived = false;                // kReferencesOutliveLeases was told
   std::optional<RevokeReason> revoked;  // why, if it ever was

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The four state machines of the broker. PROTOCOL.md and DESIGN.md print these tables;
-// states_test.cc walks every pair.
+// The four state machines of the broker. DESIGN.md prints these tables; states_test.cc walks every
+// pair.
 #ifndef HLBUF_DAEMON_CORE_STATES_H_
 #define HLBUF_DAEMON_CORE_STATES_H_
 
