@@ -9,6 +9,8 @@
 
 #include "client/src/errors.h"
 
+enum { ROOM_PAUSE_NS = 10 * 1000 * 1000 };
+
 bool hlbuf_is_forked(const hlbuf_client* client) { return client->pid != getpid(); }
 
 int hlbuf_fail_forked(hlbuf_error* error) {
@@ -33,12 +35,16 @@ void hlbuf_call_finish(hlbuf_client* client, struct hlbuf_call* call, int code) 
 }
 
 void hlbuf_call_hand_over(hlbuf_client* client) {
-  if (!client->reading && client->calls != NULL) pthread_cond_signal(&client->calls->wake);
+  if (client->reading) return;
+  struct hlbuf_call* call = client->calls;
+  while (call != NULL && !call->waiting) call = call->next;
+  if (call != NULL) pthread_cond_signal(&call->wake);
 }
 
 static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
   call->done = false;
   call->delayed = false;
+  call->waiting = false;
   call->next = NULL;
   call->timeout_ms = client->timeout_ms;
   call->deadline = hlbuf_deadline(call->timeout_ms);
@@ -55,16 +61,18 @@ static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
 }
 
 /* The socket is full. Reading goes on meanwhile, because a daemon that waits for its own packets to
- * be taken does not take ours. */
+ * be taken does not take ours. No signal reaches poll(): hence it is short, so that this thread
+ * reads when whoever did has left. */
 static void wait_for_room(hlbuf_client* client, struct hlbuf_call* call) {
   call->delayed = true;
   if (!client->reading) {
     hlbuf_read(client, HLBUF_WAIT_ROOM, call->deadline);
     return;
   }
+  const int64_t soon = hlbuf_now() + ROOM_PAUSE_NS;
   pthread_mutex_unlock(&client->lock);
   struct pollfd p = {.fd = client->socket, .events = POLLOUT};
-  (void)hlbuf_poll_until(&p, 1, call->deadline);
+  (void)hlbuf_poll_until(&p, 1, soon < call->deadline ? soon : call->deadline);
   pthread_mutex_lock(&client->lock);
 }
 
@@ -118,10 +126,13 @@ static void await_answer(hlbuf_client* client, struct hlbuf_call* call) {
   if (!call->done && !client->reading) hlbuf_read(client, first_wait(client, call), call->deadline);
   give_up_if_late(client, call);
   while (!call->done) {
-    if (client->reading)
+    if (client->reading) {
+      call->waiting = true;
       hlbuf_wait_until(client, &call->wake, call->deadline);
-    else
+      call->waiting = false;
+    } else {
       hlbuf_read(client, HLBUF_WAIT_POLL, call->deadline);
+    }
     give_up_if_late(client, call);
   }
 }

@@ -27,6 +27,7 @@ struct hlbuf_call {
   int code;
   bool done;
   bool delayed; /* the socket had no room at once */
+  bool waiting; /* on `wake`: can be made the reader by a signal */
   uint64_t cookie;
   int32_t timeout_ms;
   int64_t deadline;

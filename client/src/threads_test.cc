@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many threads, one session.
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -138,6 +141,56 @@ TEST_F(Threads, AReaderThatGivesUpLeavesNobodyBehind) {
   hlbuf_buffer* buffer = nullptr;
   EXPECT_EQ(hlbuf_open_id(client, 1, &buffer, &error_), HLBUF_OK) << error_.text;
   hasty.join();
+  hlbuf_buffer_release(buffer);
+  hlbuf_client_close(client);
+}
+
+// Returns once the client has taken everything that was sent.
+void AwaitTaken(const Conversation& talk) {
+  int unread = 1;
+  while (unread > 0) {
+    ::sched_yield();
+    ASSERT_EQ(::ioctl(talk.socket(), SIOCOUTQ, &unread), 0);
+  }
+}
+
+// One thread reads, another one waits for room in a full socket. When the reader leaves, the other
+// one has to read: a daemon takes no request while its own packet is unread.
+TEST_F(Threads, WhoeverWaitsForRoomReadsWhenTheReaderHasLeft) {
+  constexpr std::uint64_t kPatientBuffer = 77;
+  std::promise<void> full, reader_reads, reader_left;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    full.get_future().wait();
+    talk.Ping(1);  // only a reader takes it
+    AwaitTaken(talk);
+    reader_reads.set_value();
+    reader_left.get_future().wait();
+    talk.Ping(2);
+    AwaitTaken(talk);
+    for (Request request = talk.Receive(); request; request = talk.Receive()) {
+      if (request.opcode() != HLBUF_WIRE_OPEN) continue;
+      hlbuf_wire_open_item item;
+      std::memcpy(&item, request.trailing().data(), sizeof(item));
+      if (item.buffer_id == kPatientBuffer) talk.Grant(request, 1);
+    }
+  });
+  hlbuf_client* client = Connect(daemon);
+  hlbuf_client_set_timeout(client, 1);
+  hlbuf_buffer *none = nullptr, *buffer = nullptr;
+  for (int i = 0; i < 400; ++i)  // more than a socket takes
+    EXPECT_EQ(hlbuf_open_id(client, 1, &none, nullptr), HLBUF_E_TIMED_OUT);
+  hlbuf_client_set_timeout(client, 500);
+  std::thread reader([&] {
+    hlbuf_buffer* nothing = nullptr;
+    EXPECT_EQ(hlbuf_open_id(client, 1, &nothing, nullptr), HLBUF_E_TIMED_OUT);
+    reader_left.set_value();
+  });
+  full.set_value();
+  reader_reads.get_future().wait();
+  hlbuf_client_set_timeout(client, 20000);
+  EXPECT_EQ(hlbuf_open_id(client, kPatientBuffer, &buffer, &error_), HLBUF_OK) << error_.text;
+  reader.join();
   hlbuf_buffer_release(buffer);
   hlbuf_client_close(client);
 }
