@@ -95,8 +95,8 @@ struct hlbuf_buffer {
   /* Under the lock. */
   unsigned references; /* the program's handle, the queue of revocations, a running callback */
   bool leased;         /* in the table of leases: neither given back nor ended with the session */
-  bool told;           /* its revocation was queued: the callback comes once */
-  uint32_t reason;
+  bool queued;         /* among the revocations that wait for the callback */
+  uint32_t reason;     /* of the newest revocation; its deadline is the earliest */
   uint64_t deadline_boottime_ns;
   hlbuf_buffer* next_in_bucket;
   hlbuf_buffer* next_revoked;

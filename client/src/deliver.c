@@ -22,6 +22,7 @@ static hlbuf_buffer* pop_revoked(struct hlbuf_notices* notices) {
   if (buffer == NULL) return NULL;
   notices->first_revoked = buffer->next_revoked;
   if (notices->first_revoked == NULL) notices->last_revoked = NULL;
+  buffer->queued = false;
   return buffer;
 }
 

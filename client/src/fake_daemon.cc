@@ -98,13 +98,14 @@ void Conversation::Grant(const Request& open, std::uint64_t first_lease) {
        std::vector<int>(count, memory_.get()));
 }
 
-void Conversation::Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason) {
+void Conversation::Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason,
+                          std::uint64_t deadline_boottime_ns) {
   std::vector<hlbuf_wire_revoked_lease> items;
   items.reserve(leases.size());
   for (const std::uint64_t lease : leases) items.push_back({.lease_id = lease, .buffer_id = 1000});
   const hlbuf_wire_revoke fixed = {.reason = reason,
                                    .lease_count = static_cast<std::uint32_t>(items.size()),
-                                   .deadline_boottime_ns = 77,
+                                   .deadline_boottime_ns = deadline_boottime_ns,
                                    .item_bytes = sizeof(items[0])};
   Send(MakeFrame(HLBUF_WIRE_REVOKE, 0, fixed,
                  {reinterpret_cast<const char*>(items.data()), items.size() * sizeof(items[0])}));

@@ -76,7 +76,8 @@ class Conversation {
   // Answers an OPEN of `count` items by buffers 1000 + n, leases first_lease + n, all with the same
   // memory.
   void Grant(const Request& open, std::uint64_t first_lease);
-  void Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason = HLBUF_WIRE_REVOKE_OPERATOR);
+  void Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason = HLBUF_WIRE_REVOKE_OPERATOR,
+              std::uint64_t deadline_boottime_ns = 77);
   void Ping(std::uint64_t nonce);
   void Goodbye(std::uint32_t reason, std::string_view text);
   void Refuse(const Request& request, std::uint32_t status, std::string_view text);

@@ -8,13 +8,9 @@
 #include "client/src/client.h"
 #include "client/src/errors.h"
 
-static void queue_revocation(hlbuf_client* client, hlbuf_buffer* buffer, uint32_t reason,
-                             uint64_t deadline_boottime_ns) {
-  if (buffer->told) return;
-  struct hlbuf_notices* notices = &client->notices;
-  buffer->told = true;
-  buffer->reason = reason;
-  buffer->deadline_boottime_ns = deadline_boottime_ns;
+static void queue_revocation(struct hlbuf_notices* notices, hlbuf_buffer* buffer) {
+  if (buffer->queued) return;
+  buffer->queued = true;
   buffer->next_revoked = NULL;
   ++buffer->references;
   if (notices->last_revoked == NULL)
@@ -22,6 +18,18 @@ static void queue_revocation(hlbuf_client* client, hlbuf_buffer* buffer, uint32_
   else
     notices->last_revoked->next_revoked = buffer;
   notices->last_revoked = buffer;
+}
+
+/* A program that has been told, and keeps the buffer for a while, hears of it again when it has
+ * less time than it was told. */
+static void mark_revoked(hlbuf_client* client, hlbuf_buffer* buffer, uint32_t reason,
+                         uint64_t deadline_boottime_ns) {
+  const bool first = !atomic_load_explicit(&buffer->revoked, memory_order_relaxed);
+  const bool sooner = first || deadline_boottime_ns < buffer->deadline_boottime_ns;
+  if (!sooner && !buffer->queued) return;
+  buffer->reason = reason;
+  if (sooner) buffer->deadline_boottime_ns = deadline_boottime_ns;
+  queue_revocation(&client->notices, buffer);
   atomic_store_explicit(&buffer->revoked, true, memory_order_release);
 }
 
@@ -38,7 +46,7 @@ static bool take_revoke(hlbuf_client* client) {
     hlbuf_items_copy(&items, i, &item, sizeof(item));
     /* None: our RELEASE crossed the notice. */
     hlbuf_buffer* buffer = hlbuf_leases_find(&client->leases, item.lease_id);
-    if (buffer != NULL) queue_revocation(client, buffer, frame.reason, frame.deadline_boottime_ns);
+    if (buffer != NULL) mark_revoked(client, buffer, frame.reason, frame.deadline_boottime_ns);
   }
   return true;
 }
@@ -116,7 +124,7 @@ bool hlbuf_notices_take(hlbuf_client* client, uint16_t opcode) {
 void hlbuf_notices_revoke_all(hlbuf_client* client) {
   for (size_t i = 0; i < (size_t)1 << client->leases.bucket_bits; ++i)
     for (hlbuf_buffer* b = client->leases.buckets[i]; b != NULL; b = b->next_in_bucket)
-      queue_revocation(client, b, HLBUF_REVOKE_SERVICE_GONE, 0);
+      mark_revoked(client, b, HLBUF_REVOKE_SERVICE_GONE, 0);
 }
 
 void hlbuf_notices_announce(hlbuf_client* client) {

@@ -54,8 +54,59 @@ TEST_F(Notices, AKeptBufferIsReleasedByTheProgram) {
   EXPECT_GE(hlbuf_buffer_fd(buffers[0]), 0);
   EXPECT_EQ(hlbuf_share(client, 1, HLBUF_GRANTEE_UID, 1, nullptr), HLBUF_E_SERVICE_GONE);
   EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
-  EXPECT_EQ(listener_.revocations.size(), 1U);  // once per lease
+  ASSERT_EQ(listener_.revocations.size(), 2U);  // the same once more is nothing new
+  EXPECT_EQ(listener_.revocations[1].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_SERVICE_GONE));
   hlbuf_buffer_release(buffers[0]);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, AKeptBufferIsAskedForAgainWhenItsDeadlineMovesForward) {
+  constexpr std::uint64_t kHour = 3600, kSoon = 20, kSooner = 5;
+  std::promise<void> kept;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_OPERATOR, kHour);
+    kept.get_future().wait();
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_UNSHARED, kHour);  // says nothing that is not known
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_RESET, kSoon);
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_RESET, kSooner);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  listener_.answer = HLBUF_REVOKE_KEEP;
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 1);
+  ASSERT_EQ(DispatchUntil(client, [&] { return listener_.revocations.size() == 1; }), HLBUF_OK);
+  kept.set_value();
+  ASSERT_EQ(DispatchUntil(client, [&] { return listener_.revocations.back().deadline == kSooner; }),
+            HLBUF_OK);
+  EXPECT_EQ(listener_.revocations[0].deadline, kHour);
+  EXPECT_EQ(listener_.revocations[1].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_RESET));
+  hlbuf_buffer_release(buffers[0]);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Notices, ARevocationThatWaitsTakesTheEarliestDeadlineAndTheNewestReason) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    const Request open = talk.Expect(HLBUF_WIRE_OPEN);
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_OPERATOR, 3600);
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_RESET, 20);
+    talk.Revoke({1}, HLBUF_WIRE_REVOKE_UNSHARED, 50);
+    talk.Grant(open, 2);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{2});
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 2);
+  EXPECT_EQ(hlbuf_dispatch(client, 0, &error_), HLBUF_OK);
+  ASSERT_EQ(listener_.revocations.size(), 1U);
+  EXPECT_EQ(listener_.revocations[0].deadline, 20U);
+  EXPECT_EQ(listener_.revocations[0].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_UNSHARED));
+  hlbuf_buffers_release(buffers.data(), buffers.size());
   hlbuf_client_close(client);
 }
 
@@ -232,7 +283,8 @@ TEST_F(Notices, TheEndOfTheSessionRevokesEveryBufferOnce) {
   EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
   EXPECT_EQ(listener_.goodbyes, std::vector<std::string>{"SHUTDOWN: upgrade"});
   ASSERT_EQ(listener_.revocations.size(), 2U);
-  EXPECT_EQ(listener_.revocations[0].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_OPERATOR));
+  for (const Listener::Told& told : listener_.revocations)
+    EXPECT_EQ(told.deadline, told.reason == HLBUF_REVOKE_OPERATOR ? 77U : 0U);
   EXPECT_EQ(listener_.revocations[1].reason, static_cast<std::uint32_t>(HLBUF_REVOKE_SERVICE_GONE));
   EXPECT_EQ(hlbuf_buffer_fd(buffers[0]), -1);
   pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};

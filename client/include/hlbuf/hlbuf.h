@@ -101,7 +101,8 @@ enum hlbuf_revoke_answer {
   /* Mappings and registrations of the buffer are gone: the library closes the descriptor and tells
    * the daemon. */
   HLBUF_REVOKE_RELEASE = 0,
-  /* It takes longer: the program calls hlbuf_buffer_release() itself, before the deadline. */
+  /* It takes longer: the program calls hlbuf_buffer_release() itself, before the deadline, which
+   * another revocation can move forward. */
   HLBUF_REVOKE_KEEP = 1
 };
 
@@ -152,10 +153,13 @@ typedef struct hlbuf_goodbye {
 /* Callbacks run in hlbuf_dispatch() or in the library's thread, without any lock held, never inside
  * another call. They may call everything but hlbuf_client_close(). Any of them may be NULL. */
 typedef struct hlbuf_callbacks {
-  /* Once per lease. By the time it returns HLBUF_REVOKE_RELEASE, the program must have let go of
-   * everything that it made of the descriptor: mappings, registrations, duplicates. The handle
-   * stays valid (its descriptor is -1 then) until hlbuf_buffer_release(). The answers to one notice
-   * are sent together: who takes long answers HLBUF_REVOKE_KEEP.
+  /* By the time it returns HLBUF_REVOKE_RELEASE, the program must have let go of everything that it
+   * made of the descriptor: mappings, registrations, duplicates. The handle stays valid (its
+   * descriptor is -1 then) until hlbuf_buffer_release(). The answers to one notice are sent
+   * together: who takes long answers HLBUF_REVOKE_KEEP.
+   *
+   * Once per lease, and again for one that was kept, whenever its deadline moves forward: the
+   * device resets before the operator's time is over, or the session ends.
    *
    * Without this callback nothing is released for the program, because nobody can say whether it
    * still maps the buffer: it has to ask hlbuf_buffer_is_revoked(). */
