@@ -91,9 +91,17 @@ void Watchers::EndAll(const absl::Status& status) {
 }
 
 // The feed is read later, from the loop: it is in the middle of telling this event.
+//
+// A watcher that waits has looked at everything before. What it does not want it has looked at now:
+// else the feed would forget it in front of a watcher that missed nothing, and call that a gap.
 void Watchers::OnEvent(const Event& event) {
-  for (const auto& watch : watches_)
-    if (watch->waits() && watch->Wants(event)) TellSoon(*watch);
+  for (const auto& watch : watches_) {
+    if (!watch->waits()) continue;
+    if (watch->Wants(event))
+      TellSoon(*watch);
+    else
+      watch->next_ = feed_.next();
+  }
 }
 
 void Watchers::TellSoon(Watch& watch) {

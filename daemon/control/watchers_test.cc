@@ -179,6 +179,19 @@ TEST_F(WatchersTest, TellALaggardWhatItMissedAndGoOn) {
   EXPECT_EQ(sink.Sequences().back(), 2501u);
 }
 
+TEST_F(WatchersTest, TellNoGapToAWatcherThatKeepsUpWithWhatItDoesNotWant) {
+  v1::WatchEventsRequest request;
+  request.add_kinds(v1::EVENT_KIND_DEVICE_STATE);
+  FakeSink& sink = NewSink();
+  const auto watch = Begin(sink, request);
+  Take(sink, watch);
+  Happen(2500);  // far more than are kept
+  Happen(1, EventKind::kDeviceState);
+  Take(sink, watch);
+  EXPECT_TRUE(sink.Gaps().empty());
+  EXPECT_EQ(sink.Sequences(), Range(2501, 2501));
+}
+
 TEST_F(WatchersTest, SendOneBoundedResponseAtATime) {
   FakeSink& sink = NewSink();
   const auto watch = Begin(sink);
