@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/ctl/event_lines.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -31,6 +32,13 @@ std::string Position(const v1::WatchEventsResponse& response, std::uint64_t numb
   return absl::StrCat(response.life(), ":", number);
 }
 
+// The last number in front of what follows the gap: who resumes there misses nothing.
+std::uint64_t LastOfGap(const v1::WatchEventsResponse& response) {
+  const std::uint64_t follows =
+      response.events().empty() ? response.next() : response.events(0).sequence();
+  return std::min(response.gap().to(), follows - 1);
+}
+
 std::string What(const v1::Event& event) {
   std::vector<std::string> parts;
   const std::pair<const char*, const std::string&> ids[] = {{"device ", event.device()},
@@ -57,8 +65,8 @@ std::string EventTableLines(const v1::WatchEventsResponse& response) {
     return Line(response, "POSITION", "TIME", "EVENT", "WHAT");
   std::string lines;
   if (response.has_gap())
-    lines += Line(response, Position(response, response.gap().to()), "-", "gap",
-                  absl::StrCat("events ", response.gap().from(), " to ", response.gap().to(),
+    lines += Line(response, Position(response, LastOfGap(response)), "-", "gap",
+                  absl::StrCat("events from ", response.gap().from(), " to ", response.gap().to(),
                                " were forgotten before they could be told"));
   for (const v1::Event& event : response.events())
     lines += Line(response, Position(response, event.sequence()), ClockText(event.time()),
@@ -73,7 +81,7 @@ std::string EventJsonLines(const v1::WatchEventsResponse& response) {
   std::string lines = one.next() != 0 ? JsonLine(one) : "";
   if (response.has_gap()) {
     *one.mutable_gap() = response.gap();
-    one.set_next(response.gap().to() + 1);
+    one.set_next(LastOfGap(response) + 1);
     lines += JsonLine(one);
     one.clear_gap();
   }

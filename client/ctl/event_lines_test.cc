@@ -45,7 +45,7 @@ TEST(EventTableLines, AreOneForTheGapAndEachEvent) {
   const std::string lines = EventTableLines(GapAndTwoEvents());
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
   EXPECT_TRUE(absl::StartsWith(lines, "5f3a:7 "));
-  EXPECT_TRUE(absl::StrContains(lines, "events 5 to 7 were forgotten"));
+  EXPECT_TRUE(absl::StrContains(lines, "events from 5 to 7 were forgotten"));
   EXPECT_TRUE(absl::StrContains(lines, "\n5f3a:8 "));
   EXPECT_TRUE(absl::StrContains(lines, "device dev0, HELD, 2 references: still\\x0aout\n"));
 }
@@ -58,6 +58,17 @@ TEST(EventJsonLines, AreOneForTheGapAndEachEvent) {
             "{\"life\":\"5f3a\",\"next\":\"11\",\"events\":[{\"sequence\":\"10\","
             "\"kind\":\"EVENT_KIND_BUFFER_VERDICT\",\"device\":\"dev0\",\"text\":\"still\\nout\","
             "\"verdict\":{\"kind\":\"VERDICT_KIND_HELD\",\"references\":2}}]}\n");
+}
+
+TEST(EventJsonLines, ResumeBehindAGapBeforeWhatIsLeftOfIt) {
+  v1::WatchEventsResponse response = GapAndTwoEvents();
+  response.mutable_gap()->set_to(9);  // but 8 is still known
+  EXPECT_TRUE(absl::StartsWith(
+      EventJsonLines(response),
+      "{\"life\":\"5f3a\",\"next\":\"8\",\"gap\":{\"from\":\"5\",\"to\":\"9\"}}\n"));
+  response.clear_events();  // looked at up to 6 so far, and nothing of it was wanted
+  response.set_next(7);
+  EXPECT_TRUE(absl::StartsWith(EventTableLines(response), "5f3a:6 "));
 }
 
 TEST(EventJsonLines, SayWhereTheStreamBegins) {

@@ -19,7 +19,8 @@ class EventFeed {
     std::uint64_t sequence = 0;
     Event event;
   };
-  // Numbers of which at least one was forgotten; both ends included.
+  // Numbers of which at least one was forgotten, or never made; both ends included. Events with
+  // such numbers that are still known are read as well.
   struct Gap {
     std::uint64_t from = 0;
     std::uint64_t to = 0;

@@ -115,7 +115,8 @@ void Watchers::Tell(Watch& watch) {
   EventFeed::Batch batch = feed_.Read(watch.next_, kEventsPerResponse, watch.leases_);
   watch.next_ = batch.next;
   hlbuf::v1::WatchEventsResponse response;
-  if (batch.gap.has_value()) {
+  if (batch.gap.has_value() && batch.gap->to > watch.gap_told_) {
+    watch.gap_told_ = batch.gap->to;
     response.mutable_gap()->set_from(batch.gap->from);
     response.mutable_gap()->set_to(batch.gap->to);
   }

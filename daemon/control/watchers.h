@@ -53,6 +53,7 @@ class Watch {
   bool leases_ = false;
   std::string device_;
   std::uint64_t next_ = 1;
+  std::uint64_t gap_told_ = 0;  // the last number of the newest gap
   absl::Time not_before_ = absl::InfinitePast();
   Deadlines::Handle timer_;
 };

@@ -192,6 +192,22 @@ TEST_F(WatchersTest, TellNoGapToAWatcherThatKeepsUpWithWhatItDoesNotWant) {
   EXPECT_EQ(sink.Sequences(), Range(2501, 2501));
 }
 
+TEST_F(WatchersTest, TellWhatIsLeftOfAGapOfLeaseEvents) {
+  Happen(300);  // while nobody asked for leases
+  v1::WatchEventsRequest request;
+  request.set_life("77");
+  request.set_next(1);
+  request.add_kinds(v1::EVENT_KIND_BUFFER_ALLOCATED);
+  request.add_kinds(v1::EVENT_KIND_LEASE_GRANTED);
+  FakeSink& sink = NewSink();
+  const auto watch = Begin(sink, request);
+  Happen(1, EventKind::kLeaseGranted);
+  Take(sink, watch);
+  ASSERT_EQ(sink.Gaps().size(), 1u);  // once, though it takes several responses to pass it
+  EXPECT_EQ(sink.Gaps()[0], std::pair(std::uint64_t{1}, std::uint64_t{300}));
+  EXPECT_EQ(sink.Sequences(), Range(1, 301));
+}
+
 TEST_F(WatchersTest, SendOneBoundedResponseAtATime) {
   FakeSink& sink = NewSink();
   const auto watch = Begin(sink);

@@ -26,10 +26,7 @@ EventLog::Batch EventLog::Read(std::uint64_t from, std::size_t events_max, bool 
   if (leases) lost = std::max(lost, per_grant != nullptr ? per_grant->lost_through() : next_ - 1);
 
   Batch batch = {.next = std::clamp<std::uint64_t>(from, 1, next_)};
-  if (batch.next <= lost) {
-    batch.gap = Gap{.from = batch.next, .to = lost};
-    batch.next = lost + 1;
-  }
+  if (batch.next <= lost) batch.gap = Gap{.from = batch.next, .to = lost};
   std::size_t event = events_.IndexFrom(batch.next);
   std::size_t lease = per_grant != nullptr ? per_grant->IndexFrom(batch.next) : 0;
   const std::size_t lease_end = per_grant != nullptr ? per_grant->size() : 0;

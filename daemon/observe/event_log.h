@@ -25,7 +25,7 @@ class EventSink {
 // was away, or cannot keep up, reads on from where it was:
 //
 //   batch = log.Read(next, 100, leases);  // whenever it can take more
-//   if (batch.gap) ...                    // these numbers are lost
+//   if (batch.gap) ...                    // not all of these numbers are left
 //   next = batch.next;                    // == log.next(): caught up
 //
 // A watcher so needs no queue of its own, and nobody who lags costs more than a number.
@@ -44,7 +44,8 @@ class EventLog final : public Observer {
   // The number of the next event.
   std::uint64_t next() const { return next_; }
 
-  // Numbers of which at least one is lost; both ends included.
+  // Numbers of which at least one is lost; both ends included. Per-grant events are sooner lost
+  // than others, so what is left of them is read as well.
   struct Gap {
     std::uint64_t from = 0;
     std::uint64_t to = 0;
@@ -56,7 +57,8 @@ class EventLog final : public Observer {
     std::uint64_t next = 1;  // where to read on
   };
   // At most `events_max` events, from number `from` on, per-grant ones only with `leases`. They
-  // were lost before somebody subscribed to them. A number that is still to come reads nothing.
+  // were lost before somebody subscribed to them. A gap that is longer than the batch is told by
+  // the next one again, as far as it is still ahead. A number that is still to come reads nothing.
   Batch Read(std::uint64_t from, std::size_t events_max, bool leases) const;
 
   // Told each event until this is destroyed.
