@@ -2,6 +2,8 @@
 #include "client/ctl/verdicts.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,16 +19,45 @@ std::string Holders(const v1::BufferVerdict& verdict) {
   for (const v1::Holder& holder : verdict.holders()) holders.push_back(HolderText(holder));
   if (holders.empty() && verdict.verdict().kind() == v1::VERDICT_KIND_HELD)
     return "references that no lease explains";
+  if (verdict.holders_left_out() > 0)
+    holders.push_back(absl::StrCat("and ", verdict.holders_left_out(), " more"));
   return absl::StrJoin(holders, ", ");
+}
+
+std::uint64_t BufferCount(const v1::Revocation& revocation) {
+  return std::uint64_t{revocation.proven_count()} + revocation.acknowledged_count() +
+         revocation.held_count();
+}
+
+// "1 PROVEN, 2 HELD"
+std::string Counts(const v1::Revocation& revocation) {
+  std::vector<std::string> counts;
+  const std::pair<v1::VerdictKind, std::uint32_t> all[] = {
+      {v1::VERDICT_KIND_PROVEN, revocation.proven_count()},
+      {v1::VERDICT_KIND_ACKNOWLEDGED, revocation.acknowledged_count()},
+      {v1::VERDICT_KIND_HELD, revocation.held_count()}};
+  for (const auto& [kind, count] : all)
+    if (count > 0) counts.push_back(absl::StrCat(count, " ", VerdictText(kind)));
+  return absl::StrJoin(counts, ", ");
 }
 
 std::string Sentence(const v1::Revocation& revocation) {
   const absl::Duration took = ToTime(revocation.end_time()) - ToTime(revocation.begin_time());
-  return absl::StrCat(
-      "revocation ", revocation.id(), ": asked ", CountText(revocation.sessions_told(), "session"),
-      " for ", CountText(revocation.leases_told(), "lease"), " of ",
-      CountText(static_cast<std::uint64_t>(revocation.verdicts_size()), "buffer"), ", over after ",
-      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))), "\n");
+  const std::string counts = Counts(revocation);
+  return absl::StrCat("revocation ", revocation.id(), ": asked ",
+                      CountText(revocation.sessions_told(), "session"), " for ",
+                      CountText(revocation.leases_told(), "lease"), " of ",
+                      CountText(BufferCount(revocation), "buffer"), ", over after ",
+                      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
+                      counts.empty() ? "" : ": ", counts, "\n");
+}
+
+std::string LeftOut(const v1::Revocation& revocation) {
+  const std::uint64_t all = BufferCount(revocation);
+  const auto shown = static_cast<std::uint64_t>(revocation.verdicts_size());
+  if (shown >= all) return "";
+  return absl::StrCat("and ", CountText(all - shown, "verdict"),
+                      " more, which `hl-bufctl watch` tells\n");
 }
 
 }  // namespace
@@ -37,7 +68,8 @@ std::string RevocationText(const v1::Revocation& revocation) {
     table.Add({verdict.buffer_id(), verdict.buffer_name(), DomainText(verdict.owner()),
                VerdictText(verdict.verdict().kind()), absl::StrCat(verdict.verdict().references()),
                Holders(verdict)});
-  return Sentence(revocation) + (revocation.verdicts().empty() ? "" : table.Text());
+  return Sentence(revocation) + (revocation.verdicts().empty() ? "" : table.Text()) +
+         LeftOut(revocation);
 }
 
 std::string ResetText(const v1::SimulateResetResponse& response) {

@@ -8,13 +8,14 @@
 
 namespace hlbuf::ctl {
 
-// A revocation that has ended: a sentence, then a table of its verdicts with who still holds what.
+// A revocation that has ended: a sentence with its counts, then a table of the verdicts that the
+// daemon sent, with who still holds what.
 std::string RevocationText(const v1::Revocation& revocation);
 
 // Likewise; then what became of the device.
 std::string ResetText(const v1::SimulateResetResponse& response);
 
-// Whether somebody still has one of its buffers.
+// Whether somebody still has one of its buffers; such verdicts are never left out.
 bool HasHeld(const v1::Revocation& revocation);
 
 }  // namespace hlbuf::ctl

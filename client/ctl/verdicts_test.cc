@@ -16,6 +16,8 @@ v1::Revocation TwoVerdicts() {
   revocation.mutable_end_time()->set_nanos(250'000'000);
   revocation.set_sessions_told(1);
   revocation.set_leases_told(2);
+  revocation.set_proven_count(1);
+  revocation.set_held_count(1);
   v1::BufferVerdict& proven = *revocation.add_verdicts();
   proven.set_buffer_id("a1");
   proven.mutable_verdict()->set_kind(v1::VERDICT_KIND_PROVEN);
@@ -34,7 +36,8 @@ v1::Revocation TwoVerdicts() {
 
 TEST(RevocationText, SaysWhoWasAskedAndWhoStillHoldsWhat) {
   EXPECT_EQ(RevocationText(TwoVerdicts()),
-            "revocation 9: asked 1 session for 2 leases of 2 buffers, over after 1.25s\n"
+            "revocation 9: asked 1 session for 2 leases of 2 buffers, over after 1.25s: "
+            "1 PROVEN, 1 HELD\n"
             "BUFFER  NAME     OWNER     VERDICT  REFERENCES  HELD BY\n"
             "a1      -        uid 0     PROVEN   0           -\n"
             "a2      weights  uid 1000  HELD     3           session b7 (uid 1001 pid 4711)\n");
@@ -44,6 +47,16 @@ TEST(RevocationText, SaysWhenNoLeaseExplainsAReference) {
   v1::Revocation revocation = TwoVerdicts();
   revocation.mutable_verdicts(1)->clear_holders();
   EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "references that no lease explains"));
+}
+
+TEST(RevocationText, SaysWhatIsLeftOut) {
+  v1::Revocation revocation = TwoVerdicts();
+  revocation.set_proven_count(7000);
+  revocation.mutable_verdicts(1)->set_holders_left_out(5);
+  const std::string text = RevocationText(revocation);
+  EXPECT_TRUE(absl::StrContains(text, "of 7001 buffers, over after 1.25s: 7000 PROVEN, 1 HELD\n"));
+  EXPECT_TRUE(absl::StrContains(text, "session b7 (uid 1001 pid 4711), and 5 more\n"));
+  EXPECT_TRUE(absl::EndsWith(text, "and 6999 verdicts more, which `hl-bufctl watch` tells\n"));
 }
 
 TEST(HasHeld, IsAboutVerdictsAlone) {

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/to_proto.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_split.h"
 
 namespace hlbuf {
 namespace {
+
+// A reset can settle more buffers, with more holders, than gRPC puts into one message (4 MiB).
+// Names of containers in containers can be as long as a path.
+constexpr int kHoldersMax = 16;
+constexpr int kVerdictsMax = 1000;
+constexpr std::size_t kVerdictBytesMax = 3 << 20;
 
 hlbuf::v1::Grantee ToProto(const Grantee& grantee) {
   hlbuf::v1::Grantee proto;
@@ -30,12 +39,48 @@ hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   *proto.mutable_owner() = ToProto(settled.owner);
   *proto.mutable_verdict() = ToProto(settled.verdict);
   for (const Holder& holder : settled.holders) {
+    if (proto.holders_size() == kHoldersMax) break;
     hlbuf::v1::Holder& added = *proto.add_holders();
     added.set_session_id(IdText(holder.session));
     *added.mutable_domain() = ToProto(holder.domain);
     added.set_pid(holder.pid);
   }
+  proto.set_holders_left_out(static_cast<std::uint32_t>(settled.holders.size()) -
+                             static_cast<std::uint32_t>(proto.holders_size()));
   return proto;
+}
+
+void Count(Verdict::Kind kind, hlbuf::v1::Revocation& revocation) {
+  switch (kind) {
+    case Verdict::Kind::kProven:
+      return revocation.set_proven_count(revocation.proven_count() + 1);
+    case Verdict::Kind::kAcknowledged:
+      return revocation.set_acknowledged_count(revocation.acknowledged_count() + 1);
+    case Verdict::Kind::kHeld:
+      return revocation.set_held_count(revocation.held_count() + 1);
+  }
+}
+
+std::vector<const BufferVerdict*> HeldFirst(const std::vector<BufferVerdict>& verdicts) {
+  std::vector<const BufferVerdict*> order;
+  order.reserve(verdicts.size());
+  for (const BufferVerdict& settled : verdicts) order.push_back(&settled);
+  std::stable_partition(order.begin(), order.end(), [](const BufferVerdict* settled) {
+    return settled->verdict.kind == Verdict::Kind::kHeld;
+  });
+  return order;
+}
+
+// As many as fit; all are counted.
+void AddVerdicts(const std::vector<BufferVerdict>& verdicts, hlbuf::v1::Revocation& revocation) {
+  std::size_t bytes = 0;
+  for (const BufferVerdict* settled : HeldFirst(verdicts)) {
+    Count(settled->verdict.kind, revocation);
+    if (revocation.verdicts_size() == kVerdictsMax || bytes >= kVerdictBytesMax) continue;
+    hlbuf::v1::BufferVerdict& added = *revocation.add_verdicts();
+    added = ToProto(*settled);
+    bytes += added.ByteSizeLong();
+  }
 }
 
 // Empty for the id that names nothing.
@@ -162,7 +207,7 @@ hlbuf::v1::Revocation ToProto(const RevocationReport& report, const WallTimes& w
   *proto.mutable_end_time() = wall(report.ended);
   proto.set_sessions_told(report.sessions_told);
   proto.set_leases_told(report.leases_told);
-  for (const BufferVerdict& settled : report.verdicts) *proto.add_verdicts() = ToProto(settled);
+  AddVerdicts(report.verdicts, proto);
   return proto;
 }
 

@@ -105,6 +105,46 @@ TEST(ToProto, ShowsWhatARevocationLeftBehind) {
   EXPECT_EQ(revocation.verdicts(0).holders(0).session_id(), IdText(owner.session().id));
 }
 
+BufferVerdict Settled(std::uint64_t buffer, Verdict::Kind kind, std::size_t holders,
+                      const std::string& container = "") {
+  return {.buffer = BufferId{buffer},
+          .verdict = {.kind = kind},
+          .holders = std::vector<Holder>(holders, {.domain = {.container = container}})};
+}
+
+TEST(ToProto, CountsAllVerdictsAndShowsTheHeldOnesFirst) {
+  FakeClock clock;
+  RevocationReport report;
+  for (std::uint64_t id = 1; id <= 3000; ++id)
+    report.verdicts.push_back(Settled(id, Verdict::Kind::kProven, 0));
+  report.verdicts.push_back(Settled(4000, Verdict::Kind::kHeld, 20));
+  report.verdicts.push_back(Settled(4001, Verdict::Kind::kAcknowledged, 0));
+  report.verdicts.push_back(Settled(4002, Verdict::Kind::kHeld, 16));
+  const v1::Revocation revocation = ToProto(report, WallTimes(clock));
+  EXPECT_EQ(revocation.proven_count(), 3000u);
+  EXPECT_EQ(revocation.acknowledged_count(), 1u);
+  EXPECT_EQ(revocation.held_count(), 2u);
+  ASSERT_EQ(revocation.verdicts_size(), 1000);
+  EXPECT_EQ(revocation.verdicts(0).buffer_id(), IdText(BufferId{4000}));
+  EXPECT_EQ(revocation.verdicts(0).holders_size(), 16);
+  EXPECT_EQ(revocation.verdicts(0).holders_left_out(), 4u);
+  EXPECT_EQ(revocation.verdicts(1).holders_left_out(), 0u);
+  EXPECT_EQ(revocation.verdicts(2).buffer_id(), IdText(BufferId{1}));
+}
+
+TEST(ToProto, KeepsARevocationBelowWhatAMessageCarries) {
+  FakeClock clock;
+  RevocationReport usual, worst;
+  for (std::uint64_t id = 1; id <= 1000; ++id) {
+    usual.verdicts.push_back(Settled(id, Verdict::Kind::kHeld, 100, std::string(64, 'c')));
+    worst.verdicts.push_back(Settled(id, Verdict::Kind::kHeld, 100, std::string(4096, 'c')));
+  }
+  EXPECT_EQ(ToProto(usual, WallTimes(clock)).verdicts_size(), 1000);
+  const v1::Revocation large = ToProto(worst, WallTimes(clock));
+  EXPECT_LT(large.ByteSizeLong(), 4u << 20);
+  EXPECT_EQ(large.held_count(), 1000u);
+}
+
 TEST(ToProto, LeavesOutWhatAnEventDoesNotSay) {
   FakeClock clock;
   const v1::Event bare =
