@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/control/caller_quota.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
 
@@ -24,11 +26,12 @@ void CallerQuota::Slot::GiveBack() {
 
 absl::StatusOr<CallerQuota::Slot> CallerQuota::Take(const Caller& caller) {
   const bool has_role = caller.role != Role::kNone;
+  const std::size_t uid = has_role ? limits_.uid : std::min(limits_.uid, limits_.uid_without_role);
   const std::size_t all = has_role ? limits_.all : limits_.all - limits_.all / 4;
   const Slot::Key key = {caller.peer.uid, has_role};
   const auto it = used_by_.find(key);
   const std::size_t used_by_uid = it == used_by_.end() ? 0 : it->second;
-  if (used_by_uid >= limits_.uid)
+  if (used_by_uid >= uid)
     return Error(ErrorCode::kQuotaExceeded,
                  absl::StrCat("uid ", caller.peer.uid, " has ", used_by_uid, " ", what_,
                               ", which is the limit; end some"));

@@ -3,6 +3,7 @@
 #define HLBUF_DAEMON_CONTROL_CALLER_QUOTA_H_
 
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -14,14 +15,15 @@ namespace hlbuf {
 
 // How many of one kind of thing (connections, calls) callers may have at a time. Broker thread.
 //
-// A uid's callers with a role are counted apart from those without, and callers without one never
-// get the last quarter: however many connections a container of uid 0 opens, the administrator
-// still gets in.
+// A uid's callers with a role are counted apart from those without, which may get fewer and never
+// the last quarter: however many connections a container of uid 0 opens, the administrator still
+// gets in.
 class CallerQuota {
  public:
   struct Limits {
     std::size_t uid = 0;
     std::size_t all = 0;
+    std::size_t uid_without_role = std::numeric_limits<std::size_t>::max();  // where that is less
   };
 
   // One thing that a caller has; given back when destroyed. The quota outlives it.

@@ -36,6 +36,12 @@ TEST(CallerQuota, KeepsOneUidFromTakingEverything) {
   EXPECT_EQ(Room(quota, CallerOf(1001)), 3u);
 }
 
+TEST(CallerQuota, GivesCallersWithoutARoleFewer) {
+  CallerQuota quota("things", {.uid = 6, .all = 100, .uid_without_role = 2});
+  EXPECT_EQ(Room(quota, CallerOf(1000)), 2u);
+  EXPECT_EQ(Room(quota, CallerOf(1000, Role::kViewer)), 6u);
+}
+
 TEST(CallerQuota, IsGivenBackByADestructor) {
   CallerQuota quota("things", {.uid = 3, .all = 100});
   EXPECT_EQ(Room(quota, CallerOf(1000)), 3u);

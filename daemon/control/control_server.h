@@ -30,8 +30,9 @@ struct ControlSettings {
   FdWindow window = FdWindow::UpperHalf();
   // A connection takes two descriptors.
   CallerQuota::Limits connections = {.uid = 32, .all = 64};
-  // Watchers are calls, too. Each may have one response of up to about 300 kB on its way.
-  CallerQuota::Limits calls = {.uid = 128, .all = 512};
+  // Watchers are calls, too. Each may have one response of up to about 300 kB on its way. A call
+  // may have the broker thread look at a page of records: those that anybody can make are few.
+  CallerQuota::Limits calls = {.uid = 128, .all = 512, .uid_without_role = 8};
   // A connection that says nothing for `keepalive_time` is asked, and closed when it does not
   // answer within `keepalive_timeout`.
   absl::Duration keepalive_time = absl::Seconds(30);

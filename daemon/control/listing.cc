@@ -35,7 +35,7 @@ absl::StatusOr<v1::ListDevicesResponse> ListDevices(const Broker& broker, const 
                    WantedValues::Read("states", request.states(), v1::DeviceState_IsValid));
   v1::ListDevicesResponse response;
   if (!MaySeeDevices(caller)) return response;
-  PageFill fill(page);
+  PageFill fill(page, caller);
   const std::vector<const Device*> all = DevicesByName(broker);
   auto it = std::find_if(all.begin(), all.end(),
                          [&page](const Device* device) { return device->name() > page.after; });
@@ -74,11 +74,11 @@ absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const 
   };
   v1::ListBuffersResponse response;
   const WallTimes wall(broker.ledger().clock);
-  PageFill fill(page);
+  PageFill fill(page, caller);
   const auto& all = broker.ledger().registry.in_order();
   auto it = all.upper_bound(BufferId{after});
   for (; it != all.end() && fill.HasRoom(); ++it) {
-    fill.Examined();
+    fill.Examined(1 + LeasesVisited(caller, *it->second));
     if (!matches(*it->second)) continue;
     fill.Taken();
     *response.add_buffers() = ToProto(*it->second, wall);
@@ -116,7 +116,7 @@ absl::StatusOr<v1::ListSessionsResponse> ListSessions(const Broker& broker, cons
   };
   v1::ListSessionsResponse response;
   const WallTimes wall(broker.ledger().clock);
-  PageFill fill(page);
+  PageFill fill(page, caller);
   const auto& all = broker.ledger().sessions;
   auto it = all.upper_bound(SessionId{after});
   for (; it != all.end() && fill.HasRoom(); ++it) {

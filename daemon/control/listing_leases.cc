@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -56,14 +57,17 @@ absl::StatusOr<Filter> ReadFilter(const v1::ListLeasesRequest& request) {
   return filter;
 }
 
-// Those of `leases` behind `after`, in order.
-std::vector<const LeaseRecord*> Behind(const LeaseKey& after,
-                                       absl::Span<LeaseRecord* const> leases) {
+// Those of `leases` behind `after`; the first `sorted_max` of them in order, in front of the
+// others.
+std::vector<const LeaseRecord*> Behind(const LeaseKey& after, absl::Span<LeaseRecord* const> leases,
+                                       std::size_t sorted_max) {
   std::vector<const LeaseRecord*> behind;
   for (const LeaseRecord* lease : leases)
     if (KeyOf(*lease) > after) behind.push_back(lease);
-  std::sort(behind.begin(), behind.end(),
-            [](const LeaseRecord* a, const LeaseRecord* b) { return KeyOf(*a) < KeyOf(*b); });
+  const auto sorted = static_cast<std::ptrdiff_t>(std::min(behind.size(), sorted_max));
+  std::partial_sort(
+      behind.begin(), behind.begin() + sorted, behind.end(),
+      [](const LeaseRecord* a, const LeaseRecord* b) { return KeyOf(*a) < KeyOf(*b); });
   return behind;
 }
 
@@ -76,12 +80,16 @@ class LeasePage {
         request_(request),
         filter_(filter),
         wall_(broker.ledger().clock),
-        fill_(page),
+        fill_(page, caller),
+        after_(after),
         last_(after) {}
 
   // False: the page is full, and `leases` has more.
-  bool Add(const std::vector<const LeaseRecord*>& leases) {
-    for (const LeaseRecord* lease : leases) {
+  //
+  // They are looked at for their order, too, which counts in the end: a page gets on, however many
+  // there are.
+  bool Add(absl::Span<LeaseRecord* const> leases) {
+    for (const LeaseRecord* lease : Behind(after_, leases, fill_.left_to_examine())) {
       if (!fill_.HasRoom()) return false;
       fill_.Examined();
       last_ = KeyOf(*lease);
@@ -89,6 +97,7 @@ class LeasePage {
       fill_.Taken();
       *response_.add_leases() = ToProto(*lease, wall_);
     }
+    fill_.Examined(leases.size());
     return true;
   }
   // A buffer counts as well: most may have no lease at all. False: the page is full before it.
@@ -117,6 +126,7 @@ class LeasePage {
   const Filter& filter_;
   WallTimes wall_;
   PageFill fill_;
+  LeaseKey after_;
   LeaseKey last_;
   v1::ListLeasesResponse response_;
 };
@@ -132,7 +142,7 @@ absl::StatusOr<v1::ListLeasesResponse> ListLeases(const Broker& broker, const Ca
   LeasePage leases(broker, caller, request, filter, page, after);
   if (filter.session) {
     const auto it = ledger.sessions.find(filter.session);
-    const bool all = it == ledger.sessions.end() || leases.Add(Behind(after, it->second->leases));
+    const bool all = it == ledger.sessions.end() || leases.Add(it->second->leases);
     return std::move(leases).Finish(!all);
   }
   const auto& buffers = ledger.registry.in_order();
@@ -141,7 +151,7 @@ absl::StatusOr<v1::ListLeasesResponse> ListLeases(const Broker& broker, const Ca
     return it != buffers.end() && (!filter.buffer || it->first == filter.buffer);
   };
   for (; is_wanted(); ++it)
-    if (!leases.Enter(*it->second) || !leases.Add(Behind(after, it->second->leases))) break;
+    if (!leases.Enter(*it->second) || !leases.Add(it->second->leases)) break;
   return std::move(leases).Finish(is_wanted());
 }
 

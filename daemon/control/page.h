@@ -3,6 +3,7 @@
 #ifndef HLBUF_DAEMON_CONTROL_PAGE_H_
 #define HLBUF_DAEMON_CONTROL_PAGE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,13 +11,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "daemon/control/role.h"
 
 namespace hlbuf {
 
 inline constexpr std::size_t kPageDefault = 100;
 inline constexpr std::size_t kPageMax = 1000;
 // How many records a page may cost the broker thread; what has few matches comes in short pages.
+// Anybody is a caller without a role.
 inline constexpr std::size_t kExaminedMax = 20'000;
+inline constexpr std::size_t kExaminedMaxWithoutRole = 1'000;
 
 struct Page {
   std::size_t size = kPageDefault;
@@ -26,14 +30,19 @@ struct Page {
 // How much of a page is there.
 class PageFill {
  public:
-  explicit PageFill(const Page& page) : room_(page.size) {}
+  PageFill(const Page& page, const Caller& caller)
+      : room_(page.size),
+        left_to_examine_(caller.role == Role::kNone ? kExaminedMaxWithoutRole : kExaminedMax) {}
   bool HasRoom() const { return room_ > 0 && left_to_examine_ > 0; }
-  void Examined() { --left_to_examine_; }
+  std::size_t left_to_examine() const { return left_to_examine_; }
+  void Examined(std::size_t records = 1) {
+    left_to_examine_ -= std::min(left_to_examine_, records);
+  }
   void Taken() { --room_; }
 
  private:
   std::size_t room_;
-  std::size_t left_to_examine_ = kExaminedMax;
+  std::size_t left_to_examine_;
 };
 
 // `query` stands for the question and its filters; a token is good for the same query only.

@@ -63,17 +63,26 @@ TEST(Page, KeyThatIsNoIdIsRefused) {
 }
 
 TEST(Page, IsFullWhenEnoughWasTakenOrExamined) {
-  PageFill taken({.size = 2});
+  const Caller viewer = {.role = Role::kViewer};
+  PageFill taken({.size = 2}, viewer);
   taken.Taken();
   EXPECT_TRUE(taken.HasRoom());
   taken.Taken();
   EXPECT_FALSE(taken.HasRoom());
-  PageFill examined({.size = 2});
+  PageFill examined({.size = 2}, viewer);
   for (std::size_t i = 0; i < kExaminedMax; ++i) {
     EXPECT_TRUE(examined.HasRoom());
     examined.Examined();
   }
   EXPECT_FALSE(examined.HasRoom());
+}
+
+TEST(Page, IsSoonerFullForACallerWithoutARole) {
+  PageFill fill({.size = 2}, Caller());
+  fill.Examined(kExaminedMaxWithoutRole - 1);
+  EXPECT_TRUE(fill.HasRoom());
+  fill.Examined(1'000'000);  // all at once, and no less than nothing is left
+  EXPECT_FALSE(fill.HasRoom());
 }
 
 }  // namespace

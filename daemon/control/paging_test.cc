@@ -25,10 +25,11 @@ const auto& ItemsOf(const v1::ListSessionsResponse& response) { return response.
 
 // All pages; `between` is called after each.
 template <class Request, class List, class Between>
-Ids Walk(const Broker& broker, Request request, List list, Between between) {
+Ids Walk(const Broker& broker, Request request, List list, Between between,
+         const Caller& caller = kViewer) {
   Ids ids;
   do {
-    const auto page = list(broker, kViewer, request);
+    const auto page = list(broker, caller, request);
     EXPECT_TRUE(page.ok()) << page.status();
     for (const auto& item : ItemsOf(*page)) ids.push_back(item.id());
     request.set_page_token(page->next_page_token());
@@ -176,6 +177,44 @@ TEST(Paging, ExaminesABoundedNumberOfRecordsForAPage) {
   EXPECT_EQ(page->buffers_size(), 0);
   EXPECT_NE(page->next_page_token(), "");
   EXPECT_EQ(Walk(rig.broker, request, ListBuffers), Ids{wanted});
+}
+
+// Whoever asks without a role makes the broker thread look at every holder of every buffer.
+TEST(Paging, CountsTheLeasesThatAreLookedAtForACallerWithoutARole) {
+  BrokerRig rig;
+  FakeClient& owner = rig.Connect(PeerOf(1000));
+  const Caller stranger = {.peer = PeerOf(1001)};
+  constexpr std::size_t kLeasesEach = kExaminedMaxWithoutRole / 2;
+  for (int i = 0; i < 4; ++i) {
+    const BufferId buffer = rig.Buffer(owner);
+    for (std::size_t k = 1; k < kLeasesEach; ++k) EXPECT_TRUE(owner.Open(buffer).ok());
+  }
+  const auto page = ListBuffers(rig.broker, stranger, {});
+  EXPECT_EQ(page->buffers_size(), 0);
+  EXPECT_NE(page->next_page_token(), "");
+  EXPECT_EQ(Walk(
+                rig.broker, v1::ListBuffersRequest(), ListBuffers, [] {}, stranger),
+            Ids());
+}
+
+TEST(Paging, GivesEveryLeaseOnceInOrderHoweverManyABufferHas) {
+  BrokerRig rig;
+  FakeClient& owner = rig.Connect(PeerOf(1000));
+  const BufferId buffer = rig.Buffer(owner);
+  Ids all;
+  for (std::size_t i = 0; i < 2 * kExaminedMaxWithoutRole; ++i)
+    EXPECT_TRUE(owner.Open(buffer).ok());
+  for (const LeaseRecord* lease : owner.session().leases) all.push_back(IdText(lease->id));
+  v1::ListLeasesRequest request;
+  request.set_page_size(999);
+  const Caller caller = {.peer = PeerOf(1000)};
+  EXPECT_EQ(Walk(
+                rig.broker, request, ListLeases, [] {}, caller),
+            all);
+  request.set_session_id(IdText(owner.session().id));
+  EXPECT_EQ(Walk(
+                rig.broker, request, ListLeases, [] {}, caller),
+            all);
 }
 
 TEST(Paging, TakesNoForgedTokenOutOfItsBounds) {

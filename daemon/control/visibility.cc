@@ -19,6 +19,10 @@ bool MaySee(const Caller& caller, const BufferRecord& buffer) {
       [&caller](const LeaseRecord* lease) { return MaySee(caller, *lease->session); });
 }
 
+std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer) {
+  return MaySeeAll(caller) || IsOf(caller, buffer.owner->domain) ? 0 : buffer.leases.size();
+}
+
 bool MaySee(const Caller& caller, const LeaseRecord& lease) {
   return MaySee(caller, *lease.session) || IsOf(caller, lease.buffer->owner->domain);
 }

@@ -4,6 +4,8 @@
 #ifndef HLBUF_DAEMON_CONTROL_VISIBILITY_H_
 #define HLBUF_DAEMON_CONTROL_VISIBILITY_H_
 
+#include <cstddef>
+
 #include "daemon/control/role.h"
 #include "daemon/core/observer.h"
 #include "daemon/core/records.h"
@@ -15,6 +17,8 @@ inline bool MaySeeAll(const Caller& caller) { return caller.role >= Role::kViewe
 
 // Its own, and those that it holds a lease of.
 bool MaySee(const Caller& caller, const BufferRecord& buffer);
+// How many leases that question looks at, at most.
+std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer);
 // Its own, and everybody's of its own buffers.
 bool MaySee(const Caller& caller, const LeaseRecord& lease);
 bool MaySee(const Caller& caller, const SessionRecord& session);
