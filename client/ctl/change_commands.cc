@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,6 +62,11 @@ ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequ
   return HasHeld(response.revocation()) ? ExitCode::kHeld : code;
 }
 
+void AddNoWait(CLI::App& command, const std::function<void()>& set) {
+  command.add_flag_callback(
+      "--no-wait", set, "end as soon as holders have been asked; `hl-bufctl watch` tells the rest");
+}
+
 }  // namespace
 
 void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
@@ -79,6 +85,7 @@ void AddRevokeCommand(CLI::App& app, Invocation& invocation) {
       ->required();
   AddGrace(
       command, [request] { return request->mutable_grace(); }, "as configured (operator_grace)");
+  AddNoWait(command, [request] { request->set_no_wait(true); });
   command.callback([&invocation, request] {
     invocation.run = [request](const Invocation& asked) { return Revoke(asked, *request); };
   });
@@ -104,6 +111,7 @@ void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
       });
   AddGrace(
       command, [request] { return request->mutable_grace(); }, "as configured (reset_grace)");
+  AddNoWait(command, [request] { request->set_no_wait(true); });
   command.callback([&invocation, request] {
     invocation.run = [request](const Invocation& asked) { return SimulateReset(asked, *request); };
   });

@@ -59,7 +59,8 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
                                                        {"revoke", "a1", "--grace", "inf"},
                                                        {"simulate-reset"},
                                                        {"simulate-reset", "dev0", "--drill", "x"},
-                                                       {"watch", "--since", "12"}};
+                                                       {"watch", "--since", "12"},
+                                                       {"watch", "--kind", "lease"}};
   for (const auto& words : wrong) {
     const Ran ran = Ctl(words);
     EXPECT_EQ(ran.code, ExitCode::kBadUsage) << testing::PrintToString(words);
@@ -75,6 +76,20 @@ TEST(CommandLine, TakesGlobalOptionsBeforeAndAfterTheCommand) {
     EXPECT_EQ(ran.code, ExitCode::kUnreachable);
     EXPECT_TRUE(Has(ran.error, "cannot connect to /nowhere/a: No such file or directory"))
         << ran.error;
+  }
+}
+
+TEST(CommandLine, TakesWhatACommandCanBeNarrowedTo) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+           {"buffers", "--owner", "0", "--container", ""},
+           {"leases", "--owner", "0", "--holder", "1", "--container", "c0ffee"},
+           {"sessions", "--container", "c0ffee"},
+           {"watch", "--kind", "lease-granted,device_state", "--kind", "Buffer-Freed"},
+           {"revoke", "a1", "--no-wait"},
+           {"simulate-reset", "dev0", "--no-wait"}}) {
+    std::vector<const char*> all = words;
+    all.insert(all.end(), {"--socket", "/nowhere/a"});
+    EXPECT_EQ(Ctl(all).code, ExitCode::kUnreachable) << testing::PrintToString(words);
   }
 }
 

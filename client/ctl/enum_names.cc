@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace hlbuf::ctl {
 namespace {
@@ -26,7 +27,8 @@ std::string ShortName(const EnumDescriptor& type, int value) {
 
 std::optional<int> ValueOf(const EnumDescriptor& type, const std::string& name) {
   const std::string prefix = type.FindValueByNumber(0)->name().substr(0, PrefixBytes(type));
-  const auto* const found = type.FindValueByName(prefix + absl::AsciiStrToUpper(name));
+  const std::string bare = absl::StrReplaceAll(absl::AsciiStrToUpper(name), {{"-", "_"}});
+  const auto* const found = type.FindValueByName(prefix + bare);
   if (found == nullptr || found->number() == 0) return std::nullopt;
   return found->number();
 }
@@ -35,7 +37,8 @@ std::vector<std::string> ShortNames(const EnumDescriptor& type) {
   std::vector<std::string> names;
   for (int i = 0; i < type.value_count(); ++i)
     if (type.value(i)->number() != 0)
-      names.push_back(absl::AsciiStrToLower(type.value(i)->name().substr(PrefixBytes(type))));
+      names.push_back(absl::StrReplaceAll(
+          absl::AsciiStrToLower(ShortName(type, type.value(i)->number())), {{"_", "-"}}));
   return names;
 }
 

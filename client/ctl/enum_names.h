@@ -15,9 +15,9 @@ namespace hlbuf::ctl {
 
 // A number without a name, which a newer daemon may send, is shown as it is.
 std::string ShortName(const google::protobuf::EnumDescriptor& type, int value);
-// By short name, whatever its case.
+// By short name, whatever its case, with hyphens or underscores.
 std::optional<int> ValueOf(const google::protobuf::EnumDescriptor& type, const std::string& name);
-// In lower case, without the UNSPECIFIED one.
+// In lower case and with hyphens, without the UNSPECIFIED one.
 std::vector<std::string> ShortNames(const google::protobuf::EnumDescriptor& type);
 
 template <class Enum>

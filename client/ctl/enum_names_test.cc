@@ -24,6 +24,8 @@ TEST(ValueOf, RefusesWhatIsNoName) {
 TEST(ShortNames, AreReadBack) {
   EXPECT_EQ(ShortNames(kStates),
             (std::vector<std::string>{"active", "revoking", "overdue", "ended"}));
+  for (const std::string& name : ShortNames(*v1::EventKind_descriptor()))
+    EXPECT_NE(ValueOf(*v1::EventKind_descriptor(), name), std::nullopt) << name;
 }
 
 }  // namespace

@@ -96,6 +96,9 @@ void AddBuffers(CLI::App& app, Invocation& invocation) {
   AddUid(
       command, "--owner,--uid", [request](auto uid) { request->set_owner_uid(uid); },
       "of this user, in whatever container");
+  AddText(
+      command, "--container", "ID", [request](auto& id) { request->set_owner_container(id); },
+      "of this container; '' for outside of containers");
 }
 
 void AddLeases(CLI::App& app, Invocation& invocation) {
@@ -109,6 +112,12 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
   AddUid(
       command, "--holder,--uid", [request](auto uid) { request->set_holder_uid(uid); },
       "held by this user, in whatever container");
+  AddText(
+      command, "--container", "ID", [request](auto& id) { request->set_holder_container(id); },
+      "held in this container; '' for outside of containers");
+  AddUid(
+      command, "--owner", [request](auto uid) { request->set_owner_uid(uid); },
+      "of buffers of this user, in whatever container");
   AddText(
       command, "--buffer", "ID", [request](auto& id) { request->set_buffer_id(id); },
       "of this buffer");
@@ -125,6 +134,9 @@ void AddSessions(CLI::App& app, Invocation& invocation) {
   AddUid(
       command, "--uid", [request](auto uid) { request->set_uid(uid); },
       "of this user, in whatever container");
+  AddText(
+      command, "--container", "ID", [request](auto& id) { request->set_container(id); },
+      "of this container; '' for outside of containers");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -39,22 +40,24 @@ void Explain(CLI::App& command, const std::string& text) {
                  "\n\n`hl-bufctl --help` explains --socket, --output, roles and the exit status.");
 }
 
-void AddStates(CLI::App& command, const google::protobuf::EnumDescriptor& states,
+void AddValues(CLI::App& command, const std::string& noun, const std::string& description,
+               const google::protobuf::EnumDescriptor& values,
                const std::function<void(int)>& add) {
-  const std::string names = absl::StrJoin(ShortNames(states), ", ");
+  const std::string names = absl::StrJoin(ShortNames(values), ", ");
+  const std::string type = absl::AsciiStrToUpper(noun);
   command
       .add_option_function<std::vector<std::string>>(
-          "--state",
-          [add, &states](const std::vector<std::string>& given) {
-            for (const std::string& name : given) add(*ValueOf(states, name));
+          absl::StrCat("--", noun),
+          [add, &values](const std::vector<std::string>& given) {
+            for (const std::string& name : given) add(*ValueOf(values, name));
           },
-          absl::StrCat("in any of these states: ", names))
-      ->type_name("STATE[,STATE]")
+          absl::StrCat(description, ": ", names))
+      ->type_name(absl::StrCat(type, "[,", type, "]"))
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check([&states, names](const std::string& name) -> std::string {
-        if (ValueOf(states, name).has_value()) return "";
-        return absl::StrCat("'", name, "' is no state; one of ", names);
+      ->check([&values, noun, names](const std::string& name) -> std::string {
+        if (ValueOf(values, name).has_value()) return "";
+        return absl::StrCat("'", name, "' is no ", noun, "; one of ", names);
       });
 }
 

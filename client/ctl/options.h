@@ -17,13 +17,19 @@ namespace hlbuf::ctl {
 // What --help says of a command below its options.
 void Explain(CLI::App& command, const std::string& text);
 
-// --state STATE[,STATE...], by the short names of the enum's values; `add` gets each.
-void AddStates(CLI::App& command, const google::protobuf::EnumDescriptor& states,
-               const std::function<void(int)>& add);
+// --NOUN NOUN[,NOUN...], by the short names of the enum's values; `add` gets each.
+void AddValues(CLI::App& command, const std::string& noun, const std::string& description,
+               const google::protobuf::EnumDescriptor& values, const std::function<void(int)>& add);
+template <class Enum>
+void AddValues(CLI::App& command, const std::string& noun, const std::string& description,
+               const std::function<void(Enum)>& add) {
+  AddValues(command, noun, description, *google::protobuf::GetEnumDescriptor<Enum>(),
+            [add](int value) { add(static_cast<Enum>(value)); });
+}
+// --state
 template <class Enum>
 void AddStates(CLI::App& command, const std::function<void(Enum)>& add) {
-  AddStates(command, *google::protobuf::GetEnumDescriptor<Enum>(),
-            [add](int state) { add(static_cast<Enum>(state)); });
+  AddValues(command, "state", "in any of these states", add);
 }
 
 // An option whose value goes to `set`.

@@ -63,6 +63,9 @@ std::string LeftOut(const v1::Revocation& revocation) {
 }  // namespace
 
 std::string RevocationText(const v1::Revocation& revocation) {
+  if (!revocation.has_end_time())
+    return absl::StrCat("revocation ", revocation.id(),
+                        ": begun; `hl-bufctl watch` tells how it ends\n");
   Table table({"BUFFER", "NAME", "OWNER", "VERDICT", "REFERENCES", "HELD BY"});
   for (const v1::BufferVerdict& verdict : revocation.verdicts())
     table.Add({verdict.buffer_id(), verdict.buffer_name(), DomainText(verdict.owner()),

@@ -8,8 +8,8 @@
 
 namespace hlbuf::ctl {
 
-// A revocation that has ended: a sentence with its counts, then a table of the verdicts that the
-// daemon sent, with who still holds what.
+// That a revocation has begun, or, when it has ended: a sentence with its counts, then a table of
+// the verdicts that the daemon sent, with who still holds what.
 std::string RevocationText(const v1::Revocation& revocation);
 
 // Likewise; then what became of the device.

@@ -49,6 +49,13 @@ TEST(RevocationText, SaysWhenNoLeaseExplainsAReference) {
   EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "references that no lease explains"));
 }
 
+TEST(RevocationText, SaysOfOneThatWasNotWaitedForThatItHasBegun) {
+  v1::Revocation revocation;
+  revocation.set_id("9");
+  EXPECT_EQ(RevocationText(revocation),
+            "revocation 9: begun; `hl-bufctl watch` tells how it ends\n");
+}
+
 TEST(RevocationText, SaysWhatIsLeftOut) {
   v1::Revocation revocation = TwoVerdicts();
   revocation.set_proven_count(7000);

@@ -88,9 +88,12 @@ void AddWatchCommand(CLI::App& app, Invocation& invocation) {
   AddText(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "only of this device");
+  AddValues<v1::EventKind>(command, "kind", "only events of any of these kinds",
+                           [request](auto kind) { request->add_kinds(kind); });
   command.add_flag_callback(
       "--leases", [request] { AskForAllKinds(*request); },
-      "also each lease that is granted or ends; without it they are left out");
+      "events of every kind, also each lease that is granted or ends; leases are left out where\n"
+      "neither this nor --kind asks for them");
   command.callback([&invocation, request] {
     invocation.run = [request](const Invocation& asked) { return Watch(asked, *request); };
   });

@@ -70,6 +70,8 @@ absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const 
     return (request.device().empty() || buffer.device->name() == request.device()) &&
            states.Match(buffer.state) &&
            (!request.has_owner_uid() || buffer.owner->domain.uid == request.owner_uid()) &&
+           (!request.has_owner_container() ||
+            buffer.owner->domain.container == request.owner_container()) &&
            MaySee(caller, buffer);
   };
   v1::ListBuffersResponse response;
@@ -112,7 +114,9 @@ absl::StatusOr<v1::ListSessionsResponse> ListSessions(const Broker& broker, cons
                    WantedValues::Read("states", request.states(), v1::SessionState_IsValid));
   const auto matches = [&](const SessionRecord& session) {
     return states.Match(session.state) &&
-           (!request.has_uid() || session.peer.uid == request.uid()) && MaySee(caller, session);
+           (!request.has_uid() || session.peer.uid == request.uid()) &&
+           (!request.has_container() || session.peer.container == request.container()) &&
+           MaySee(caller, session);
   };
   v1::ListSessionsResponse response;
   const WallTimes wall(broker.ledger().clock);

@@ -113,12 +113,16 @@ class LeasePage {
   }
 
  private:
+  bool IsHolder(const Peer& peer) const {
+    return (!request_.has_holder_uid() || peer.uid == request_.holder_uid()) &&
+           (!request_.has_holder_container() || peer.container == request_.holder_container());
+  }
   bool Matches(const LeaseRecord& lease) const {
     return (request_.device().empty() || lease.buffer->device->name() == request_.device()) &&
            filter_.states.Match(lease.state) &&
            (!filter_.buffer || lease.buffer->id == filter_.buffer) &&
-           (!request_.has_holder_uid() || lease.session->peer.uid == request_.holder_uid()) &&
-           MaySee(caller_, lease);
+           (!request_.has_owner_uid() || lease.buffer->owner->domain.uid == request_.owner_uid()) &&
+           IsHolder(lease.session->peer) && MaySee(caller_, lease);
   }
 
   const Caller& caller_;

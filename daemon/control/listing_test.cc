@@ -127,12 +127,33 @@ TEST_F(Listing, FiltersBuffers) {
   EXPECT_EQ(Buffers(kViewer, request), Ids());
 }
 
+TEST_F(Listing, FiltersByContainer) {
+  FakeClient& inside = rig.Connect(PeerOf(1000, "c0ffee"));
+  const BufferId buffer = rig.Buffer(inside, "a1");
+  v1::ListBuffersRequest of_buffers;
+  of_buffers.set_owner_uid(1000);
+  of_buffers.set_owner_container("c0ffee");
+  EXPECT_EQ(Buffers(kViewer, of_buffers), Texts({buffer}));
+  of_buffers.set_owner_container("");
+  EXPECT_EQ(Buffers(kViewer, of_buffers).size(), 2u);
+  v1::ListSessionsRequest of_sessions;
+  of_sessions.set_container("c0ffee");
+  EXPECT_EQ(Sessions(kViewer, of_sessions), Ids{IdText(inside.session().id)});
+}
+
 TEST_F(Listing, FiltersLeases) {
   v1::ListLeasesRequest of_buffer;
   of_buffer.set_buffer_id(IdText(buffers[0]));
   EXPECT_EQ(Leases(kViewer, of_buffer), 2u);
   of_buffer.set_holder_uid(1001);
   EXPECT_EQ(Leases(kViewer, of_buffer), 1u);
+  v1::ListLeasesRequest of_owner;
+  of_owner.set_owner_uid(1000);
+  EXPECT_EQ(Leases(kViewer, of_owner), 3u);
+  of_owner.set_holder_container("");
+  EXPECT_EQ(Leases(kViewer, of_owner), 3u);
+  of_owner.set_holder_container("c0ffee");
+  EXPECT_EQ(Leases(kViewer, of_owner), 0u);
   v1::ListLeasesRequest of_session;
   of_session.set_session_id(IdText(bob.session().id));
   EXPECT_EQ(Leases(kViewer, of_session), 3u);
