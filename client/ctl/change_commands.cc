@@ -29,8 +29,13 @@ constexpr const char* kSimulateReset =
     R"(Asks everything of the device back, shows the verdicts, closes the device and opens it again
 with a new epoch. Needs the role operator.
 
-Exit status 4 when somebody still has a buffer; 1 when the device did not come back, which is what
-`--drill fails` is for. A drill that was begun goes on when hl-bufctl is interrupted.)";
+Exit status 1 when the device did not come back, which is what `--drill fails` is for; else 4 when
+somebody still has a buffer. A drill that was begun goes on when hl-bufctl is interrupted.)";
+
+// What failed hides who holds, not the other way round: the verdicts are printed, too.
+ExitCode Concluded(ExitCode code, const v1::Revocation& revocation) {
+  return code == ExitCode::kOk && HasHeld(revocation) ? ExitCode::kHeld : code;
+}
 
 // No deadline: the daemon answers when the holders have, or their time is over.
 ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& request) {
@@ -43,7 +48,7 @@ ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& re
   const ExitCode printed =
       Print(invocation.output == Output::kJson ? JsonDocument(response)
                                                : RevocationText(response.revocation()));
-  return HasHeld(response.revocation()) ? ExitCode::kHeld : printed;
+  return Concluded(printed, response.revocation());
 }
 
 ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequest& request) {
@@ -59,7 +64,7 @@ ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequ
     PrintError(ErrorText(response.outcome()));
     code = ExitCode::kFailed;
   }
-  return HasHeld(response.revocation()) ? ExitCode::kHeld : code;
+  return Concluded(code, response.revocation());
 }
 
 void AddNoWait(CLI::App& command, const std::function<void()>& set) {

@@ -23,8 +23,9 @@ constexpr const char* kFooter =
     "\n"
     "Exit status: 0 done; 1 refused or failed; 2 bad command line; 3 the daemon cannot be reached, "
     "or\n"
-    "             did not answer; 4 the revocation or drill ended with buffers that are still "
-    "HELD.\n"
+    "             did not answer; 4 nothing failed, but the revocation or drill ended with "
+    "buffers\n"
+    "             that are still HELD.\n"
     "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
     "proto/hlbuf/v1/errors.proto.";
 

@@ -10,7 +10,7 @@ enum class ExitCode {
   kFailed = 1,       // refused by the daemon, or tried and failed
   kBadUsage = 2,     // the command line makes no sense
   kUnreachable = 3,  // no daemon answered
-  kHeld = 4,         // the revocation ended, and somebody still has a buffer
+  kHeld = 4,         // nothing failed, but somebody still has a buffer
 };
 
 }  // namespace hlbuf::ctl
