@@ -52,7 +52,6 @@ static int build_open(const hlbuf_open_item* items, size_t count, uint8_t* frame
 
 static int open_items(hlbuf_client* client, const hlbuf_open_item* items, size_t count,
                       uint8_t* frame, hlbuf_open_result* results, hlbuf_error* error) {
-  for (size_t i = 0; i < count; ++i) results[i].buffer = NULL;
   size_t bytes;
   const int code = build_open(items, count, frame, &bytes, error);
   if (code != HLBUF_OK) return code;
@@ -64,6 +63,7 @@ static int open_items(hlbuf_client* client, const hlbuf_open_item* items, size_t
 
 int hlbuf_open_many(hlbuf_client* client, const hlbuf_open_item* items, size_t count,
                     hlbuf_open_result* results, hlbuf_error* error) {
+  for (size_t i = 0; i < count; ++i) results[i].buffer = NULL;
   if (count == 0 || count > client->batch_max)
     return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "one request opens 1 to %u buffers, not %zu",
                       client->batch_max, count);

@@ -85,8 +85,23 @@ TEST_F(Requests, RefusesHereWhatAFrameCannotSay) {
   hlbuf_open_result result = {};
   EXPECT_EQ(hlbuf_open_many(client, &both, 1, &result, &error_), HLBUF_E_INVALID_ARGUMENT);
   EXPECT_EQ(hlbuf_open_many(client, &both, 0, &result, &error_), HLBUF_E_INVALID_ARGUMENT);
-  EXPECT_EQ(hlbuf_open_many(client, &both, 254, &result, &error_), HLBUF_E_INVALID_ARGUMENT);
   EXPECT_EQ(buffer, nullptr);
+  hlbuf_client_close(client);
+}
+
+TEST_F(Requests, ABatchThatIsTooLargeLeavesNoBufferInItsResults) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  const std::vector<hlbuf_open_item> items(HLBUF_OPEN_MAX + 1);
+  std::vector<hlbuf_open_result> results(items.size());
+  for (hlbuf_open_result& result : results)
+    result.buffer = reinterpret_cast<hlbuf_buffer*>(1);  // what the program had there
+  EXPECT_EQ(hlbuf_open_many(client, items.data(), items.size(), results.data(), &error_),
+            HLBUF_E_INVALID_ARGUMENT);
+  for (const hlbuf_open_result& result : results) EXPECT_EQ(result.buffer, nullptr);
   hlbuf_client_close(client);
 }
 
