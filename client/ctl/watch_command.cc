@@ -26,8 +26,8 @@ Each line begins with its position, LIFE:NUMBER: the life of the daemon, and the
 event in it. With --output json each line is a WatchEventsResponse with at most one event or gap,
 and `next` is one more than its NUMBER. A gap stands for events that were forgotten before this
 watcher took them; those of its numbers that are still known follow it. Leases are told only while
-somebody watches them: --since with --leases has a gap where nobody did. After a restart of the daemon --since with an old life tells everything that
-the new life knows.)";
+somebody watches them: --since with --leases has a gap where nobody did. After a restart of the
+daemon --since with an old life tells everything that the new life knows.)";
 
 void AskForAllKinds(v1::WatchEventsRequest& request) {
   const google::protobuf::EnumDescriptor& kinds = *v1::EventKind_descriptor();
