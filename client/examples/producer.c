@@ -91,46 +91,62 @@ static void serve(struct state* state) {
   }
 }
 
-int main(int argc, char** argv) {
+struct arguments {
+  hlbuf_connect_options connect;
+  hlbuf_allocate_options allocate;
+  const char* text;
+};
+
+/* Ends the program when they make no sense. */
+static void read_arguments(int argc, char** argv, struct arguments* arguments) {
   static const struct option kOptions[] = {
       {"socket", required_argument, NULL, 's'}, {"device", required_argument, NULL, 'd'},
       {"size", required_argument, NULL, 'b'},   {"name", required_argument, NULL, 'n'},
       {"help", no_argument, NULL, 'h'},         {0}};
-  struct state state = {0};
-  hlbuf_connect_options connect = {.struct_bytes = sizeof(connect), .client_name = "producer"};
-  hlbuf_allocate_options allocate = {.struct_bytes = sizeof(allocate), .size_bytes = 4096};
   for (int option; (option = getopt_long(argc, argv, "", kOptions, NULL)) != -1;) {
     switch (option) {
       case 's':
-        connect.socket_path = optarg;
+        arguments->connect.socket_path = optarg;
         break;
       case 'd':
-        allocate.device = optarg;
+        arguments->allocate.device = optarg;
         break;
       case 'b':
-        allocate.size_bytes = strtoull(optarg, NULL, 10);
+        arguments->allocate.size_bytes = strtoull(optarg, NULL, 10);
         break;
       case 'n':
-        allocate.name = optarg;
+        arguments->allocate.name = optarg;
         break;
       default:
         fputs(kUsage, option == 'h' ? stdout : stderr);
-        return option == 'h' ? 0 : 2;
+        exit(option == 'h' ? 0 : 2);
     }
   }
-  if (allocate.name == NULL || optind != argc - 1) {
+  if (arguments->allocate.name == NULL || optind != argc - 1) {
     fputs(kUsage, stderr);
-    return 2;
+    exit(2);
   }
+  arguments->text = argv[optind];
+}
+
+int main(int argc, char** argv) {
+  struct state state = {0};
+  struct arguments arguments = {
+      .connect = {.struct_bytes = sizeof(hlbuf_connect_options),
+                  .client_name = "producer",
+                  .callbacks = {.on_revoke = on_revoke,
+                                .on_goodbye = on_goodbye,
+                                .context = &state}},
+      .allocate = {.struct_bytes = sizeof(hlbuf_allocate_options), .size_bytes = 4096}};
+  read_arguments(argc, argv, &arguments);
   /* Lines go out as they are printed, and come in without a rest that poll() would not see. */
   setvbuf(stdout, NULL, _IOLBF, 0);
   setvbuf(stdin, NULL, _IONBF, 0);
-  connect.callbacks =
-      (hlbuf_callbacks){.on_revoke = on_revoke, .on_goodbye = on_goodbye, .context = &state};
   hlbuf_error error;
-  if (hlbuf_connect(&connect, &state.client, &error) != HLBUF_OK) die(&error);
-  if (hlbuf_allocate(state.client, &allocate, &state.buffer, &error) != HLBUF_OK) die(&error);
-  write_text(state.buffer, argv[optind]);
+  if (hlbuf_connect(&arguments.connect, &state.client, &error) != HLBUF_OK) die(&error);
+  if (hlbuf_allocate(state.client, &arguments.allocate, &state.buffer, &error) != HLBUF_OK)
+    die(&error);
+  write_text(state.buffer, arguments.text);
   printf("buffer %" PRIx64 "\n", hlbuf_buffer_id(state.buffer));
   serve(&state);
   hlbuf_buffer_release(state.buffer);
