@@ -163,7 +163,7 @@ void hlbuf_client_unlock_unref(hlbuf_client* client);
 
 /* Leases that end together. Descriptors are closed without the lock, because the last close of a
  * dma-buf can take as long as its driver likes, and before the daemon is told. */
-enum { HLBUF_PARTING_MAX = HLBUF_WIRE_BATCH_MAX };
+enum { HLBUF_PARTING_MAX = HLBUF_WIRE_LEASES_MAX };
 struct hlbuf_parting {
   size_t count;
   uint64_t leases[HLBUF_PARTING_MAX];

@@ -26,10 +26,12 @@
  * while it waits for its answer puts it aside. A program that uses neither does not hear of
  * revocations, and the daemon counts it among those that do not let go.
  *
- * fork(): a child may use neither clients nor buffers of its parent; every call there fails with
- * HLBUF_E_FORKED. The child's copies of the descriptors keep the memory alive until they are
- * closed: exec closes them; a child that does not exec calls hlbuf_buffer_release() and
- * hlbuf_client_close(), which close the child's copies and leave the parent alone.
+ * fork(): a child may use neither clients nor buffers of its parent; every call that returns a code
+ * fails there with HLBUF_E_FORKED. What a handle tells without the daemon (hlbuf_buffer_fd() and
+ * the like) is as it was at fork(), and nobody tells the child of revocations. The child's copies
+ * of the descriptors keep the memory alive until they are closed: exec closes them; a child that
+ * does not exec calls hlbuf_buffer_release() and hlbuf_client_close(), which close the child's
+ * copies and leave the parent alone.
  */
 #ifndef HLBUF_HLBUF_H_
 #define HLBUF_HLBUF_H_
@@ -277,10 +279,11 @@ HLBUF_API int hlbuf_open_many(hlbuf_client* client, const hlbuf_open_item* items
                               hlbuf_open_result* results, hlbuf_error* error);
 
 /* Closes the descriptor, gives the lease back and frees the handle. Mappings and registrations must
- * be gone. Never waits and never fails; NULL is fine. */
+ * be gone. Never fails, and does not wait for the daemon; but the last close of a dma-buf takes as
+ * long as its driver does. NULL is fine. */
 HLBUF_API void hlbuf_buffer_release(hlbuf_buffer* buffer);
 
-/* The same for many, by as few messages as possible; entries may be NULL. */
+/* The same for many, with a message for up to 1024 of them; entries may be NULL. */
 HLBUF_API void hlbuf_buffers_release(hlbuf_buffer* const* buffers, size_t count);
 
 /* Borrowed, close-on-exec: a dma-buf, or a memfd when the device is simulated. -1 once the buffer
