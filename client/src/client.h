@@ -141,7 +141,7 @@ bool hlbuf_deliver(hlbuf_client* client);
 
 /* ---- dispatch.c */
 
-/* Opens wake_fd. */
+/* Opens wake_fd, unless it is open. */
 int hlbuf_wakeup_open(hlbuf_client* client, hlbuf_error* error);
 /* Tells the epoll whether the outbox waits for room in the socket. */
 void hlbuf_poll_update(hlbuf_client* client);

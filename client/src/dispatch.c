@@ -59,8 +59,15 @@ int hlbuf_client_fd(hlbuf_client* client, hlbuf_error* error) {
   return fd;
 }
 
-/* True when the socket has something, which is not necessarily for us. */
+static int64_t soon_or(int64_t deadline) {
+  const int64_t soon = hlbuf_now() + PAUSE_NS;
+  return soon < deadline ? soon : deadline;
+}
+
+/* True when the socket has something, which is not necessarily for us. A program without a free
+ * descriptor still hears of revocations, if later: poll() skips a wake_fd of -1. */
 static bool poll_both(hlbuf_client* client, int64_t deadline) {
+  if (hlbuf_wakeup_open(client, NULL) != HLBUF_OK) deadline = soon_or(deadline);
   struct pollfd fds[2] = {{.fd = client->socket, .events = POLLIN},
                           {.fd = client->wake_fd, .events = POLLIN}};
   if (!hlbuf_outbox_is_empty(&client->outbox)) fds[0].events |= POLLOUT;
@@ -71,8 +78,7 @@ static bool poll_both(hlbuf_client* client, int64_t deadline) {
 }
 
 static void pause_dispatch(hlbuf_client* client, int64_t deadline) {
-  const int64_t soon = hlbuf_now() + PAUSE_NS;
-  hlbuf_wait_until(client, &client->noticed, soon < deadline ? soon : deadline);
+  hlbuf_wait_until(client, &client->noticed, soon_or(deadline));
 }
 
 static bool read_one(hlbuf_client* client) {
@@ -105,8 +111,7 @@ int hlbuf_dispatch_until(hlbuf_client* client, int64_t deadline, hlbuf_error* er
 int hlbuf_dispatch(hlbuf_client* client, int32_t timeout_ms, hlbuf_error* error) {
   if (hlbuf_is_forked(client)) return hlbuf_fail_forked(error);
   pthread_mutex_lock(&client->lock);
-  int code = hlbuf_wakeup_open(client, error);
-  if (code == HLBUF_OK) code = hlbuf_dispatch_until(client, hlbuf_deadline(timeout_ms), error);
+  const int code = hlbuf_dispatch_until(client, hlbuf_deadline(timeout_ms), error);
   pthread_mutex_unlock(&client->lock);
   return code;
 }

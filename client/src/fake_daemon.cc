@@ -2,6 +2,7 @@
 #include "client/src/fake_daemon.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -166,6 +167,17 @@ int OpenFds() {
   ::closedir(directory);
   return count;
 }
+
+NoFreeDescriptors::NoFreeDescriptors() {
+  EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+  rlimit low = before_;
+  low.rlim_cur = std::min<rlim_t>(low.rlim_cur, 64);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  do taken_.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  while (taken_.back());
+}
+
+NoFreeDescriptors::~NoFreeDescriptors() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
 
 hlbuf_client* ClientTest::Connect(const FakeDaemon& daemon, hlbuf_connect_options options) {
   hlbuf_client* client = nullptr;

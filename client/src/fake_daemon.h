@@ -4,6 +4,7 @@
 #define HLBUF_CLIENT_SRC_FAKE_DAEMON_H_
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -115,6 +116,19 @@ class FakeDaemon {
 
 // Descriptors of this process.
 int OpenFds();
+
+// Leaves this process without a free descriptor.
+class NoFreeDescriptors {
+ public:
+  NoFreeDescriptors();
+  ~NoFreeDescriptors();
+  NoFreeDescriptors(const NoFreeDescriptors&) = delete;
+  NoFreeDescriptors& operator=(const NoFreeDescriptors&) = delete;
+
+ private:
+  rlimit before_ = {};
+  std::vector<UniqueFd> taken_;
+};
 
 // Fails a test that leaves a descriptor open.
 class ClientTest : public ::testing::Test {

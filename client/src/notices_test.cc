@@ -340,6 +340,29 @@ TEST_F(Notices, AGoodbyeBehindAConnectionResetIsFound) {
   hlbuf_client_close(client);
 }
 
+TEST_F(Notices, AreHeardByAProgramWithoutAFreeDescriptor) {
+  std::promise<void> has_none;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    has_none.get_future().wait();
+    talk.Revoke({1});
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{1});
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  const std::vector<hlbuf_buffer*> buffers = Open(client, 1);
+  {
+    const NoFreeDescriptors none;
+    has_none.set_value();
+    EXPECT_EQ(hlbuf_client_fd(client, &error_), -1);
+    EXPECT_EQ(error_.code, HLBUF_E_NO_DESCRIPTORS);
+    EXPECT_EQ(DispatchUntil(client, [&] { return !listener_.revocations.empty(); }), HLBUF_OK);
+  }
+  hlbuf_buffer_release(buffers[0]);
+  hlbuf_client_close(client);
+}
+
 TEST_F(Notices, DispatchReturnsAtItsTimeout) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();

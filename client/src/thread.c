@@ -28,8 +28,8 @@ static int start(hlbuf_client* client) {
 int hlbuf_client_start_thread(hlbuf_client* client, hlbuf_error* error) {
   if (hlbuf_is_forked(client)) return hlbuf_fail_forked(error);
   pthread_mutex_lock(&client->lock);
-  int code = hlbuf_wakeup_open(client, error);
-  if (code == HLBUF_OK && !client->has_thread) {
+  int code = HLBUF_OK;
+  if (!client->has_thread) {
     const int number = start(client);
     client->has_thread = number == 0;
     if (number != 0) code = hlbuf_fail_system(error, "pthread_create", number);
