@@ -43,11 +43,11 @@ void hlbuf_call_hand_over(hlbuf_client* client) {
 
 static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
   call->done = false;
-  call->delayed = false;
+  call->delayed = call->has_begun;
   call->waiting = false;
   call->next = NULL;
   call->timeout_ms = client->timeout_ms;
-  call->deadline = hlbuf_deadline(call->timeout_ms);
+  if (!call->has_begun) call->deadline = hlbuf_deadline(call->timeout_ms);
   call->wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
   call->cookie = ++client->last_cookie;
   struct hlbuf_wire_header header;

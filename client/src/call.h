@@ -23,10 +23,11 @@ struct hlbuf_call {
   enum hlbuf_took (*take)(struct hlbuf_call* call, hlbuf_client* client);
   void* into; /* `take` knows what it is */
   hlbuf_error* error;
+  bool has_begun; /* its time runs already: `deadline` is the caller's */
   /* By hlbuf_call(). */
   int code;
   bool done;
-  bool delayed; /* the socket had no room at once */
+  bool delayed; /* part of its time is over before it waits for its answer */
   bool waiting; /* on `wake`: can be made the reader by a signal */
   uint64_t cookie;
   int32_t timeout_ms;
@@ -55,6 +56,8 @@ struct hlbuf_call* hlbuf_call_find(hlbuf_client* client, uint64_t cookie);
 int64_t hlbuf_now(void);
 /* -1: never. */
 int64_t hlbuf_deadline(int32_t timeout_ms);
+/* At least 1, because 0 often stands for no timeout; -1: never. */
+int32_t hlbuf_left_ms(int64_t deadline);
 
 enum hlbuf_wait {
   HLBUF_WAIT_NOT,    /* take what is there */

@@ -32,9 +32,9 @@ static hlbuf_client* new_client(const hlbuf_connect_options* options, hlbuf_erro
   client->socket_timeout_ms = -1;
   client->callbacks = options->callbacks;
   client->batch_max = HLBUF_WIRE_BATCH_MAX;
+  client->socket = -1;
   client->wake_fd = -1;
   client->poll_fd = -1;
-  client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   pthread_mutex_init(&client->lock, NULL);
   pthread_cond_init(&client->noticed, NULL);
   return client;
@@ -55,8 +55,19 @@ static int fail_connect(hlbuf_error* error, const char* path, int number) {
                     strerror_r(number, text, sizeof(text)), why);
 }
 
-static int open_connection(hlbuf_client* client, const char* path, hlbuf_error* error) {
-  if (client->socket < 0) return hlbuf_fail_system(error, "socket", errno);
+/* Waits for room in the listener's queue until the deadline. False with errno; EAGAIN: too late. */
+static bool connect_until(int socket, const struct sockaddr_un* address, int64_t deadline) {
+  do {
+    hlbuf_set_socket_timeout(socket, SO_SNDTIMEO, hlbuf_left_ms(deadline));
+    if (connect(socket, (const struct sockaddr*)address, sizeof(*address)) == 0) return true;
+    if (errno != EINTR) return false;
+  } while (deadline == HLBUF_NEVER || hlbuf_now() < deadline);
+  errno = EAGAIN;
+  return false;
+}
+
+static int open_connection(hlbuf_client* client, const char* path, int64_t deadline,
+                           hlbuf_error* error) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const size_t bytes = strlen(path);
   if (bytes == 0 || bytes >= sizeof(address.sun_path))
@@ -64,11 +75,9 @@ static int open_connection(hlbuf_client* client, const char* path, hlbuf_error* 
                       "socket_path: the path of a socket has 1 to %zu bytes",
                       sizeof(address.sun_path) - 1);
   memcpy(address.sun_path, path, bytes + 1);
-  const int64_t deadline = hlbuf_deadline(client->timeout_ms);
-  while (connect(client->socket, (const struct sockaddr*)&address, sizeof(address)) != 0) {
-    if (errno != EINTR) return fail_connect(error, path, errno);
-    if (hlbuf_now() >= deadline) return fail_connect(error, path, EAGAIN);
-  }
+  client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (client->socket < 0) return hlbuf_fail_system(error, "socket", errno);
+  if (!connect_until(client->socket, &address, deadline)) return fail_connect(error, path, errno);
   return HLBUF_OK;
 }
 
@@ -91,7 +100,7 @@ static size_t copy_client_name(char* into, const char* name) {
   return n;
 }
 
-static int say_hello(hlbuf_client* client, const char* name, hlbuf_error* error) {
+static int say_hello(hlbuf_client* client, const char* name, int64_t deadline, hlbuf_error* error) {
   struct {
     struct hlbuf_wire_hello fixed;
     char name[HLBUF_WIRE_NAME_BYTES_MAX + 1];
@@ -103,7 +112,11 @@ static int say_hello(hlbuf_client* client, const char* name, hlbuf_error* error)
   frame.fixed.header = (struct hlbuf_wire_header){.frame_bytes = (uint32_t)bytes,
                                                   .opcode = HLBUF_WIRE_HELLO,
                                                   .fixed_bytes = sizeof(frame.fixed)};
-  struct hlbuf_call call = {.reply = HLBUF_WIRE_WELCOME, .take = take_welcome, .error = error};
+  struct hlbuf_call call = {.reply = HLBUF_WIRE_WELCOME,
+                            .take = take_welcome,
+                            .error = error,
+                            .has_begun = true,
+                            .deadline = deadline};
   const int code = hlbuf_call(client, &call, &frame, bytes);
   if (code != HLBUF_E_SERVICE_GONE || client->goodbye_reason != HLBUF_GOODBYE_QUOTA) return code;
   return hlbuf_fail(error, HLBUF_E_QUOTA_EXCEEDED, "%s", client->goodbye_text);
@@ -124,9 +137,9 @@ int hlbuf_connect(const hlbuf_connect_options* options, hlbuf_client** ret_clien
   hlbuf_client* client = new_client(&own, error);
   if (client == NULL) return HLBUF_E_OUT_OF_MEMORY;
   hlbuf_client_set_timeout(client, own.timeout_ms);
-  hlbuf_set_socket_timeout(client->socket, SO_SNDTIMEO, client->timeout_ms);
-  int code = open_connection(client, own.socket_path, error);
-  if (code == HLBUF_OK) code = say_hello(client, own.client_name, error);
+  const int64_t deadline = hlbuf_deadline(client->timeout_ms);
+  int code = open_connection(client, own.socket_path, deadline, error);
+  if (code == HLBUF_OK) code = say_hello(client, own.client_name, deadline, error);
   if (code == HLBUF_OK)
     *ret_client = client;
   else

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/src/errors.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +21,9 @@ int hlbuf_fail_system(hlbuf_error* error, const char* what, int number) {
   char buffer[96];
   /* The GNU strerror_r(): unlike strerror() it is safe with threads. */
   const char* meaning = strerror_r(number, buffer, sizeof(buffer));
-  return hlbuf_fail(error, HLBUF_E_SYSTEM, "%s: %s", what, meaning);
+  const bool is_shortage = number == EMFILE || number == ENFILE;
+  return hlbuf_fail(error, is_shortage ? HLBUF_E_NO_DESCRIPTORS : HLBUF_E_SYSTEM, "%s: %s", what,
+                    meaning);
 }
 
 int hlbuf_succeed(hlbuf_error* error) {

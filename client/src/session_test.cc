@@ -60,6 +60,12 @@ TEST_F(Session, SaysWhyItCannotConnect) {
   EXPECT_EQ(TryConnect(""), HLBUF_E_INVALID_ARGUMENT);
 }
 
+TEST_F(Session, SaysThatItHasNoDescriptorToConnectBy) {
+  const NoFreeDescriptors none;
+  EXPECT_EQ(TryConnect("/nowhere/buf.sock"), HLBUF_E_NO_DESCRIPTORS);
+  EXPECT_STREQ(error_.text, "socket: Too many open files");
+}
+
 TEST_F(Session, LooksForTheSocketInTheEnvironment) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();

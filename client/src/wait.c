@@ -17,6 +17,12 @@ int64_t hlbuf_deadline(int32_t timeout_ms) {
   return timeout_ms < 0 ? HLBUF_NEVER : hlbuf_now() + (int64_t)timeout_ms * NS_PER_MS;
 }
 
+int32_t hlbuf_left_ms(int64_t deadline) {
+  if (deadline == HLBUF_NEVER) return -1;
+  const int64_t left = (deadline - hlbuf_now() + NS_PER_MS - 1) / NS_PER_MS;
+  return left < 1 ? 1 : (int32_t)left;
+}
+
 static struct timespec as_timespec(int64_t ns) {
   if (ns < 0) ns = 0;
   return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};

@@ -67,7 +67,7 @@ enum hlbuf_code {
   HLBUF_E_CANNOT_CONNECT = 100,   /* no service at that socket, or no permission to reach it */
   HLBUF_E_SERVICE_GONE = 101,     /* the session is over: connect again, allocate or open again */
   HLBUF_E_TIMED_OUT = 102,        /* no answer in time; what it would have granted is given back */
-  HLBUF_E_NO_DESCRIPTORS = 103,   /* this process has no free descriptors: see RLIMIT_NOFILE */
+  HLBUF_E_NO_DESCRIPTORS = 103,   /* no free descriptors, here (RLIMIT_NOFILE) or in the system */
   HLBUF_E_BAD_REPLY = 104,        /* the daemon broke the protocol; the session is over */
   HLBUF_E_FORKED = 105,           /* the handle belongs to the parent process */
   HLBUF_E_OUT_OF_MEMORY = 106,    /* malloc() failed in this process */
@@ -182,7 +182,7 @@ typedef struct hlbuf_connect_options {
   const char* socket_path; /* NULL: $HLBUF_SOCKET, or else /run/hl-bufd/client/buf.sock */
   const char* client_name; /* shown to operators: printable ASCII, at most 63 bytes. NULL: the
                               program's name */
-  int32_t timeout_ms;      /* of every call, connecting included. 0: 30 s; -1: wait for ever */
+  int32_t timeout_ms;      /* of every call; connecting is one. 0: 30 s; -1: wait for ever */
   uint32_t reserved;       /* 0 */
   hlbuf_callbacks callbacks;
 } hlbuf_connect_options;
@@ -190,8 +190,8 @@ typedef struct hlbuf_connect_options {
 /* Opens a session. `options` may be NULL. The daemon sees uid, gid and process as they are now.
  *
  * Errors: CANNOT_CONNECT, TIMED_OUT, INVALID_ARGUMENT, QUOTA_EXCEEDED (too many sessions),
- *         UNIMPLEMENTED (the daemon speaks another version), SERVICE_GONE, BAD_REPLY, SYSTEM,
- *         OUT_OF_MEMORY */
+ *         UNIMPLEMENTED (the daemon speaks another version), NO_DESCRIPTORS, SERVICE_GONE,
+ *         BAD_REPLY, SYSTEM, OUT_OF_MEMORY */
 HLBUF_API int hlbuf_connect(const hlbuf_connect_options* options, hlbuf_client** ret_client,
                             hlbuf_error* error);
 
@@ -207,14 +207,18 @@ HLBUF_API void hlbuf_client_set_timeout(hlbuf_client* client, int32_t timeout_ms
 HLBUF_API uint64_t hlbuf_client_session_id(const hlbuf_client* client);
 
 /* A descriptor for poll() or epoll: readable when hlbuf_dispatch() has something to do. Borrowed,
- * always the same one, good until hlbuf_client_close(). -1 with `error` SYSTEM or FORKED. */
+ * always the same one, good until hlbuf_client_close(). -1 with `error` NO_DESCRIPTORS, SYSTEM or
+ * FORKED. */
 HLBUF_API int hlbuf_client_fd(hlbuf_client* client, hlbuf_error* error);
 
 /* Delivers the notices that are there; when there are none, waits up to `timeout_ms` (0: not at
  * all, -1: for ever) for one. Also what keeps the connection alive in a program that makes no
  * requests: it answers the daemon's PING. May return early without a notice.
  *
- * Errors: SERVICE_GONE (the session is over and every notice has been delivered), FORKED, SYSTEM */
+ * Needs no descriptor beside the socket's; without a free one, what another thread read is
+ * delivered up to 10 ms later.
+ *
+ * Errors: SERVICE_GONE (the session is over and every notice has been delivered), FORKED */
 HLBUF_API int hlbuf_dispatch(hlbuf_client* client, int32_t timeout_ms, hlbuf_error* error);
 
 /* Starts a thread that dispatches until the session ends or the client is closed, with all signals
