@@ -7,6 +7,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_posix.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <string>
@@ -38,8 +39,9 @@ int Millis(absl::Duration duration) {
 // unix socket has none: what it reads is the peer's data, and any descriptors that came with it are
 // installed and never closed, so that a peer could take all that the process may have. Where the
 // kernel does not refuse them, gRPC's poll(2) engine helps, which knows no error queues.
-void KeepDescriptorsOut(int listener) {
-  if (!RefuseDescriptors(listener)) ::setenv("GRPC_POLL_STRATEGY", "poll", 1);
+bool KernelRefusesDescriptors() {
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return probe && RefuseDescriptors(probe.get());
 }
 
 // gRPC ends with the process, not with its last user: its shutdown waits for a poller of its own,
@@ -72,6 +74,12 @@ void Limit(grpc::ServerBuilder& builder, const ControlSettings& settings) {
 
 }  // namespace
 
+void ControlServer::PrepareProcess() {
+  static const bool prepared =
+      KernelRefusesDescriptors() || ::setenv("GRPC_POLL_STRATEGY", "poll", 1) == 0;
+  static_cast<void>(prepared);
+}
+
 ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
                              Identify identify, const ControlSettings& settings)
     : broker_(broker),
@@ -87,7 +95,8 @@ ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed, UniqueFd listener,
     Identify identify, ControlSettings settings) {
-  KeepDescriptorsOut(listener.get());
+  PrepareProcess();
+  static_cast<void>(RefuseDescriptors(listener.get()));  // where it can be done
   KeepGrpc();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

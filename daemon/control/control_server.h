@@ -49,6 +49,10 @@ class ControlServer {
   // Asks the kernel about the other end of an accepted socket.
   using Identify = absl::AnyInvocable<absl::StatusOr<Peer>(int socket)>;
 
+  // Before the process has a second thread: it may have to change the environment, which is how
+  // gRPC is told not to take descriptors that peers send. Start() catches up on it.
+  static void PrepareProcess();
+
   // `listener` is a listening SOCK_STREAM socket. All references outlive the server.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Broker& broker, EventLoop& loop,
                                                               const Clock& clock, EventFeed& feed,

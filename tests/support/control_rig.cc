@@ -61,6 +61,7 @@ ControlRig::ControlRig(ControlRigOptions options)
   broker_->AddDevice("software0",
                      *MakeBackend({.name = "software0", .size_bytes = 1 << 30, .drills = true},
                                   thread_.loop(), syscalls_));
+  ControlServer::PrepareProcess();
   server_ = *ControlServer::Start(
       *broker_, thread_.loop(), clock_, feed_, Listen(path_),
       [this](int socket) {
