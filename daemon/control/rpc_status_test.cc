@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "daemon/core/error.h"
 #include "google/rpc/error_details.pb.h"
 #include "hlbuf/v1/errors.pb.h"
@@ -18,9 +20,21 @@ google::rpc::ErrorInfo InfoOf(const google::rpc::Status& status) {
   return info;
 }
 
+constexpr std::uint32_t kFirstOfThisApiAlone = 64;
+
+TEST(RpcStatus, ReasonsArePublishedAsTheCoreHasThem) {
+  for (std::uint32_t number = 1; number < kFirstOfThisApiAlone; ++number) {
+    const std::string published =
+        hlbuf::v1::ErrorReason_Name(static_cast<hlbuf::v1::ErrorReason>(number));
+    EXPECT_EQ(published.empty() ? "UNKNOWN" : published, ErrorName(static_cast<ErrorCode>(number)))
+        << number;
+  }
+}
+
 TEST(RpcStatus, CarriesThePublishedReasonOfEveryError) {
-  for (std::uint32_t number = 1; number <= 14; ++number) {
+  for (std::uint32_t number = 1; number < kFirstOfThisApiAlone; ++number) {
     const auto code = static_cast<ErrorCode>(number);
+    if (ErrorName(code) == "UNKNOWN") continue;
     const google::rpc::Status status = ToRpcStatus(Error(code, "text"));
     EXPECT_EQ(status.message(), "text");
     EXPECT_EQ(InfoOf(status).domain(), "hlbuf");
