@@ -91,8 +91,10 @@ void Changes::Stop(const absl::Status& status) {
 void Changes::RevokeBuffers(const Caller& caller, const v1::RevokeBuffersRequest& request,
                             v1::RevokeBuffersResponse& response,
                             const std::shared_ptr<Reply>& reply) {
+  const bool waits =
+      !request.no_wait();  // the request ends with its call, which Begin() may answer
   const absl::Status begun = Begin(caller, request, response, reply);
-  if (begun.ok() && !request.no_wait()) return Wait(reply);
+  if (begun.ok() && waits) return Wait(reply);
   reply->Send(begun);
 }
 
@@ -127,8 +129,9 @@ absl::Status Changes::Begin(const Caller& caller, const v1::RevokeBuffersRequest
 void Changes::SimulateReset(const Caller& caller, const v1::SimulateResetRequest& request,
                             v1::SimulateResetResponse& response,
                             const std::shared_ptr<Reply>& reply) {
+  const bool waits = !request.no_wait();  // likewise
   const absl::Status begun = Begin(caller, request, response, reply);
-  if (begun.ok() && !request.no_wait()) return Wait(reply);
+  if (begun.ok() && waits) return Wait(reply);
   if (begun.ok())
     *response.mutable_device() = ToProto(*broker_.FindDevice(request.device()), broker_);
   reply->Send(begun);
