@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -80,6 +81,17 @@ TEST(ControlLimits, BoundTheSizeOfARequest) {
             grpc::StatusCode::RESOURCE_EXHAUSTED);
   request.mutable_buffer_ids()->DeleteSubrange(1001, 20'000 - 1001);
   EXPECT_EQ(Refusal(*stub, &Stub::RevokeBuffers, request), "INVALID_ARGUMENT");
+}
+
+TEST(ControlLimits, KeepReflectionForCallersWithARole) {
+  ControlRig rig;
+  const auto anybody = rig.Connect(ControlRig::User(1000));
+  std::deque<ReflectionCall> calls;
+  do calls.emplace_back(anybody);
+  while (!calls.back().Services().empty() && calls.size() < 64);
+  EXPECT_LT(calls.size(), 64u);  // the threads are used up
+  EXPECT_NE(ReflectionCall(rig.Connect(ControlRig::Viewer())).Services(), "");
+  EXPECT_EQ(HealthOf(anybody, ""), "SERVING");
 }
 
 TEST(ControlLimits, CloseAConnectionThatSaysNothing) {

@@ -28,7 +28,8 @@ constexpr int kMetadataBytesMax = 16 * 1024;
 constexpr int kHandshakeTimeoutMs = 5'000;
 constexpr int kPingIntervalMinMs = 10'000;  // that a client has to keep
 constexpr std::size_t kTransportBytesMax = 64 << 20;
-// Of the calls that gRPC itself serves on threads (reflection); ours take none.
+// Of the calls that gRPC itself serves on threads (reflection), for each of the two servers; ours
+// take none.
 constexpr int kThreadsMax = 8;
 
 int Millis(absl::Duration duration) {
@@ -72,6 +73,18 @@ void Limit(grpc::ServerBuilder& builder, const ControlSettings& settings) {
   builder.SetResourceQuota(quota);
 }
 
+// Null: gRPC could not.
+std::unique_ptr<grpc::Server> Build(ControlService& service, const ControlSettings& settings) {
+  grpc::ServerBuilder builder;
+  Limit(builder, settings);
+  builder.RegisterService(&service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server != nullptr)
+    server->GetHealthCheckService()->SetServingStatus(
+        std::string(hlbuf::v1::Control::service_full_name()), true);
+  return server;
+}
+
 }  // namespace
 
 void ControlServer::PrepareProcess() {
@@ -109,19 +122,16 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
           loop, clock, self->deadlines_, std::move(listener),
           [self](UniqueFd socket) { self->Accept(std::move(socket)); },
           [self] { self->TellRefused({}, 0, "no file descriptor is left; raise LimitNOFILE="); }));
-  grpc::ServerBuilder builder;
-  Limit(builder, settings);
-  builder.RegisterService(&self->service_);
-  self->server_ = builder.BuildAndStart();
-  if (self->server_ == nullptr) return absl::InternalError("gRPC could not start its server");
-  self->server_->GetHealthCheckService()->SetServingStatus(
-      std::string(hlbuf::v1::Control::service_full_name()), true);
+  for (std::unique_ptr<grpc::Server>* one : {&self->server_, &self->roleless_server_}) {
+    *one = Build(self->service_, settings);
+    if (*one == nullptr) return absl::InternalError("gRPC could not start its server");
+  }
   self->acceptor_ = std::move(acceptor);
   return server;
 }
 
 ControlServer::~ControlServer() {
-  if (server_ == nullptr) return;
+  if (roleless_server_ == nullptr) return;
   if (!stopper_.joinable()) Stop(absl::ZeroDuration(), [] {});
   while (!stopped_) {  // only where the loop has not run until Stop() was done
     loop_.RunPosted();
@@ -139,7 +149,8 @@ void ControlServer::Accept(UniqueFd socket) {
   absl::StatusOr<UniqueFd> fd =
       connections_.Admit(std::move(socket), {.peer = *std::move(peer), .role = role});
   if (!fd.ok()) return TellRefused(domain, pid, fd.status().message());
-  grpc::AddInsecureChannelFromFd(server_.get(), fd->Release());
+  grpc::Server& server = role == Role::kNone ? *roleless_server_ : *server_;
+  grpc::AddInsecureChannelFromFd(&server, fd->Release());
 }
 
 void ControlServer::TellRefused(const Domain& domain, pid_t pid, absl::string_view why) {
@@ -152,12 +163,16 @@ void ControlServer::TellRefused(const Domain& domain, pid_t pid, absl::string_vi
 
 void ControlServer::Stop(absl::Duration patience, absl::AnyInvocable<void() &&> done) {
   acceptor_.reset();
-  server_->GetHealthCheckService()->Shutdown();
+  for (grpc::Server* server : {server_.get(), roleless_server_.get()})
+    server->GetHealthCheckService()->Shutdown();
   service_.Stop();
   // Not on this thread: open calls need it to be answered.
   stopper_ = std::thread([this, patience, done = std::move(done)]() mutable {
-    server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
-    server_->Wait();
+    const auto deadline = absl::ToChronoTime(absl::Now() + patience);
+    for (grpc::Server* server : {server_.get(), roleless_server_.get()}) {
+      server->Shutdown(deadline);
+      server->Wait();
+    }
     loop_.Post([this, done = std::move(done)]() mutable {
       stopped_ = true;
       std::move(done)();

@@ -42,6 +42,10 @@ struct ControlSettings {
 // The control API on a unix socket: hlbuf.v1.Control, grpc.health.v1 and server reflection. Who
 // sees what is decided by role; health and reflection are everybody's.
 //
+// gRPC serves reflection on a few threads of a server's own, and a call has one of them for as long
+// as its caller likes. Hence two servers with the same services: callers without a role, who can be
+// anybody, take no thread from those who have one.
+//
 // Broker thread. Destroyed while the loop runs, Stop() must have finished; where the loop does not
 // run, all calls are cut.
 class ControlServer {
@@ -86,7 +90,8 @@ class ControlServer {
   ControlConnections connections_;
   Watchers watchers_;
   ControlService service_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<grpc::Server> server_;           // of callers with a role
+  std::unique_ptr<grpc::Server> roleless_server_;  // of all others
   std::unique_ptr<ControlAcceptor> acceptor_;
   std::thread stopper_;
   bool stopped_ = false;

@@ -74,6 +74,30 @@ std::string HealthOf(const std::shared_ptr<grpc::Channel>& channel, const std::s
   return answer.begin()[1] == 1 ? "SERVING" : "NOT_SERVING";
 }
 
+ReflectionCall::ReflectionCall(const std::shared_ptr<grpc::Channel>& channel) {
+  const grpc::internal::RpcMethod method(
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      grpc::internal::RpcMethod::BIDI_STREAMING);
+  context_.set_deadline(CallDeadline());
+  using Factory = grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>;
+  stream_.reset(Factory::Create(channel.get(), method, &context_));
+}
+
+ReflectionCall::~ReflectionCall() {
+  context_.TryCancel();
+  static_cast<void>(stream_->Finish());
+}
+
+std::string ReflectionCall::Services() {
+  const grpc::Slice list_services(std::string("\x3a\x00", 2));
+  grpc::ByteBuffer response;
+  grpc::Slice bytes;
+  if (!stream_->Write(grpc::ByteBuffer(&list_services, 1)) || !stream_->Read(&response) ||
+      !response.DumpToSingleSlice(&bytes).ok())
+    return "";
+  return {bytes.begin(), bytes.end()};
+}
+
 UniqueFd RawConnect(const std::string& path) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};

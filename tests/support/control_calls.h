@@ -50,6 +50,19 @@ std::string Refusal(hlbuf::v1::Control::Stub& stub, Method<Request, Response> me
 // grpc.health.v1 by hand: Debian has no library of its messages. A service's status in words.
 std::string HealthOf(const std::shared_ptr<grpc::Channel>& channel, const std::string& service);
 
+// grpc.reflection, likewise. One call, which lasts as long as this.
+class ReflectionCall {
+ public:
+  explicit ReflectionCall(const std::shared_ptr<grpc::Channel>& channel);
+  ~ReflectionCall();
+  // Names of the services, with other bytes between them; empty when the call is refused.
+  std::string Services();
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> stream_;
+};
+
 // A connection of something that does not speak HTTP/2. Empty when nobody listens.
 UniqueFd RawConnect(const std::string& path);
 
