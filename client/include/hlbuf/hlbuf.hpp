@@ -169,6 +169,7 @@ struct Options {
   std::string client_name;               // likewise
   std::chrono::milliseconds timeout{0};  // 0: the default; negative: none
   // Callbacks run in Dispatch() or on the library's thread; what they throw ends the program.
+  // on_revoke comes again for a buffer that was kept when its deadline moves forward.
   std::function<hlbuf_revoke_answer(const hlbuf_revocation&)> on_revoke;
   std::function<void(const hlbuf_device_event&)> on_device;
   std::function<void(const hlbuf_goodbye&)> on_goodbye;
