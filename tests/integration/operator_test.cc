@@ -113,6 +113,29 @@ TEST_F(Ctl, DrillsAReset) {
   EXPECT_EQ(Run({"simulate-reset", "dev0"}).exit_status, kOk) << "it comes back with the next one";
 }
 
+TEST_F(Ctl, SaysThatTheDeviceIsLostAlsoWhenABufferIsHeld) {
+  LibraryClient alice = Client(Alice());
+  alice.KeepWhatIsRevoked();
+  alice.Allocate(kBytes);
+  const Finished reset = Run({"simulate-reset", "dev0", "--drill", "fails", "--grace", "200ms"});
+  EXPECT_EQ(reset.exit_status, kFailed) << reset.output;
+  EXPECT_TRUE(Contains(reset.output, "1 HELD")) << reset.output;
+  alice.process().Exit();
+  EXPECT_EQ(Run({"simulate-reset", "dev0"}).exit_status, kOk);
+}
+
+TEST_F(Ctl, DoesNotWaitWhenItIsToldNotTo) {
+  LibraryClient alice = Client(Alice());
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  const Finished begun = Run({"revoke", IdText(made.id), "--no-wait", "--grace", "1h"});
+  EXPECT_EQ(begun.exit_status, kOk);
+  EXPECT_TRUE(Contains(begun.output, ": begun; ")) << begun.output;
+  const auto owned = Json<v1::ListLeasesResponse>(
+      {"leases", "--owner", std::to_string(*Alice().uid), "--state", "revoking"});
+  EXPECT_EQ(owned.leases_size(), 1);
+}
+
 TEST_F(Ctl, WatchesUntilItIsStopped) {
   LibraryClient alice = Client(Alice());
   Child watching(Command({"watch"}));
