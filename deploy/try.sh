@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 umask 022  # other users have to come to the sockets
 # shellcheck source=../tests/support/packages.sh
 . tests/support/packages.sh
+# shellcheck source=../tests/support/ccache.sh
+. tests/support/ccache.sh
 
 usage() {
   cat <<'U'
@@ -38,12 +40,8 @@ say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 die() { printf 'try.sh: %s\n' "$*" >&2; exit 1; }
 
 build_it() {
-  local cmake_args=(-S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_TESTING=OFF)
-  if command -v ccache > /dev/null; then
-    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
-    cmake_args+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-  fi
-  cmake "${cmake_args[@]}" > /dev/null
+  use_ccache
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_TESTING=OFF > /dev/null
   cmake --build "$build"
 }
 

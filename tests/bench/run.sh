@@ -3,6 +3,8 @@
 set -euo pipefail
 called_from=$PWD
 cd "$(dirname "$0")/../.."
+# shellcheck source=../support/ccache.sh
+. tests/support/ccache.sh
 
 usage() {
   cat << 'U'
@@ -44,10 +46,7 @@ done
 
 build=build/release
 mkdir -p "$build"
-if command -v ccache > /dev/null; then
-  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
-  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-fi
+use_ccache
 if ! { cmake --preset release &&
   cmake --build "$build" --target hl-bufd hl-bench hl-bench-floor hl-bench-holders core_bench; } \
   > "$build/bench-build.log" 2>&1; then

@@ -6,6 +6,8 @@
 # and sources this. It reports through count, check and skip; it fails by its exit status too.
 set -euo pipefail
 support=tests/support
+# shellcheck source=ccache.sh
+. $support/ccache.sh
 jobs=$(nproc)
 results=${HLBUF_TIER_RESULTS:?tiers are run by tests/run.sh}  # empty, and this tier's own
 counts=$results/counts  # lines of `passed failed skipped`
@@ -35,15 +37,6 @@ check() {
 
 # check_all: whether no check of this tier has failed.
 check_all() { ! grep -qvE '^[0-9]+ 0 ' "$counts"; }
-
-# use_ccache: compilations of an earlier clone, in another directory, count as well.
-use_ccache() {
-  if ! command -v ccache > /dev/null; then return 0; fi
-  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
-  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-  # Precompiled headers are compared by what is in them.
-  export CCACHE_SLOPPINESS=pch_defines,time_macros
-}
 
 # compile DIR [TARGET]: on a terminal with ninja's progress, else with what the compilers say.
 compile() {
