@@ -88,8 +88,8 @@ std::string Model::Differs(const Broker& broker) const {
 
   const auto domains = Domains(*this);
   compare.Same(domains.size(), ledger.accounts.size(), "number of accounts");
-  for (const Resource each :
-       {Resource::kBytes, Resource::kBuffers, Resource::kLeases, Resource::kSessions}) {
+  for (const Resource each : {Resource::kBytes, Resource::kBuffers, Resource::kLeases,
+                              Resource::kSessions, Resource::kInFlight}) {
     for (const Domain& domain : domains) {
       const DomainAccount* account = ledger.accounts.Find(domain);
       if (account == nullptr) return "no account for " + domain.Text();

@@ -15,9 +15,9 @@ constexpr std::array kDevices = {"fake0", "fake1"};
 
 // Small enough that histories run into them.
 QuotaLimits TightLimits() {
-  return {.service = {20 * kPage, 16, 30, 12, kUnlimited},
-          .uid = {14 * kPage, 11, 22, 6, kUnlimited},
-          .domain = {10 * kPage, 8, 16, 4, kUnlimited}};
+  return {.service = {20 * kPage, 16, 30, 12, 12},
+          .uid = {14 * kPage, 11, 22, 6, 9},
+          .domain = {10 * kPage, 8, 16, 4, 7}};
 }
 
 Peer SomePeer(std::uint32_t n) {
@@ -93,11 +93,13 @@ void History::Received(BufferId buffer) {
 std::string History::Apply(Step step) {
   // How often each of them happens, in 64ths.
   using Happening = void (History::*)(Step);
-  constexpr std::array<std::pair<std::uint32_t, Happening>, 15> kHappenings = {{
+  constexpr std::array<std::pair<std::uint32_t, Happening>, 17> kHappenings = {{
       {3, &History::Connect},
       {9, &History::Allocate},
       {8, &History::Open},
       {4, &History::Receive},
+      {2, &History::PutInFlight},
+      {1, &History::TakeIn},
       {5, &History::Release},
       {4, &History::Share},
       {1, &History::Park},
@@ -108,7 +110,7 @@ std::string History::Apply(Step step) {
       {2, &History::HoldMore},
       {3, &History::HoldLess},
       {1, &History::Fail},
-      {16, &History::LetADeviceGoOn},
+      {13, &History::LetADeviceGoOn},
   }};
   model_.NextStep();
   std::uint32_t what = step.what();
@@ -215,6 +217,25 @@ void History::Receive(Step step) {
   const absl::StatusOr<Grant> grant = rig_.broker.GrantOf(id);
   Expect(active ? "OK" : "REVOKED", CodeOf(grant), "lease " + IdText(id) + " is received");
   if (grant.ok()) Received(grant->buffer);
+}
+
+// A message with descriptors is sent to a client that has taken the last one.
+void History::PutInFlight(Step step) {
+  FakeClient* client = Client(step.a(), false);
+  if (client == nullptr || model_.sessions.at(client->session().id).in_flight > 0) return;
+  const std::uint64_t fds = 1 + step.b() % 5;
+  Expect(model_.TakeInFlight(client->session().id, fds),
+         CodeOf(rig_.broker.TakeInFlight(client->session(), fds)),
+         absl::StrCat(IdText(client->session().id), " is sent ", fds, " descriptors"));
+}
+
+// A client, or the kernel in its place, has taken what it was sent.
+void History::TakeIn(Step step) {
+  FakeClient* client = Client(step.a(), step.b() % 4 == 0);
+  if (client == nullptr) return;
+  Log(absl::StrCat(IdText(client->session().id), " has nothing in flight"));
+  rig_.broker.GiveBackInFlight(client->session());
+  model_.sessions.at(client->session().id).in_flight = 0;
 }
 
 void History::Release(Step step) {

@@ -43,6 +43,8 @@ class History {
   void Allocate(Step step);
   void Open(Step step);
   void Receive(Step step);
+  void PutInFlight(Step step);
+  void TakeIn(Step step);
   void Release(Step step);
   void Share(Step step);
   void Park(Step step);

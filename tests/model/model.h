@@ -26,6 +26,7 @@ struct Told {
 struct Session {
   Peer peer;
   bool parked = false;
+  std::uint64_t in_flight = 0;  // descriptors of the one message that is under way to it
   std::vector<Told> told;
 };
 struct Lease {
@@ -84,6 +85,7 @@ class Model {
   // Requests, as the broker should answer them: "OK", or the name of the error. The Begin...()
   // and Grant() are for those that were accepted.
   std::string JudgeConnect(const Peer& peer) const;
+  std::string TakeInFlight(SessionId session, std::uint64_t fds);
   std::string JudgeAllocate(SessionId session, const AllocateRequest& request) const;
   void BeginAllocate(BufferId id, SessionId session, const AllocateRequest& request);
   bool LeasesAllowed(SessionId session, std::uint64_t count) const;

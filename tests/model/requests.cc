@@ -43,8 +43,11 @@ std::uint64_t Model::Used(Resource resource, const std::optional<Domain>& domain
   }
   for (const auto& [id, lease] : leases)
     if (resource == Resource::kLeases && counts(DomainOf(sessions.at(lease.session).peer))) ++used;
-  for (const auto& [id, session] : sessions)
-    if (resource == Resource::kSessions && counts(DomainOf(session.peer))) ++used;
+  for (const auto& [id, session] : sessions) {
+    if (!counts(DomainOf(session.peer))) continue;
+    if (resource == Resource::kSessions) ++used;
+    if (resource == Resource::kInFlight) used += session.in_flight;
+  }
   return used;
 }
 
@@ -57,6 +60,13 @@ bool Model::Fits(const Domain& domain, Resource resource, std::uint64_t amount) 
 
 std::string Model::JudgeConnect(const Peer& peer) const {
   return Fits(DomainOf(peer), Resource::kSessions, 1) ? "OK" : "QUOTA_EXCEEDED";
+}
+
+std::string Model::TakeInFlight(SessionId id, std::uint64_t fds) {
+  Session& session = sessions.at(id);
+  if (!Fits(DomainOf(session.peer), Resource::kInFlight, fds)) return "BUSY";
+  session.in_flight = fds;
+  return "OK";
 }
 
 std::string Model::JudgeAllocate(SessionId session, const AllocateRequest& request) const {
