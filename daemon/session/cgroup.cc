@@ -36,17 +36,23 @@ Paths PathsIn(absl::string_view text) {
   return paths;
 }
 
-// "lxc:web": a name as its runtime's, with %XX for what people and protobuf could not read.
-std::string Escaped(absl::string_view runtime, absl::string_view name) {
-  std::string id = absl::StrCat(runtime, ":");
+// Whoever may make cgroups chooses their names: %XX for what people and protobuf could not read.
+// `others` are kept beside letters and digits.
+std::string Escaped(absl::string_view name, absl::string_view others) {
+  std::string text;
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || absl::StrContains("._-\\", c))
-      id.push_back(c);
+    if (absl::ascii_isalnum(byte) || absl::StrContains(others, c))
+      text.push_back(c);
     else
-      absl::StrAppendFormat(&id, "%%%02x", byte);
+      absl::StrAppendFormat(&text, "%%%02x", byte);
   }
-  return name.empty() ? "" : id;
+  return text;
+}
+
+// "lxc:web": a name as its runtime's.
+std::string OfRuntime(absl::string_view runtime, absl::string_view name) {
+  return name.empty() ? "" : absl::StrCat(runtime, ":", Escaped(name, "._-\\"));
 }
 
 // "docker-<id>.scope", "cri-containerd-<id>.scope", "<id>": the id is the run of 64 hexadecimal
@@ -71,13 +77,13 @@ std::string NamedContainerIn(absl::string_view parent, absl::string_view compone
   absl::string_view name = component;
   if (parent == "machine.slice" && absl::ConsumePrefix(&name, "machine-") &&
       absl::ConsumeSuffix(&name, ".scope"))
-    return Escaped("machine", name);
+    return OfRuntime("machine", name);
   name = component;
   if (absl::ConsumePrefix(&name, "systemd-nspawn@") && absl::ConsumeSuffix(&name, ".service"))
-    return Escaped("machine", name);
+    return OfRuntime("machine", name);
   name = component;
   if (parent == "lxc" || parent == "lxc.payload" || absl::ConsumePrefix(&name, "lxc.payload."))
-    return Escaped("lxc", name);
+    return OfRuntime("lxc", name);
   return "";
 }
 
@@ -94,11 +100,11 @@ std::string ContainersIn(absl::string_view path) {
 }
 
 std::string UnitIn(absl::string_view path) {
-  std::string unit;
+  absl::string_view unit;
   for (const absl::string_view component : absl::StrSplit(path, '/'))
     if (absl::EndsWith(component, ".service") || absl::EndsWith(component, ".scope"))
-      unit = std::string(component);
-  return unit;
+      unit = component;
+  return Escaped(unit, ":-_.\\@");  // what systemd.unit(5) allows in a name
 }
 
 }  // namespace

@@ -59,6 +59,12 @@ TEST(Cgroup, EscapesANameThatIsNoText) {
   EXPECT_EQ(ParseCgroup("0::/machine.slice/machine-a\\x2db.scope\n").container, "machine:a\\x2db");
 }
 
+TEST(Cgroup, EscapesAUnitThatNoServiceCouldHave) {
+  EXPECT_EQ(ParseCgroup("0::/user.slice/user@1000.service/a\xff\x1b[2J.scope\n").unit,
+            "a%ff%1b%5b2J.scope");
+  EXPECT_EQ(ParseCgroup("0::/user.slice/user@1000.service\n").unit, "user@1000.service");
+}
+
 TEST(Cgroup, NamesContainersInContainersFromTheOutermostOn) {
   const std::string inner(64, 'b');
   EXPECT_EQ(ParseCgroup("0::/docker/" + kId + "/docker/" + inner + "\n").container,
