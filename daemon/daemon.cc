@@ -223,6 +223,7 @@ void Daemon::OnStopped() {
 absl::Status RunDaemon(const Config& config) {
   // A peer or a reader of stderr that is gone is an error of a write, not the end of the service.
   std::signal(SIGPIPE, SIG_IGN);
+  ControlServer::PrepareProcess();
   SetLogLevel(config.log_level);
   RETURN_IF_ERROR(RaiseNofile(config.caps.nofile));
   ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());
