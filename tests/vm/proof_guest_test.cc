@@ -124,12 +124,15 @@ INSTANTIATE_TEST_SUITE_P(
       return absl::StrCat(kind, "Held", std::get<1>(parameters.param).name);
     });
 
-// A device with room for four buffers, so that the next owner needs what the last one had.
+// A device with room for four buffers, so that the next owner needs what the last one had. Either
+// may take all of it.
 class NextOwner : public DaemonTest, public testing::WithParamInterface<std::string> {
  protected:
   static constexpr int kRoom = 4;
   NextOwner() {
-    Start({.kind = GetParam(), .device_keys = absl::StrCat("size = ", kRoom * kBytes)});
+    Start({.kind = GetParam(),
+           .device_keys = absl::StrCat("size = ", kRoom * kBytes),
+           .config = "[limits.domain]\nbytes = \"1GiB\"\n"});
   }
   static std::string All(char byte) { return std::string(kVisible, byte); }
   // Everything that is left is `client`'s, and was empty.
