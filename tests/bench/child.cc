@@ -13,6 +13,7 @@
 #include <sstream>
 #include <utility>
 
+#include "tests/bench/cores.h"
 #include "tests/bench/die.h"
 
 namespace hlbuf::bench {
@@ -55,6 +56,7 @@ Child::Child(Program program) : program_(std::move(program)) {
   if (pid_ == 0) Become(program_, parent, arguments.data(), variables.data());
   pidfd_.Reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!pidfd_) DieErrno("pidfd_open");
+  Join(pid_);
 }
 
 Child::~Child() {
@@ -63,6 +65,7 @@ Child::~Child() {
   ::kill(pid_, SIGTERM);
   if (!Exited(kPatienceMs)) ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
+  Leave(pid_);
 }
 
 bool Child::Exited(int timeout_ms) const {

@@ -2,10 +2,13 @@
 #include "tests/bench/cores.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <set>
 #include <string>
+#include <system_error>
 
 #include "tests/bench/die.h"
 
@@ -28,17 +31,39 @@ cpu_set_t LastOf(const cpu_set_t& given) {
   return one;
 }
 
-}  // namespace
-
-void RunOn(Cores cores) {
-  static const cpu_set_t given = Given();
-  const cpu_set_t set = cores == Cores::kAll ? given : LastOf(given);
-  // Every thread that there is: gRPC's outlive the row that started them.
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+// Every thread that there is: gRPC's outlive the row that started them.
+void Place(pid_t process, const cpu_set_t& set) {
+  std::error_code gone;
+  const std::string tasks = "/proc/" + std::to_string(process) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
     const pid_t thread = std::stoi(task.path().filename());
     if (::sched_setaffinity(thread, sizeof(set), &set) != 0 && errno != ESRCH)
       DieErrno("sched_setaffinity");
   }
+}
+
+const cpu_set_t given = Given();
+Cores current = Cores::kAll;
+std::set<pid_t> children;
+
+void PlaceAll(const cpu_set_t& set) {
+  Place(::getpid(), set);
+  for (const pid_t child : children) Place(child, set);
+}
+
+}  // namespace
+
+void RunOn(Cores cores) {
+  current = cores;
+  PlaceAll(cores == Cores::kAll ? given : LastOf(given));
+}
+
+void Join(pid_t child) { children.insert(child); }
+void Leave(pid_t child) { children.erase(child); }
+
+void Gather() {
+  PlaceAll(LastOf(given));
+  RunOn(current);
 }
 
 }  // namespace hlbuf::bench

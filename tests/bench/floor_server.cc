@@ -91,6 +91,8 @@ class Server {
         return Say(socket, FloorVerb::kHold);
       case FloorVerb::kNotify:
         return Notify(socket);
+      case FloorVerb::kRelease:
+        return;
       case FloorVerb::kNotice:
         if (--unanswered_ == 0) Say(asker_, FloorVerb::kNotify);
         return;

@@ -13,6 +13,7 @@ enum class FloorVerb : std::uint32_t {
   kHold,      // from now on this session gets notices
   kNotify,    // sends a notice to all that hold, takes an answer of each, then answers
   kNotice,    // from the server; to be sent back
+  kRelease,   // nothing happens, and nobody answers
 };
 
 // Every message, either way.

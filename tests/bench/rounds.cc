@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <ctime>
 
+#include "tests/bench/cores.h"
+
 namespace hlbuf::bench {
 namespace {
 
 Round MeasureOnce(std::size_t samples, const std::vector<Side>& sides) {
+  Gather();
   std::vector<std::vector<double>> micros(sides.size());
   const auto wants_more = [samples](const std::vector<double>& m) { return m.size() < samples; };
   while (std::any_of(micros.begin(), micros.end(), wants_more))
