@@ -8,11 +8,15 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
 
 namespace hlbuf {
 namespace {
+
+constexpr absl::string_view kErrnoPayload = "hlbuf.errno";
 
 struct Remedy {
   int error;
@@ -55,9 +59,18 @@ std::string WithRemedy(absl::string_view what, int error) {
 
 absl::Status CannotOpen(absl::string_view path, int error, absl::string_view when_missing) {
   const bool missing = error == ENOENT || error == ENODEV || error == ENXIO;
-  return Error(ErrorCode::kDeviceUnavailable,
-               missing ? absl::StrCat(path, ": ", ErrnoText(error), "; ", when_missing)
-                       : WithRemedy(path, error));
+  absl::Status status =
+      Error(ErrorCode::kDeviceUnavailable,
+            missing ? absl::StrCat(path, ": ", ErrnoText(error), "; ", when_missing)
+                    : WithRemedy(path, error));
+  status.SetPayload(kErrnoPayload, absl::Cord(absl::StrCat(error)));
+  return status;
+}
+
+int ErrnoOf(const absl::Status& status) {
+  int error = 0;
+  const absl::optional<absl::Cord> payload = status.GetPayload(kErrnoPayload);
+  return payload.has_value() && absl::SimpleAtoi(std::string(*payload), &error) ? error : 0;
 }
 
 absl::Status CallFailed(absl::string_view call, int error) {

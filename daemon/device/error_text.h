@@ -14,6 +14,8 @@ namespace hlbuf {
 // open() of a device node failed with `error` (errno). `when_missing` is the remedy where there is
 // no such node. DEVICE_UNAVAILABLE.
 absl::Status CannotOpen(absl::string_view path, int error, absl::string_view when_missing);
+// The errno of a status made by CannotOpen(), to decide by; 0 of any other.
+int ErrnoOf(const absl::Status& status);
 
 // `call`, on the way to a buffer, failed with `error` (errno). NO_MEMORY when that says so, else
 // DEVICE_ERROR.

@@ -24,6 +24,12 @@ TEST(ErrorText, KnowsThreeWaysInWhichANodeIsMissing) {
     EXPECT_TRUE(absl::EndsWith(CannotOpen("/dev/x", error, "load x").message(), "; load x"));
 }
 
+TEST(ErrorText, RemembersTheErrnoOfAnOpen) {
+  EXPECT_EQ(ErrnoOf(CannotOpen("/dev/x", EBUSY, "load x")), EBUSY);
+  EXPECT_EQ(ErrnoOf(CallFailed("x()", EBUSY)), 0);
+  EXPECT_EQ(ErrnoOf(absl::OkStatus()), 0);
+}
+
 TEST(ErrorText, TellsWantOfMemoryFromOtherFailures) {
   EXPECT_EQ(ErrorCodeOf(CallFailed("x()", ENOMEM)), ErrorCode::kNoMemory);
   EXPECT_EQ(ErrorCodeOf(CallFailed("x()", ENOSPC)), ErrorCode::kNoMemory);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_KEEPER_H_
+#define HLBUF_DAEMON_DEVICE_KEEPER_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "daemon/device/keeper_connection.h"
+#include "daemon/device/keeper_process.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// How long each of a keeper's answers may take.
+struct KeeperLimits {
+  absl::Duration start = absl::Seconds(5);
+  absl::Duration open = absl::Seconds(30);
+  absl::Duration keep = absl::Seconds(1);
+  // The last close of a dma-buf may run a reset of the device.
+  absl::Duration drop = absl::Seconds(30);
+  absl::Duration end = absl::Seconds(2);
+};
+
+struct KeeperCount {
+  std::uint32_t kept = 0;
+  std::uint32_t room = 0;  // for so many more
+};
+
+// hl-bufd-keeper beside this program's own file.
+std::string DefaultKeeperPath();
+
+// One process that opens a device, and keeps a duplicate of it and of all that is exported from it.
+// The driver kills who opened the device at a hard reset: that is the keeper, and all that it kept
+// is closed then. Why it died only the device's control node knows.
+//
+// One thread at a time, and one that may wait, but for fd(), pid() and pidfd(). After a
+// DEADLINE_EXCEEDED it is not known what was done. If that comes from Open(), or DATA_LOSS does (no
+// descriptor is free here), destroy the keeper: it may have the device open.
+//
+// Errors of all calls: UNAVAILABLE        the keeper is dead; the text says of what
+//                      DEADLINE_EXCEEDED  beyond KeeperLimits
+class Keeper {
+ public:
+  // Starts `program` as a child, which answered when this returns.
+  //
+  // Errors: also those of socketpair() and posix_spawn(), in words
+  static absl::StatusOr<std::unique_ptr<Keeper>> Spawn(const std::string& program,
+                                                       KeeperLimits limits);
+  // Ends and reaps it. Waits for KeeperLimits::end, and as long again after a SIGKILL.
+  ~Keeper();
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
+  // Has the keeper open `path` and keep that, as HLBUF_KEEPER_DEVICE_ID.
+  //
+  // Errors: also INVALID_ARGUMENT for a path that is not absolute or has "..", and what
+  //         CannotOpen() makes of the errno, which ErrnoOf() tells
+  absl::StatusOr<UniqueFd> Open(const std::string& path);
+  // Gives the keeper a duplicate of `fd`, which is borrowed. It is as durable as the keeper when
+  // this returns, though the keeper may not have read it. What is kept under `id` already stays.
+  //
+  // Errors: also RESOURCE_EXHAUSTED when the keeper, or this user's queues, take no more
+  absl::Status Keep(std::uint64_t id, int fd);
+  // OK: the keeper has closed its duplicates of all `ids`, and of nothing else.
+  absl::Status Drop(absl::Span<const std::uint64_t> ids);
+  // Of the device, too.
+  absl::Status DropAll();
+  // After everything that was asked for before.
+  absl::StatusOr<KeeperCount> Count();
+
+  // Hangs up (EPOLLHUP) when the keeper ends. Not to be read: watch it with no event asked for.
+  int fd() const { return connection_.fd(); }
+  pid_t pid() const { return process_.pid(); }
+  // Readable when it has ended: then the kernel has closed all that it kept. fd() may come earlier.
+  int pidfd() const { return process_.pidfd(); }
+
+ private:
+  Keeper(KeeperProcess process, UniqueFd connection, KeeperLimits limits);
+  absl::StatusOr<KeeperAnswer> Ask(hlbuf_keeper_message message,
+                                   absl::Span<const std::byte> following, hlbuf_keeper_verb answer,
+                                   absl::Duration limit);
+  absl::Status WithFate(absl::Status status) const;
+
+  const KeeperLimits limits_;
+  KeeperProcess process_;
+  KeeperConnection connection_;
+  std::uint32_t room_ = 0;  // as of the last answer, less what was told since
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_KEEPER_H_

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device/keeper_process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "daemon/device/deadline.h"
+#include "daemon/device/error_text.h"
+#include "daemon/keeper/keeper_wire.h"
+
+namespace hlbuf {
+namespace {
+
+// posix_spawn() and not fork(): other threads may hold any lock, and the child shares their memory
+// until it executes.
+int Spawn(const std::string& program, int channel, pid_t& pid) {
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions;
+  if (const int error = ::posix_spawnattr_init(&attributes); error != 0) return error;
+  const absl::Cleanup no_attributes = [&] { ::posix_spawnattr_destroy(&attributes); };
+  if (const int error = ::posix_spawn_file_actions_init(&actions); error != 0) return error;
+  const absl::Cleanup no_actions = [&] { ::posix_spawn_file_actions_destroy(&actions); };
+
+  sigset_t none;
+  sigset_t all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  int error = ::posix_spawn_file_actions_adddup2(&actions, channel, HLBUF_KEEPER_CHANNEL);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && error == 0; ++fd)
+    error = ::posix_spawn_file_actions_addclose(&actions, fd);
+  if (error == 0)
+    error = ::posix_spawn_file_actions_addclosefrom_np(&actions, HLBUF_KEEPER_CHANNEL + 1);
+  if (error != 0) return error;
+
+  std::string name = program;
+  char* const arguments[] = {name.data(), nullptr};
+  char* const environment[] = {nullptr};
+  return ::posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, environment);
+}
+
+}  // namespace
+
+absl::StatusOr<KeeperProcess> KeeperProcess::Start(const std::string& program, int channel) {
+  pid_t pid = -1;
+  if (const int error = Spawn(program, channel, pid); error != 0)
+    return CallFailed(absl::StrCat("cannot start ", program), error);
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (pidfd) return KeeperProcess(pid, std::move(pidfd));
+  const int error = errno;
+  ::kill(pid, SIGKILL);  // it was not reaped: the number is still its own
+  ::waitpid(pid, nullptr, 0);
+  return CallFailed("pidfd_open()", error);
+}
+
+std::string KeeperProcess::Fate() const {
+  siginfo_t info = {};
+  const int result =
+      ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT);
+  if (result != 0 || info.si_pid == 0) return "runs";
+  if (info.si_code == CLD_EXITED) return absl::StrCat("ended with status ", info.si_status);
+  const char* const signal = ::sigabbrev_np(info.si_status);
+  return absl::StrCat("killed by SIG", signal != nullptr ? signal : "?");
+}
+
+bool KeeperProcess::End(absl::Duration patience) {
+  if (Await(pidfd_.get(), POLLIN, Deadline(patience)) == 0) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    if (Await(pidfd_.get(), POLLIN, Deadline(patience)) == 0) return false;
+  }
+  siginfo_t info = {};
+  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) == 0;
+}
+
+}  // namespace hlbuf
