@@ -57,7 +57,7 @@ Keeper::Keeper(KeeperProcess process, UniqueFd connection, KeeperLimits limits)
 
 Keeper::~Keeper() {
   connection_.Close();
-  static_cast<void>(process_.End(limits_.end));
+  static_cast<void>(process_.End(limits_.end, limits_.killed));
 }
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Spawn(const std::string& program,

@@ -25,7 +25,8 @@ struct KeeperLimits {
   absl::Duration keep = absl::Seconds(1);
   // The last close of a dma-buf may run a reset of the device.
   absl::Duration drop = absl::Seconds(30);
-  absl::Duration end = absl::Seconds(2);
+  absl::Duration end = absl::Seconds(2);      // before it is killed
+  absl::Duration killed = absl::Seconds(10);  // and after that, which may take as long as a close
 };
 
 struct KeeperCount {
@@ -53,7 +54,7 @@ class Keeper {
   // Errors: also those of socketpair() and posix_spawn(), in words
   static absl::StatusOr<std::unique_ptr<Keeper>> Spawn(const std::string& program,
                                                        KeeperLimits limits);
-  // Ends and reaps it. Waits for KeeperLimits::end, and as long again after a SIGKILL.
+  // Ends and reaps it. Waits for KeeperLimits::end, and for KeeperLimits::killed after a SIGKILL.
   ~Keeper();
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;

@@ -75,10 +75,10 @@ std::string KeeperProcess::Fate() const {
   return absl::StrCat("killed by SIG", signal != nullptr ? signal : "?");
 }
 
-bool KeeperProcess::End(absl::Duration patience) {
+bool KeeperProcess::End(absl::Duration patience, absl::Duration after_kill) {
   if (Await(pidfd_.get(), POLLIN, Deadline(patience)) == 0) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-    if (Await(pidfd_.get(), POLLIN, Deadline(patience)) == 0) return false;
+    if (Await(pidfd_.get(), POLLIN, Deadline(after_kill)) == 0) return false;
   }
   siginfo_t info = {};
   return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) == 0;

@@ -31,9 +31,9 @@ class KeeperProcess {
   int pidfd() const { return pidfd_.get(); }
   // "killed by SIGKILL", "ended with status 1", "runs".
   std::string Fate() const;
-  // Waits for its end, kills it if that does not come in `patience`, and reaps it. False: even that
-  // did not end it in `patience`; a driver does not let it go, and a zombie will stay.
-  bool End(absl::Duration patience);
+  // Waits for its end, kills it if that does not come in `patience`, and reaps it. False: it has
+  // not ended in `after_kill` either; a driver does not let it go, and a zombie will stay.
+  bool End(absl::Duration patience, absl::Duration after_kill);
 
  private:
   explicit KeeperProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

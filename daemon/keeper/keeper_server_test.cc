@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,6 +69,13 @@ class KeeperServerTest : public testing::Test {
     return {.version = HLBUF_KEEPER_VERSION, .verb = verb, .id = id};
   }
 
+  std::string File() const {
+    const std::string path = directory_.path() + "/file";
+    std::ofstream file(path);
+    return path;
+  }
+
+  TemporaryDirectory directory_;
   UniqueFd ours_;
   std::optional<Child> keeper_;
   PacketBuffer packet_;
@@ -111,7 +119,7 @@ TEST_F(KeeperServerTest, SaysByErrnoWhyItOpensNothing) {
   EXPECT_EQ(Open("dev/zero").error, EINVAL);
   EXPECT_EQ(Open("/dev/../dev/zero").error, EINVAL);
   EXPECT_EQ(Open("/dev/no-such-device").error, ENOENT);
-  EXPECT_EQ(Open(BuiltPath("CMakeCache.txt")).error, ENOTTY);
+  EXPECT_EQ(Open(File()).error, ENOTTY);
   hlbuf_keeper_message flagged = Message(HLBUF_KEEPER_OPEN);
   flagged.flags = 1;
   EXPECT_EQ(Ask(flagged).error, EINVAL);
@@ -120,7 +128,7 @@ TEST_F(KeeperServerTest, SaysByErrnoWhyItOpensNothing) {
 
 TEST_F(KeeperServerTest, OpensAnyFileWhenItWasToldSoAtItsStart) {
   Start({"--any"});
-  EXPECT_EQ(Open(BuiltPath("CMakeCache.txt")).error, 0);
+  EXPECT_EQ(Open(File()).error, 0);
 }
 
 TEST_F(KeeperServerTest, RefusesVerbsAndVersionsOfALaterTimeAndGoesOn) {

@@ -67,7 +67,8 @@ enum hlbuf_keeper_exit {
   HLBUF_KEEPER_EXIT_CONNECTION_ENDED = 0,
   HLBUF_KEEPER_EXIT_MALFORMED = 1, /* a message that no hl-bufd sends */
   HLBUF_KEEPER_EXIT_BAD_USAGE = 2,
-  HLBUF_KEEPER_EXIT_CUT_SHORT = 3 /* a descriptor was lost on its way: none was free here */
+  /* A packet longer than any message, or a descriptor lost on its way: none was free here. */
+  HLBUF_KEEPER_EXIT_CUT_SHORT = 3
 };
 
 #ifdef __cplusplus

@@ -26,8 +26,8 @@ constexpr const char* kHelp =
     "  --help     this text\n"
     "  --version  the version\n"
     "\n"
-    "Exit status: 0 the connection ended, 1 a malformed message, 2 bad usage, 3 a descriptor was\n"
-    "             lost on its way\n";
+    "Exit status: 0 the connection ended, 1 a malformed message, 2 bad usage, 3 a message\n"
+    "             too long, or a descriptor lost for want of a free one (RLIMIT_NOFILE)\n";
 
 // systemd sends SIGTERM to whole groups; what is kept has to outlive that.
 void IgnoreSignals() {
