@@ -16,7 +16,7 @@
 namespace hlbuf {
 namespace {
 
-constexpr absl::string_view kErrnoPayload = "hlbuf.errno";
+constexpr absl::string_view kErrno = "hlbuf.errno";
 
 struct Remedy {
   int error;
@@ -38,16 +38,6 @@ constexpr std::array kRemedies = {
     Remedy{EBUSY, "the device is in use or resets; it may work later"},
 };
 
-// "Permission denied (EACCES)", lower case at the beginning as it stands behind a colon.
-std::string ErrnoText(int error) {
-  const char* const text = strerrordesc_np(error);
-  const char* const name = strerrorname_np(error);
-  if (text == nullptr || name == nullptr) return absl::StrCat("errno ", error);
-  std::string words = absl::StrCat(text, " (", name, ")");
-  words[0] = absl::ascii_tolower(static_cast<unsigned char>(words[0]));
-  return words;
-}
-
 std::string WithRemedy(absl::string_view what, int error) {
   std::string text = absl::StrCat(what, ": ", ErrnoText(error));
   for (const Remedy& remedy : kRemedies)
@@ -59,23 +49,37 @@ std::string WithRemedy(absl::string_view what, int error) {
 
 absl::Status CannotOpen(absl::string_view path, int error, absl::string_view when_missing) {
   const bool missing = error == ENOENT || error == ENODEV || error == ENXIO;
-  absl::Status status =
-      Error(ErrorCode::kDeviceUnavailable,
-            missing ? absl::StrCat(path, ": ", ErrnoText(error), "; ", when_missing)
-                    : WithRemedy(path, error));
-  status.SetPayload(kErrnoPayload, absl::Cord(absl::StrCat(error)));
-  return status;
-}
-
-int ErrnoOf(const absl::Status& status) {
-  int error = 0;
-  const absl::optional<absl::Cord> payload = status.GetPayload(kErrnoPayload);
-  return payload.has_value() && absl::SimpleAtoi(std::string(*payload), &error) ? error : 0;
+  return WithErrno(Error(ErrorCode::kDeviceUnavailable,
+                         missing ? absl::StrCat(path, ": ", ErrnoText(error), "; ", when_missing)
+                                 : WithRemedy(path, error)),
+                   error);
 }
 
 absl::Status CallFailed(absl::string_view call, int error) {
   const bool no_memory = error == ENOMEM || error == ENOSPC;
   return Error(no_memory ? ErrorCode::kNoMemory : ErrorCode::kDeviceError, WithRemedy(call, error));
+}
+
+// The C library's words begin with a capital; these stand behind a colon.
+std::string ErrnoText(int error) {
+  const char* const text = strerrordesc_np(error);
+  const char* const name = strerrorname_np(error);
+  if (text == nullptr || name == nullptr) return absl::StrCat("errno ", error);
+  std::string words = absl::StrCat(text, " (", name, ")");
+  words[0] = absl::ascii_tolower(static_cast<unsigned char>(words[0]));
+  return words;
+}
+
+absl::Status WithErrno(absl::Status status, int error) {
+  status.SetPayload(kErrno, absl::Cord(absl::StrCat(error)));
+  return status;
+}
+
+int ErrnoOf(const absl::Status& status) {
+  int error = 0;
+  const absl::optional<absl::Cord> payload = status.GetPayload(kErrno);
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &error)) return 0;
+  return error;
 }
 
 std::string BytesText(std::uint64_t bytes) {

@@ -30,6 +30,13 @@ TEST(ErrorText, RemembersTheErrnoOfAnOpen) {
   EXPECT_EQ(ErrnoOf(absl::OkStatus()), 0);
 }
 
+TEST(ErrorText, KeepsTheErrnoBesideTheWords) {
+  EXPECT_EQ(ErrnoOf(WithErrno(absl::UnavailableError("busy"), EBUSY)), EBUSY);
+  EXPECT_EQ(ErrnoOf(absl::UnavailableError("busy")), 0);
+  EXPECT_EQ(ErrnoText(EAGAIN), "resource temporarily unavailable (EAGAIN)");
+  EXPECT_EQ(ErrnoText(100000), "errno 100000");
+}
+
 TEST(ErrorText, TellsWantOfMemoryFromOtherFailures) {
   EXPECT_EQ(ErrorCodeOf(CallFailed("x()", ENOMEM)), ErrorCode::kNoMemory);
   EXPECT_EQ(ErrorCodeOf(CallFailed("x()", ENOSPC)), ErrorCode::kNoMemory);

@@ -2,6 +2,8 @@
 #include "daemon/device/syscalls.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -46,12 +48,33 @@ int Syscalls::Inode(int fd, ino_t* inode) {
   return result;
 }
 
+int Syscalls::DeviceNumber(int fd, dev_t* number) {
+  struct stat status = {};
+  const int result = ::fstat(fd, &status);
+  *number = status.st_rdev;
+  return result;
+}
+
+UniqueFd Syscalls::Eventfd() { return UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
 std::optional<std::string> Syscalls::ReadText(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 256> text;
+  std::array<char, 4096> text;
   const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : -1;
   if (size < 0) return std::nullopt;
   return std::string(text.data(), static_cast<std::size_t>(size));
+}
+
+int Syscalls::WriteText(const std::string& path, const std::string& text) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return -1;
+  return ::write(file.get(), text.data(), text.size()) < 0 ? -1 : 0;
+}
+
+bool Syscalls::MayWrite(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
+
+void Syscalls::Pause(absl::Duration time) {
+  (void)::poll(nullptr, 0, static_cast<int>(absl::ToInt64Milliseconds(time)));
 }
 
 }  // namespace hlbuf

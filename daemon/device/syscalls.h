@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
@@ -26,9 +27,15 @@ class Syscalls {
   virtual int PunchHole(int fd, std::uint64_t offset, std::uint64_t size_bytes);
   // lseek(SEEK_DATA)
   virtual off_t SeekData(int fd, std::uint64_t offset);
-  virtual int Inode(int fd, ino_t* inode);  // fstat()
+  virtual int Inode(int fd, ino_t* inode);          // fstat()
+  virtual int DeviceNumber(int fd, dev_t* number);  // fstat(): of a device node
+  virtual UniqueFd Eventfd();                       // close-on-exec, non-blocking
   // The whole of a small file, as sysfs has them. nullopt: unreadable.
   virtual std::optional<std::string> ReadText(const std::string& path);
+  virtual int WriteText(const std::string& path, const std::string& text);  // what exists
+  virtual bool MayWrite(const std::string& path);                           // access()
+  // Waits between two looks at something that tells of no change by itself.
+  virtual void Pause(absl::Duration time);
 };
 
 }  // namespace hlbuf
