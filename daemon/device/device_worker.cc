@@ -40,6 +40,7 @@ DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> ex
 
 DeviceWorker::~DeviceWorker() {
   queue_.Stop();
+  exporter_->Interrupt();
   thread_.join();
   mailbox_->Close();
 }
@@ -71,6 +72,7 @@ void DeviceWorker::CountReferences(std::vector<int> fds, Done<std::vector<std::u
   queue_.Put(Lane::kPatient,
              [this, fds = std::move(fds), done = std::move(done)]() mutable -> Completion {
                std::vector<std::uint32_t> counts(fds.size());
+               exporter_->DropCopies(fds);
                counter_.Read(fds, absl::MakeSpan(counts));
                return [counts = std::move(counts), done = std::move(done)]() mutable {
                  std::move(done)(std::move(counts));

@@ -24,8 +24,8 @@ namespace hlbuf {
 // Reset() yields to nothing that was asked before it. Two calls of the same kind are always
 // answered in order.
 //
-// Destroyed on the broker thread: waits for the call that the worker is in, closes the descriptors
-// of everything unfinished or undelivered, and runs no `done` any more.
+// Destroyed on the broker thread: waits for the call that the worker is in (interrupted), closes
+// the descriptors of everything unfinished or undelivered, and runs no `done` any more.
 class DeviceWorker final : public Backend {
  public:
   // `name` is for people who look at threads. `poster` lives longer.
@@ -44,7 +44,7 @@ class DeviceWorker final : public Backend {
   void Run();  // worker thread
 
   BackendTraits traits_;  // broker thread: as of the last Open() that was answered
-  const std::unique_ptr<Exporter> exporter_;  // worker thread
+  const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt() from any
   const ReferenceCounter counter_;
   const std::shared_ptr<Mailbox> mailbox_;
   JobQueue queue_;

@@ -92,8 +92,9 @@ class Gate {
 
 // Shared with the test, which outlives the worker.
 struct Script {
-  Gate reached;  // an Export() of kGate bytes has begun,
-  Gate go_on;    // and ends after this
+  Gate reached;        // an Export() of kGate bytes has begun,
+  Gate go_on;          // and ends after this
+  std::string copies;  // a file that DropCopies() overwrites with "count: 1"
   std::atomic<bool> grown = false;
   std::atomic<bool> signals_blocked = false;
   std::atomic<std::thread::id> thread;
@@ -125,6 +126,11 @@ class ScriptedExporter final : public Exporter {
   }
   absl::Status Free(Allocation) override { return absl::OkStatus(); }
   absl::Status Reset(Drill) override { return absl::OkStatus(); }
+  void DropCopies(absl::Span<const int> fds) override {
+    if (!script_.copies.empty() && !fds.empty())
+      std::ofstream(script_.copies) << "pos:\t0\ncount:\t1\n";
+  }
+  void Interrupt() override { script_.go_on.Open(); }
 
  private:
   Script& script_;
@@ -242,6 +248,14 @@ TEST_F(DeviceWorkerTest, TellsEveryCount) {
   EXPECT_TRUE(counts_.empty());
 }
 
+TEST_F(DeviceWorkerTest, LetsCopiesBeDroppedBeforeItCounts) {
+  std::ofstream(fdinfo_ + "/7") << "pos:\t0\ncount:\t2\n";
+  script_.copies = fdinfo_ + "/7";
+  Count(1, "counted");
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(counts_, std::vector<std::uint32_t>{1});
+}
+
 TEST_F(DeviceWorkerTest, LetsAllocationsOvertakeCounts) {
   HoldUp();
   Count(10000, "first count");
@@ -300,6 +314,13 @@ TEST_F(DeviceWorkerTest, MayBeEndedByAnAnswer) {
   ASSERT_TRUE(RunUntilDone(1));
   loop_.RunPosted();
   EXPECT_EQ(done_, std::vector<std::string>{"ended"});
+}
+
+TEST_F(DeviceWorkerTest, InterruptsTheCallThatItIsInWhenItEnds) {
+  HoldUp();
+  worker_.reset();
+  loop_.RunPosted();
+  EXPECT_TRUE(done_.empty());
 }
 
 TEST_F(DeviceWorkerTest, EndsWhileNobodyAsksAnything) { worker_.reset(); }

@@ -2,9 +2,13 @@
 #ifndef HLBUF_DAEMON_DEVICE_EXPORTER_H_
 #define HLBUF_DAEMON_DEVICE_EXPORTER_H_
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "daemon/core/backend.h"
+#include "daemon/device/alarm.h"
 
 namespace hlbuf {
 
@@ -25,6 +29,19 @@ class Exporter {
   // error tells why the window cannot go to other domains yet; the descriptor is closed anyway.
   virtual absl::Status Free(Allocation allocation) = 0;
   virtual absl::Status Reset(Drill drill) = 0;
+
+  // References to `fds` are about to be counted: other processes that keep copies for this one must
+  // close them first, since a count is proof only while no copy of our own is elsewhere.
+  virtual void DropCopies(absl::Span<const int> /*fds*/) {}
+  // What the device says of its own state; nullopt: nothing, or it cannot say. The same thing is
+  // said again until Reset().
+  virtual std::optional<Alarm> CheckAlarm() { return std::nullopt; }
+  // Readable from when there may be an alarm until CheckAlarm(); not every alarm makes it so. -1:
+  // there is none. Changes in Open() and Reset() only.
+  virtual int alarm_fd() const { return -1; }
+
+  // Any thread, at any time: a call that waits for the device gives up soon. For good.
+  virtual void Interrupt() {}
 };
 
 }  // namespace hlbuf
