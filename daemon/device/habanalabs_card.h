@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_HABANALABS_CARD_H_
+#define HLBUF_DAEMON_DEVICE_HABANALABS_CARD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "daemon/device/alarm.h"
+#include "daemon/device/device_opener.h"
+#include "daemon/device/habanalabs_driver.h"
+#include "daemon/device/habanalabs_nodes.h"
+#include "daemon/device/syscalls.h"
+
+namespace hlbuf {
+
+// How long a card is waited for.
+struct HabanalabsLimits {
+  absl::Duration open = absl::Seconds(10);      // until its last user is cleaned up
+  absl::Duration reset = absl::Minutes(2);      // until it is back from a reset
+  absl::Duration disabled = absl::Seconds(10);  // while the driver says that it is disabled
+};
+
+// One card: opens it, knows what state it is in, and waits for it. Its memory is others' affair.
+//
+// The control node, which is open to any number of programs, tells of resets also when nobody has
+// the card open; the compute node opens once, and tells of them beforehand.
+//
+// Worker thread, but for Interrupt(). Open() and the Await functions wait, within HabanalabsLimits.
+class HabanalabsCard {
+ public:
+  // Under which the opener keeps the card itself and its notifier; no inode has such a number.
+  static constexpr std::uint64_t kKeptCard = ~std::uint64_t{0};
+  static constexpr std::uint64_t kKeptNotifier = kKeptCard - 1;
+
+  HabanalabsCard(Syscalls& syscalls, DeviceOpener& opener, std::string pci, SystemRoots roots,
+                 HabanalabsLimits limits);
+
+  // Finds the card and opens both nodes. Open already: closes it first.
+  absl::Status Open();
+  // Whatever it returns, this process has the card no more; dma-bufs of it keep it open, though.
+  absl::Status Close();
+  bool is_open() const { return compute_.has_value(); }
+  int notifier_fd() const { return notifier_.get(); }
+
+  // Only while open.
+  const HabanalabsDriver& driver() const { return *compute_; }
+  const hl::HwIp& hw_ip() const { return hw_ip_; }
+  // Of the last Open() that found the card.
+  const HabanalabsNodes& nodes() const { return nodes_; }
+
+  // Until nobody has the card, and it works. DEVICE_UNAVAILABLE: it does not come back, and why.
+  absl::Status AwaitOperational();
+  // Asks the driver for a hard reset and waits for its end. Only once nobody has the card: the
+  // driver kills whoever opened it.
+  absl::Status HardReset();
+  bool MayHardReset() const;
+
+  // Only while open; nullopt otherwise.
+  std::optional<Alarm> CheckAlarm();
+  // Whether the driver clears the card's memory when it is closed or reset.
+  bool ScrubsMemory() const;
+  // Any thread.
+  void Interrupt() { interrupted_ = true; }
+
+ private:
+  struct Look {
+    hl::Status status = hl::kOperational;
+    bool in_use = false;
+    std::uint32_t resets = 0;
+  };
+  absl::Status OpenControl();
+  absl::Status CheckIdentity() const;
+  absl::StatusOr<UniqueFd> OpenCompute();
+  bool IsAboutToBeFree(int error) const;
+  absl::Status RegisterNotifier();
+  absl::StatusOr<Look> LookAtIt();
+  absl::StatusOr<Look> AskControl() const;
+  absl::Status Await(const std::function<bool(const Look&)>& enough);
+  std::optional<Alarm> AlarmOf(hl::Status status, std::uint32_t resets) const;
+  Alarm PendingReset() const;
+
+  Syscalls& syscalls_;
+  DeviceOpener& opener_;
+  const std::string pci_;
+  const SystemRoots roots_;
+  const HabanalabsLimits limits_;
+  std::atomic<bool> interrupted_ = false;
+
+  HabanalabsNodes nodes_;
+  std::optional<HabanalabsDriver> control_;
+  std::optional<HabanalabsDriver> compute_;
+  UniqueFd notifier_;
+  hl::HwIp hw_ip_ = {};
+  bool was_open_ = false;  // so what is in the way of opening is probably our own
+  std::uint32_t resets_at_open_ = 0;
+  std::uint64_t events_ = 0;  // GET_EVENTS forgets them
+};
+
+// How long the driver lets a card work on after it has announced a reset. `kernel` is its release,
+// "6.12.95+deb12-amd64".
+absl::Duration HabanalabsReleaseWindow(HabanalabsDriver::Uapi uapi, absl::string_view kernel);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_HABANALABS_CARD_H_
