@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_HABANALABS_MEMORY_H_
+#define HLBUF_DAEMON_DEVICE_HABANALABS_MEMORY_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "daemon/core/peer.h"
+#include "daemon/device/habanalabs_driver.h"
+
+namespace hlbuf {
+
+// What a card has of memory, and how it is cut.
+struct CardMemory {
+  std::uint64_t base = 0;               // where the card has physical addresses: of the first byte
+  std::uint64_t total_bytes = 0;        // that may be given out
+  std::uint64_t driver_page_bytes = 0;  // what ALLOC rounds up to
+  std::uint64_t page_bytes = 4096;      // of windows: the machine's page
+  bool one_window_each = false;  // an allocation can be exported from its beginning only, and once
+  bool isolates = true;          // no domain gets memory with another one's bytes
+
+  friend bool operator==(const CardMemory&, const CardMemory&) = default;
+};
+
+// What of a card's memory is given out, and to which domain it was before: the driver does not
+// clear memory, so that history ends only with memory_scrub, and goes on over resets otherwise.
+//
+// Worker thread.
+class HabanalabsMemory {
+ public:
+  // A range that can be exported once.
+  struct Place {
+    std::uint64_t window = 0;   // its name, of no other range in this life
+    std::uint64_t address = 0;  // as EXPORT_DMABUF_FD takes it, with the offset
+    std::uint64_t offset = 0;
+  };
+  struct Usage {
+    std::uint64_t out_bytes = 0;
+    std::uint64_t reserved_bytes = 0;  // free, but for one domain each
+    std::uint64_t withheld_bytes = 0;  // free by our count, exported by the driver's
+  };
+
+  virtual ~HabanalabsMemory() = default;
+
+  // The card was opened. `cleared`: the driver has cleared its memory since OnClosed().
+  virtual void OnOpened(const HabanalabsDriver& driver, bool cleared) = 0;
+  // Nothing on the card is left. Windows that are out are given back by that.
+  virtual void OnClosed() = 0;
+
+  // `size_bytes` are whole pages. Only between OnOpened() and OnClosed().
+  //
+  // Errors: NO_MEMORY (and why, where there seems to be enough), or the driver's
+  virtual absl::StatusOr<Place> Take(std::uint64_t size_bytes, const Domain& domain) = 0;
+  // No export of the window is left, as far as we know. An error tells why it stays out anyway.
+  virtual absl::Status GiveBack(std::uint64_t window) = 0;
+  virtual Usage usage() const = 0;
+};
+
+struct Shortage {
+  std::uint64_t wanted_bytes = 0;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t others_bytes = 0;   // reserved to other domains than the one that asks
+  std::uint64_t largest_bytes = 0;  // that it could get
+};
+// NO_MEMORY, with what there is instead.
+absl::Status NoRoomOnCard(const Shortage& shortage, const HabanalabsMemory::Usage& usage);
+
+// Gaudi: the card has physical addresses, and no allocator.
+std::unique_ptr<HabanalabsMemory> MakePhysicalMemory(const CardMemory& memory);
+// Gaudi2: the driver allocates pages, and maps them.
+std::unique_ptr<HabanalabsMemory> MakeMappedMemory(const CardMemory& memory);
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_HABANALABS_MEMORY_H_
