@@ -19,7 +19,7 @@ namespace hlbuf {
 
 // What a kind of device memory is and can do. Constant between two openings of the device.
 struct BackendTraits {
-  std::string kind;                    // "software", "udmabuf", "dma-heap"
+  std::string kind;                    // "software", "udmabuf", "habanalabs"
   std::uint64_t page_bytes = 4096;     // sizes are rounded up to it; a power of two
   std::uint64_t buffer_bytes_max = 0;  // whole pages
   std::uint64_t total_bytes = 0;       // likewise; 0: no bound of its own

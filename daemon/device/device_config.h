@@ -14,6 +14,7 @@ struct DeviceConfig {
   std::string name;                   // what clients call it
   std::string kind = "software";      // a row of make_backends.cc
   std::string path;                   // of its node; empty: where the kind has it
+  std::string pci;                    // address of its card; empty: the only one there is
   std::uint64_t size_bytes = 0;       // all buffers together; 0: what the kind takes for it
   std::string isolation = "cleared";  // or "none": memory is not cleared between domains
   bool drills = false;                // whether failing resets may be tried on it

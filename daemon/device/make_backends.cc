@@ -12,6 +12,7 @@
 #include "daemon/core/error.h"
 #include "daemon/device/device_worker.h"
 #include "daemon/device/dma_heap_exporter.h"
+#include "daemon/device/habanalabs_exporter.h"
 #include "daemon/device/software_exporter.h"
 #include "daemon/device/udmabuf_exporter.h"
 
@@ -34,6 +35,7 @@ constexpr std::array kKinds = {
     Kind{"software", Make<SoftwareExporter>},
     Kind{"udmabuf", Make<UdmabufExporter>},
     Kind{"dma-heap", Make<DmaHeapExporter>},
+    Kind{"habanalabs", Make<HabanalabsExporter>},
 };
 
 std::string KindNames() {

@@ -24,7 +24,7 @@ class MakeBackendTest : public testing::Test {
 };
 
 TEST_F(MakeBackendTest, MakesEachKind) {
-  for (const std::string kind : {"software", "udmabuf", "dma-heap"}) {
+  for (const std::string kind : {"software", "udmabuf", "dma-heap", "habanalabs"}) {
     const auto made = MakeBackend({.name = "d", .kind = kind}, poster_, kernel_);
     ASSERT_TRUE(made.ok()) << made.status();
     EXPECT_EQ((*made)->traits().kind, kind);
@@ -45,7 +45,7 @@ TEST_F(MakeBackendTest, NamesTheSettingThatIsWrong) {
     return std::string(status.message());
   };
   EXPECT_TRUE(absl::StrContains(refusal({.name = "d", .kind = "tape"}),
-                                "\"tape\"; there are software, udmabuf, dma-heap"));
+                                "\"tape\"; there are software, udmabuf, dma-heap, habanalabs"));
   EXPECT_TRUE(absl::StrContains(refusal({.name = "d", .isolation = "some"}), "isolation"));
   EXPECT_TRUE(absl::StrContains(refusal({.name = "d", .size_bytes = 100}), "less than a page"));
 }

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device/habanalabs_exporter.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+#include "daemon/core/error.h"
+#include "daemon/device/error_text.h"
+#include "daemon/device/habanalabs_shape.h"
+#include "daemon/device/host_memory_exporter.h"
+
+namespace hlbuf {
+
+HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& syscalls,
+                                       std::unique_ptr<DeviceOpener> opener, SystemRoots roots,
+                                       HabanalabsLimits limits)
+    : config_(config),
+      syscalls_(syscalls),
+      opener_(opener ? std::move(opener) : std::make_unique<DirectOpener>(syscalls)),
+      card_(syscalls, *opener_, config.pci, std::move(roots), limits),
+      traits_({.kind = "habanalabs",
+               .page_bytes = PageBytes(),
+               .buffer_bytes_max = config.size_bytes,
+               .total_bytes = config.size_bytes,
+               .cpu_map = false,
+               .counts_references = true,
+               .simulated = false,
+               .can_drill = false}) {}
+
+HabanalabsExporter::~HabanalabsExporter() { (void)Close(); }
+
+absl::Status HabanalabsExporter::Open() {
+  RETURN_IF_ERROR(Close());
+  RETURN_IF_ERROR(card_.Open());
+  if (const absl::Status set_up = SetUpMemory(); !set_up.ok()) {
+    (void)Close();
+    return set_up;
+  }
+  traits_.total_bytes = traits_.buffer_bytes_max = shape_.total_bytes;
+  traits_.can_drill = config_.drills && card_.MayHardReset();
+  return absl::OkStatus();
+}
+
+absl::Status HabanalabsExporter::SetUpMemory() {
+  ASSIGN_OR_RETURN(const CardMemory shape,
+                   ShapeOf(config_, card_.nodes(), card_.driver(), card_.hw_ip()));
+  if (memory_ != nullptr && shape != shape_)
+    return Error(ErrorCode::kDeviceError,
+                 absl::StrCat(card_.nodes().pci,
+                              ": this is another card, or another driver, than "
+                              "before; restart the service to use it"));
+  if (memory_ == nullptr)
+    memory_ = HasPhysicalMemory(card_.nodes().device_type) ? MakePhysicalMemory(shape)
+                                                           : MakeMappedMemory(shape);
+  shape_ = shape;
+  // The driver clears on the way out, with the parameter as it is then. That it let us in again
+  // shows that it has been through that.
+  memory_->OnOpened(card_.driver(), cleared_at_close_ && card_.ScrubsMemory());
+  return absl::OkStatus();
+}
+
+absl::Status HabanalabsExporter::CheckSpec(const AllocationSpec& spec) const {
+  if (!card_.is_open()) return Error(ErrorCode::kDeviceUnavailable, "habanalabs: not open");
+  if (spec.size_bytes > 0 && spec.size_bytes % traits_.page_bytes == 0 &&
+      spec.size_bytes <= traits_.buffer_bytes_max)
+    return absl::OkStatus();
+  return Error(ErrorCode::kDeviceError, absl::StrCat("habanalabs: a buffer has whole pages of ",
+                                                     BytesText(traits_.page_bytes), ", ",
+                                                     BytesText(traits_.buffer_bytes_max),
+                                                     " at most, not ", BytesText(spec.size_bytes)));
+}
+
+absl::StatusOr<Allocation> HabanalabsExporter::Export(const AllocationSpec& spec) {
+  RETURN_IF_ERROR(CheckSpec(spec));
+  ASSIGN_OR_RETURN(const HabanalabsMemory::Place place,
+                   memory_->Take(spec.size_bytes, spec.domain));
+  absl::StatusOr<Allocation> made = ExportPlace(place, spec.size_bytes);
+  if (!made.ok()) (void)memory_->GiveBack(place.window);
+  return made;
+}
+
+absl::StatusOr<Allocation> HabanalabsExporter::ExportPlace(const HabanalabsMemory::Place& place,
+                                                           std::uint64_t size_bytes) {
+  absl::StatusOr<UniqueFd> dmabuf = card_.driver().Export(place.address, size_bytes, place.offset);
+  if (!dmabuf.ok()) return ExplainExport(dmabuf.status());
+  Allocation made{.fd = *std::move(dmabuf), .size_bytes = size_bytes, .window = place.window};
+  if (syscalls_.Inode(made.fd.get(), &made.inode) != 0) return CallFailed("fstat()", errno);
+  NameDmaBuf(syscalls_, made.fd.get(), BufferName("gaudi", ++serial_));
+  RETURN_IF_ERROR(Keep(made));
+  return made;
+}
+
+// The driver's EINVAL has many reasons; one of them shows from here.
+absl::Status HabanalabsExporter::ExplainExport(const absl::Status& failed) const {
+  const auto& bar = card_.nodes().bar_bytes;
+  if (ErrnoOf(failed) != EINVAL || !bar || *bar >= card_.hw_ip().dram_size) return failed;
+  return Error(ErrorCode::kDeviceError,
+               absl::StrCat(failed.message(), ": the BAR shows ", BytesText(*bar), " of ",
+                            BytesText(card_.hw_ip().dram_size),
+                            "; enable a large BAR in the machine's firmware"));
+}
+
+absl::Status HabanalabsExporter::Keep(const Allocation& made) {
+  // Before the attempt: a failed one can leave a copy, too.
+  kept_.insert_or_assign(made.fd.get(), made.inode);
+  const absl::Status kept = opener_->Keep(made.inode, made.fd.get());
+  if (!kept.ok()) DropCopies({made.fd.get()});
+  return kept;
+}
+
+void HabanalabsExporter::DropCopies(absl::Span<const int> fds) {
+  for (const int fd : fds)
+    if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped());
+  (void)DropKept();
+}
+
+// What could not be dropped is tried again with the next ones. Until then the kernel counts it, so
+// nothing is taken for proven that is not.
+absl::Status HabanalabsExporter::DropKept() {
+  if (to_drop_.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(opener_->Drop(to_drop_));
+  to_drop_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status HabanalabsExporter::Free(Allocation allocation) {
+  DropCopies({allocation.fd.get()});
+  allocation.fd.Reset();
+  if (memory_ == nullptr)
+    return Error(ErrorCode::kDeviceError, "habanalabs: nothing was ever exported");
+  return memory_->GiveBack(allocation.window);
+}
+
+absl::Status HabanalabsExporter::Close() {
+  for (const auto& [fd, id] : kept_) to_drop_.push_back(id);
+  kept_.clear();
+  const absl::Status dropped = DropKept();
+  if (!card_.is_open()) return dropped;
+  if (memory_ != nullptr) memory_->OnClosed();
+  cleared_at_close_ = card_.ScrubsMemory();
+  const absl::Status closed = card_.Close();
+  return dropped.ok() ? closed : dropped;
+}
+
+absl::Status HabanalabsExporter::Reset(Drill drill) {
+  if (drill == Drill::kFails)
+    return Error(ErrorCode::kUnimplemented,
+                 "habanalabs: a real card cannot be made to stay away; drill it without failing");
+  const std::optional<Alarm> alarm = card_.CheckAlarm();
+  const bool resets_itself = alarm && alarm->kind != Alarm::Kind::kDisabled;
+  // What the opener could not drop shows below, as somebody who has the card.
+  (void)Close();
+  return config_.drills && card_.MayHardReset() && !resets_itself ? card_.HardReset()
+                                                                  : card_.AwaitOperational();
+}
+
+HabanalabsMemory::Usage HabanalabsExporter::usage() const {
+  return memory_ == nullptr ? HabanalabsMemory::Usage() : memory_->usage();
+}
+
+}  // namespace hlbuf

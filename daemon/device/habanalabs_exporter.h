@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_DEVICE_HABANALABS_EXPORTER_H_
+#define HLBUF_DAEMON_DEVICE_HABANALABS_EXPORTER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "daemon/device/device_config.h"
+#include "daemon/device/device_opener.h"
+#include "daemon/device/exporter.h"
+#include "daemon/device/habanalabs_card.h"
+#include "daemon/device/habanalabs_memory.h"
+#include "daemon/device/syscalls.h"
+
+namespace hlbuf {
+
+// Memory of one Gaudi card. Each window is exported once; which ones there are, and for whom, is
+// HabanalabsMemory's affair, and the state of the card HabanalabsCard's.
+//
+// What a reset takes away cannot be held: a dma-buf that is still open keeps the card from being
+// opened again, ours too. So every Allocation has to be freed, or its descriptor closed, for
+// Reset() to succeed; freed later, it is nothing but closed.
+class HabanalabsExporter final : public Exporter {
+ public:
+  // The opener keeps a copy of every dma-buf, by its inode. nullptr: a DirectOpener.
+  HabanalabsExporter(const DeviceConfig& config, Syscalls& syscalls,
+                     std::unique_ptr<DeviceOpener> opener = nullptr, SystemRoots roots = {},
+                     HabanalabsLimits limits = {});
+  ~HabanalabsExporter() override;
+
+  const BackendTraits& traits() const override { return traits_; }
+  absl::Status Open() override;
+  absl::StatusOr<Allocation> Export(const AllocationSpec& spec) override;
+  absl::Status Free(Allocation allocation) override;
+  // Closes the card, and waits until the driver says that it works. Where drills are allowed and
+  // the card has given no reason for a reset by itself, asks the driver for a hard one in between.
+  // UNIMPLEMENTED for Drill::kFails: a real card cannot be asked to stay away.
+  absl::Status Reset(Drill drill) override;
+  void DropCopies(absl::Span<const int> fds) override;
+  std::optional<Alarm> CheckAlarm() override { return card_.CheckAlarm(); }
+  int alarm_fd() const override { return card_.notifier_fd(); }
+  void Interrupt() override { card_.Interrupt(); }
+
+  HabanalabsMemory::Usage usage() const;
+
+ private:
+  absl::Status SetUpMemory();
+  absl::Status CheckSpec(const AllocationSpec& spec) const;
+  absl::StatusOr<Allocation> ExportPlace(const HabanalabsMemory::Place& place,
+                                         std::uint64_t size_bytes);
+  absl::Status ExplainExport(const absl::Status& failed) const;
+  absl::Status Keep(const Allocation& made);
+  absl::Status DropKept();
+  absl::Status Close();
+
+  const DeviceConfig config_;
+  Syscalls& syscalls_;
+  const std::unique_ptr<DeviceOpener> opener_;
+  HabanalabsCard card_;
+  BackendTraits traits_;
+  std::unique_ptr<HabanalabsMemory> memory_;  // from the first Open() on
+  CardMemory shape_;                          // of memory_
+  bool cleared_at_close_ = false;
+  std::uint64_t serial_ = 0;
+  absl::flat_hash_map<int, std::uint64_t> kept_;  // our descriptor to the opener's id
+  std::vector<std::uint64_t> to_drop_;            // what the opener may still have
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_HABANALABS_EXPORTER_H_

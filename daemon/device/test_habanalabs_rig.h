@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// For habanalabs_exporter_test.cc and its likes: an exporter of one card.
+#ifndef HLBUF_DAEMON_DEVICE_TEST_HABANALABS_RIG_H_
+#define HLBUF_DAEMON_DEVICE_TEST_HABANALABS_RIG_H_
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/core/error.h"
+#include "daemon/device/fake_habanalabs.h"
+#include "daemon/device/habanalabs_exporter.h"
+
+namespace hlbuf {
+
+inline const Domain kAlice{.uid = 1000, .container = ""};
+inline const Domain kBob{.uid = 1001, .container = ""};
+
+// Keeps copies, as a process of its own would.
+class FakeOpener final : public DeviceOpener {
+ public:
+  explicit FakeOpener(Syscalls& syscalls) : direct_(syscalls) {}
+  absl::StatusOr<UniqueFd> Open(const std::string& path) override {
+    auto fd = direct_.Open(path);
+    if (fd.ok()) copies[HabanalabsCard::kKeptCard] = Copy(fd->get());
+    return fd;
+  }
+  absl::Status Keep(std::uint64_t id, int fd) override {
+    if (!fail_keep.ok()) return std::exchange(fail_keep, absl::OkStatus());
+    copies[id] = Copy(fd);
+    return absl::OkStatus();
+  }
+  absl::Status Drop(absl::Span<const std::uint64_t> ids) override {
+    if (!fail_drop.ok()) return std::exchange(fail_drop, absl::OkStatus());
+    ++drops;
+    for (const std::uint64_t id : ids) copies.erase(id);
+    return absl::OkStatus();
+  }
+  std::map<std::uint64_t, UniqueFd> copies;
+  absl::Status fail_keep;
+  absl::Status fail_drop;
+  int drops = 0;
+
+ private:
+  static UniqueFd Copy(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+  DirectOpener direct_;
+};
+
+class HabanalabsExporterRig : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kPage = FakeHabanalabsCard::kPage;
+  static constexpr std::uint64_t kDriverPage = FakeHabanalabsCard::kDriverPage;
+
+  void Start(const HlCard& like = {}, DeviceConfig config = {}) {
+    card_ = &machine_.Add(like);
+    config.name = "gaudi0";
+    config.kind = "habanalabs";
+    auto opener = std::make_unique<FakeOpener>(machine_);
+    opener_ = opener.get();
+    exporter_ =
+        std::make_unique<HabanalabsExporter>(config, machine_, std::move(opener), machine_.roots());
+  }
+  void StartOpen(const HlCard& like = {}, const DeviceConfig& config = {}) {
+    Start(like, config);
+    const absl::Status opened = exporter_->Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+  }
+  absl::StatusOr<Allocation> TryExport(std::uint64_t size_bytes, const Domain& domain = kAlice) {
+    card_->mark = domain == kAlice ? 'a' : 'b';
+    return exporter_->Export({.size_bytes = size_bytes, .domain = domain});
+  }
+  Allocation Export(std::uint64_t size_bytes, const Domain& domain = kAlice) {
+    auto made = TryExport(size_bytes, domain);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? *std::move(made) : Allocation();
+  }
+  void Free(Allocation allocation) {
+    const absl::Status freed = exporter_->Free(std::move(allocation));
+    EXPECT_TRUE(freed.ok()) << freed;
+  }
+  void ResetAndOpen() {
+    const absl::Status reset = exporter_->Reset(Drill::kNone);
+    ASSERT_TRUE(reset.ok()) << reset;
+    const absl::Status opened = exporter_->Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+  }
+  FakeHabanalabs machine_;
+  FakeHabanalabsCard* card_ = nullptr;
+  FakeOpener* opener_ = nullptr;
+  std::unique_ptr<HabanalabsExporter> exporter_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_DEVICE_TEST_HABANALABS_RIG_H_
