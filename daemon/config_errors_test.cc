@@ -41,7 +41,8 @@ constexpr Bad kBad[] = {
     {"[limits]\nbuffers = 5\n",
      "f.toml:2:1: limits.buffers: unknown key; expected service, uid, domain"},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\npath = \"/dev/x\"\n",
-     "f.toml:4:1: device.path: unknown key; expected name, kind, size, isolation, drills, heap"},
+     "f.toml:4:1: device.path: unknown key; expected name, kind, size, isolation, drills, heap, "
+     "pci"},
     // Wrong types.
     {"sockets = 5\n", "f.toml:1:11: sockets: found 5; expected a table, [sockets]"},
     {"[device]\nname = \"a\"\n",
@@ -88,7 +89,7 @@ constexpr Bad kBad[] = {
      "f.toml:2:8: device.name: found \"a b\"; expected 1 to 63 characters of [A-Za-z0-9._/-]"},
     {"[[device]]\nname = \"a\"\nkind = \"gpu\"\n",
      "f.toml:3:8: device.kind: found \"gpu\"; expected one of \"software\", \"udmabuf\", "
-     "\"dma-heap\""},
+     "\"dma-heap\", \"habanalabs\""},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\n[[device]]\nname = \"a\"\nkind = "
      "\"software\"\n",
      "f.toml:5:8: device.name: \"a\" is there twice"},
@@ -103,6 +104,12 @@ constexpr Bad kBad[] = {
      "set kind = \"dma-heap\""},
     {"[[device]]\nname = \"a\"\nkind = \"dma-heap\"\nheap = \"../sda\"\n",
      "f.toml:4:8: device.heap: found \"../sda\"; expected a file name without directory"},
+    {"[[device]]\nname = \"a\"\nkind = \"software\"\npci = \"0000:19:00.0\"\n",
+     "f.toml:4:7: device.pci: means nothing to a device of kind \"software\"; leave it out, or set "
+     "kind = \"habanalabs\""},
+    {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\npci = \"19:00.0\"\n",
+     "f.toml:4:7: device.pci: found \"19:00.0\"; expected a PCI address with its domain, as `lspci "
+     "-D` shows it: \"0000:19:00.0\""},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\nisolation = true\n",
      "f.toml:4:13: device.isolation: found true; expected one of \"cleared\", \"none\""},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\ndrills = \"yes\"\n",
@@ -169,7 +176,7 @@ TEST(ConfigErrors, TellsEverythingThatIsWrongInTheOrderOfTheFile) {
             "f.toml:5:1: sockets.x: unknown key; expected client, client_mode, control, "
             "clients_group\n"
             "f.toml:6:1: device.kind: is missing; expected one of \"software\", \"udmabuf\", "
-            "\"dma-heap\"\n"
+            "\"dma-heap\", \"habanalabs\"\n"
             "f.toml:7:8: device.name: found \"\"; expected 1 to 63 characters of [A-Za-z0-9._/-]");
 }
 

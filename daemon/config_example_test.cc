@@ -72,6 +72,7 @@ TEST(ConfigExample, ShowsEveryKeyWithItsDefaultOrSomethingThatIsAllowed) {
   const std::string text = absl::StrReplaceAll(
       SwitchedOn(ReadFile(ExamplePath())), {{"\"software0\"\n\n[sockets]", "\"host\"\n\n[sockets]"},
                                             {"kind = \"udmabuf\"", "kind = \"dma-heap\""},
+                                            {"pci = \"0000:19:00.0\"\n", ""},
                                             {"[\"gaudi0\"]", "[\"host\"]"}});
   const absl::StatusOr<Config> config = ParseConfig(text, "hl-bufd.toml", machine);
   ASSERT_TRUE(config.ok()) << config.status();
@@ -91,6 +92,20 @@ TEST(ConfigExample, ShowsEveryKeyWithItsDefaultOrSomethingThatIsAllowed) {
     EXPECT_EQ(config->caps.limits.uid[r], defaults.caps.limits.uid[r]);
     EXPECT_EQ(config->caps.limits.domain[r], defaults.caps.limits.domain[r]);
   }
+}
+
+TEST(ConfigExample, ShowsACard) {
+  const std::string text =
+      absl::StrReplaceAll(SwitchedOn(ReadFile(ExamplePath())),
+                          {{"default_device = \"software0\"", "default_device = \"host\""},
+                           {"kind = \"udmabuf\"", "kind = \"habanalabs\""},
+                           {"heap = \"system\"\n", ""},
+                           {"[\"gaudi0\"]", "[\"host\"]"}});
+  Machine machine = FakeMachine();
+  machine.find_group = [](const std::string&) { return 900; };
+  const absl::StatusOr<Config> config = ParseConfig(text, "hl-bufd.toml", machine);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->devices[0].pci, "0000:19:00.0");
 }
 
 // What the reader says that a table may have.

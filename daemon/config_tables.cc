@@ -39,7 +39,8 @@ DeviceConfig ReadDevice(TableReader& table, const Machine& machine) {
   constexpr std::uint64_t kSizeMin = 64 << 10;  // the largest page there is
   DeviceConfig device;
   table.Require("name", Name(), device.name);
-  const bool known = table.Require("kind", Word({"software", "udmabuf", "dma-heap"}), device.kind);
+  const bool known =
+      table.Require("kind", Word({"software", "udmabuf", "dma-heap", "habanalabs"}), device.kind);
   device.size_bytes = DefaultSize(device.kind, machine);
   device.drills = known && device.kind == "software";
   table.Read("size", SizeFrom(kSizeMin, INT64_MAX), device.size_bytes);
@@ -51,6 +52,9 @@ DeviceConfig ReadDevice(TableReader& table, const Machine& machine) {
       table.ComplainOf("heap", absl::StrCat("means nothing to a device of kind \"", device.kind,
                                             "\"; leave it out, or set kind = \"dma-heap\""));
   }
+  if (table.Read("pci", PciAddress(), device.pci) && known && device.kind != "habanalabs")
+    table.ComplainOf("pci", absl::StrCat("means nothing to a device of kind \"", device.kind,
+                                         "\"; leave it out, or set kind = \"habanalabs\""));
   table.RejectOthers();
   return device;
 }

@@ -86,6 +86,10 @@ name = "heap"
 kind = "dma-heap"
 heap = "linux,cma"
 size = 1048576
+[[device]]
+name = "gaudi0"
+kind = "habanalabs"
+pci = "0000:B3:00.0"
 [[rule]]
 name = "no-interns"
 effect = "deny"
@@ -122,7 +126,7 @@ level = "debug"
   EXPECT_EQ(config.roles.operators, (std::vector<gid_t>{901, 7}));
   EXPECT_EQ(config.roles.admin, std::vector<gid_t>{0});
 
-  ASSERT_EQ(config.devices.size(), 2u);
+  ASSERT_EQ(config.devices.size(), 3u);
   EXPECT_EQ(config.devices[0].kind, "udmabuf");
   EXPECT_EQ(config.devices[0].size_bytes, 2 * kGiB);
   EXPECT_EQ(config.devices[0].isolation, "none");
@@ -130,6 +134,9 @@ level = "debug"
   EXPECT_EQ(config.devices[1].path, "/dev/dma_heap/linux,cma");
   EXPECT_EQ(config.devices[1].size_bytes, 1'048'576u);
   EXPECT_FALSE(config.devices[1].drills);
+  EXPECT_EQ(config.devices[2].kind, "habanalabs");
+  EXPECT_EQ(config.devices[2].pci, "0000:b3:00.0");  // as sysfs writes it
+  EXPECT_EQ(config.devices[2].size_bytes, 0u);       // the whole card
 
   ASSERT_EQ(config.rules.size(), 2u);
   EXPECT_EQ(config.rules[0].name, "no-interns");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -122,6 +123,19 @@ ValueKind<std::string> FileName() {
                       text.find('/') == std::string::npos && text != "." && text != "..";
     return good ? std::optional(text) : std::nullopt;
   });
+}
+
+ValueKind<std::string> PciAddress() {
+  return Text<std::string>(
+      "a PCI address with its domain, as `lspci -D` shows it: \"0000:19:00.0\"",
+      [](const std::string& text) -> std::optional<std::string> {
+        constexpr absl::string_view kForm = "xxxx:xx:xx.x";
+        bool good = text.size() == kForm.size();
+        for (std::size_t i = 0; good && i < kForm.size(); ++i)
+          good = kForm[i] == 'x' ? absl::ascii_isxdigit(static_cast<unsigned char>(text[i]))
+                                 : text[i] == kForm[i];
+        return good ? std::optional(absl::AsciiStrToLower(text)) : std::nullopt;
+      });
 }
 
 ValueKind<std::string> SocketPath() {

@@ -35,6 +35,8 @@ ValueKind<absl::Duration> DurationFrom(absl::Duration min, absl::Duration max);
 ValueKind<std::string> Name();
 // A file name without directory.
 ValueKind<std::string> FileName();
+// Of one function of a device, with its domain: "0000:19:00.0". As sysfs has it: in lower case.
+ValueKind<std::string> PciAddress();
 // Where a unix socket can be, and is protected by its directory.
 ValueKind<std::string> SocketPath();
 // Octal, of reading and writing, which is what sockets look at.
