@@ -44,7 +44,8 @@ absl::StatusOr<HabanalabsMemory::Place> HabanalabsChunks::Take(std::uint64_t siz
                                                                const Domain& domain) {
   const Domain user = memory_.isolates ? domain : Domain();
   absl::StatusOr<ChunkList::iterator> chunk = FindChunk(size_bytes, user);
-  if (!chunk.ok() && (AskWitnessesAgain() || Regroup(size_bytes, user)))
+  if (ErrorCodeOf(chunk.status()) == ErrorCode::kNoMemory &&
+      (AskWitnessesAgain() || Regroup(size_bytes, user)))
     chunk = FindChunk(size_bytes, user);
   if (!chunk.ok()) return chunk.status();
   return TakeFrom(*chunk, size_bytes, user);
@@ -101,21 +102,30 @@ absl::StatusOr<HabanalabsChunks::ChunkList::iterator> HabanalabsChunks::AddChunk
     return ErrorCodeOf(handle.status()) == ErrorCode::kNoMemory ? NoRoom(size_bytes, domain)
                                                                 : handle.status();
   chunk_bytes_ += bytes;
-  const absl::StatusOr<std::uint64_t> address = driver_->Map(*handle);
-  if (!address.ok()) {
-    if (driver_->Free(*handle).ok()) chunk_bytes_ -= bytes;
-    return address.status();
-  }
-  Chunk chunk{.handle = *handle,
-              .size_bytes = bytes,
-              .address = *address,
-              .windows = WindowAllocator(bytes, memory_.page_bytes)};
+  const auto chunk =
+      chunks_.insert(chunks_.end(), Chunk{.handle = *handle,
+                                          .size_bytes = bytes,
+                                          .windows = WindowAllocator(bytes, memory_.page_bytes)});
   // What is suspected to be this domain's, all of it may be.
-  if (!suspected_.empty() && chunk.windows.Allocate(bytes, domain)) (void)chunk.windows.Free(0);
+  if (!suspected_.empty() && chunk->windows.Allocate(bytes, domain)) (void)chunk->windows.Free(0);
   if (const auto left = driver_->DramUsage();
       left.ok() && left->dram_free_mem < memory_.driver_page_bytes)
     suspected_.clear();  // nothing that it could be true of is left
-  return chunks_.insert(chunks_.end(), std::move(chunk));
+  const absl::StatusOr<std::uint64_t> address = driver_->Map(*handle);
+  if (address.ok()) {
+    chunk->address = *address;
+    return chunk;
+  }
+  if (chunk->windows.reserved_bytes() == 0) (void)FreeChunk(chunk);
+  return address.status();
+}
+
+// A chunk that cannot be freed stays, for later use.
+absl::Status HabanalabsChunks::FreeChunk(ChunkList::iterator chunk) {
+  RETURN_IF_ERROR(driver_->Free(chunk->handle));
+  chunk_bytes_ -= chunk->size_bytes;
+  chunks_.erase(chunk);
+  return absl::OkStatus();
 }
 
 // Makes a large piece of the domain's own small ones. Frees no more than that takes.
@@ -132,10 +142,8 @@ bool HabanalabsChunks::Regroup(std::uint64_t size_bytes, const Domain& domain) {
   if (own.empty() || room < wanted || !MayUseFreshMemory(domain).ok()) return false;
   for (const auto chunk : own) {
     if (memory_.total_bytes - std::min(chunk_bytes_, memory_.total_bytes) >= wanted) break;
-    if (!driver_->Free(chunk->handle).ok()) continue;
-    suspected_.insert(domain);
-    chunk_bytes_ -= chunk->size_bytes;
-    chunks_.erase(chunk);
+    const bool clean = chunk->windows.reserved_bytes() == 0;
+    if (FreeChunk(chunk).ok() && !clean) suspected_.insert(domain);
   }
   return true;
 }
@@ -168,11 +176,7 @@ absl::Status HabanalabsChunks::Empty(ChunkList::iterator chunk, std::uint64_t na
   (void)chunk->windows.Free(it->second.window.offset);
   chunk->windows_out = 0;
   out_.erase(it);
-  if (memory_.isolates) return absl::OkStatus();
-  const absl::Status freed = driver_->Free(chunk->handle);
-  if (freed.ok()) chunk_bytes_ -= chunk->size_bytes;
-  chunks_.erase(chunk);
-  return freed;
+  return memory_.isolates ? absl::OkStatus() : FreeChunk(chunk);
 }
 
 // Whether that has made room.

@@ -57,6 +57,7 @@ class HabanalabsChunks final : public HabanalabsMemory {
   absl::StatusOr<Place> TakeFrom(ChunkList::iterator chunk, std::uint64_t size_bytes,
                                  const Domain& domain);
   absl::StatusOr<ChunkList::iterator> AddChunk(std::uint64_t size_bytes, const Domain& domain);
+  absl::Status FreeChunk(ChunkList::iterator chunk);
   absl::Status Empty(ChunkList::iterator chunk, std::uint64_t name);
   bool AskWitnessesAgain();
   bool Regroup(std::uint64_t size_bytes, const Domain& domain);
@@ -67,7 +68,7 @@ class HabanalabsChunks final : public HabanalabsMemory {
   const CardMemory memory_;
   const HabanalabsDriver* driver_ = nullptr;
   ChunkList chunks_;
-  std::uint64_t chunk_bytes_ = 0;                // of all chunks, and of handles that were lost
+  std::uint64_t chunk_bytes_ = 0;                // of all chunks
   absl::flat_hash_map<std::uint64_t, Out> out_;  // by name
   absl::flat_hash_set<Domain> suspected_;        // whose bytes a new chunk may have
   std::uint64_t last_window_ = 0;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
@@ -217,6 +218,17 @@ TEST_F(HabanalabsMemoryTest, MakesOneLargePieceOfADomainsOwnSmallOnes) {
   Take(kDriverPage, kAlice);
 }
 
+TEST_F(HabanalabsMemoryTest, SuspectsWhatIsLeftOverWhenItHasRegrouped) {
+  StartMapped(5);
+  card_->driver_pages = 5;
+  const auto first = Take(2 * kDriverPage, kAlice);
+  const auto second = Take(2 * kDriverPage, kAlice);
+  for (const auto& place : {first, second}) EXPECT_TRUE(memory_->GiveBack(place.window).ok());
+  Take(4 * kDriverPage, kAlice);
+  EXPECT_TRUE(absl::StrContains(Refusal(kPage, kBob), "may have bytes of other domains"));
+  Take(kPage, kAlice);
+}
+
 TEST_F(HabanalabsMemoryTest, NeverRegroupsWhatHasBytesOfOthers) {
   StartMapped(2);
   const auto a = Take(kPage, kAlice);
@@ -245,6 +257,23 @@ TEST_F(HabanalabsMemoryTest, GivesTheAllocationBackThatItCannotMap) {
   EXPECT_EQ(ErrorCodeOf(memory_->Take(kPage, kAlice).status()), ErrorCode::kNoMemory);
   EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP", "FREE"}));
   Take(kPage, kBob);
+}
+
+TEST_F(HabanalabsMemoryTest, KeepsTheAllocationThatItCanNeitherMapNorFreeForLater) {
+  StartMapped(1);
+  card_->Fail(HlCall::kMap, ENOMEM, 2);
+  card_->Fail(HlCall::kFree, EBUSY, 2);
+  EXPECT_EQ(ErrorCodeOf(memory_->Take(kPage, kAlice).status()), ErrorCode::kNoMemory);
+  Take(kPage, kBob);
+  EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP", "FREE", "FREE", "MAP", "MAP"}));
+}
+
+TEST_F(HabanalabsMemoryTest, SaysThatAnEmptyChunkCouldNotBeFreedAndUsesItAgain) {
+  StartMapped(1, /*isolates=*/false);
+  const auto place = Take(kPage, kAlice);
+  card_->Fail(HlCall::kFree, EBUSY);
+  EXPECT_EQ(ErrorCodeOf(memory_->GiveBack(place.window)), ErrorCode::kDeviceUnavailable);
+  Take(kDriverPage, kBob);
 }
 
 TEST_F(HabanalabsMemoryTest, PassesOnThatTheCardIsAway) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HabanalabsExporter through resets: whose bytes are where afterwards, and what comes back.
 #include <cerrno>
+#include <random>
 
 #include "absl/strings/match.h"
 #include "daemon/device/test_habanalabs_rig.h"
@@ -239,6 +240,66 @@ TEST_F(HabanalabsIsolationTest, KnowsEachPhysicalAddressOverAReset) {
   Export(kPage, kAlice);
   EXPECT_EQ(FoundLast(), "a");
 }
+
+// Whatever is asked for in whatever order, with resets that clear and that do not.
+class HabanalabsAnyHistory : public HabanalabsExporterRig,
+                             public testing::WithParamInterface<HlCard> {
+ protected:
+  void Step() {
+    switch (dice_() % 8) {
+      case 0:
+        if (dice_() % 8 == 0) Reset();
+        break;
+      case 1:
+      case 2:
+      case 3:
+        if (out_.empty()) break;
+        std::swap(out_[dice_() % out_.size()], out_.back());
+        Free(std::move(out_.back()));
+        out_.pop_back();
+        break;
+      default:
+        ExportAnySize();
+    }
+  }
+  std::size_t made() const { return made_; }
+
+ private:
+  void ExportAnySize() {
+    const Domain& domain = dice_() % 3 == 0 ? kBob : kAlice;
+    const std::uint64_t pages = std::uint64_t{1} << dice_() % 11;
+    auto made = TryExport(pages * kPage, domain);
+    if (!made.ok()) {
+      EXPECT_EQ(ErrorCodeOf(made.status()), ErrorCode::kNoMemory) << made.status();
+      return;
+    }
+    ++made_;
+    const std::string& found = card_->exports.back().found;
+    EXPECT_TRUE(found.empty() || found == (domain == kAlice ? "a" : "b")) << found;
+    out_.push_back(*std::move(made));
+  }
+  void Reset() {
+    out_.clear();
+    machine_.SetMemoryScrub(dice_() % 2 == 0);
+    card_->page_order_is_reversed = dice_() % 2 == 0;
+    ResetAndOpen();
+  }
+  std::mt19937 dice_{1};
+  std::vector<Allocation> out_;
+  std::size_t made_ = 0;
+};
+
+TEST_P(HabanalabsAnyHistory, ShowsNobodyWhatAnotherLeft) {
+  StartOpen(GetParam());
+  for (int i = 0; i < 3000; ++i) Step();
+  EXPECT_GT(made(), 300u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cards, HabanalabsAnyHistory,
+                         testing::Values(HlCard{}, HlCard{.type = "GAUDI"}, HlCard{.legacy = true}),
+                         [](const auto& card) {
+                           return card.param.type + (card.param.legacy ? "_before_67" : "");
+                         });
 
 TEST_F(HabanalabsIsolationTest, StandsBackWhereItIsConfigured) {
   StartOpen({.driver_pages = 1}, {.isolation = "none"});
