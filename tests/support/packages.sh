@@ -6,7 +6,7 @@
 #   test   compiling and running the tests
 #   lint   the checks that read the sources
 #   fuzz   libFuzzer
-#   guest  booting a kernel with real dma-bufs
+#   guest  booting a kernel with real dma-bufs, and building modules for it
 
 packages_of() {
   local group
@@ -18,7 +18,8 @@ packages_of() {
       test) echo git libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
       lint) echo clang-format git shellcheck python3 ;;
       fuzz) echo clang libclang-rt-14-dev ;;
-      guest) echo systemd qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 ;;
+      guest) echo systemd qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 \
+        gcc-12 binutils make libelf1 ;;
       *) echo "packages.sh: there is no group '$group'" >&2; return 2 ;;
     esac
   done

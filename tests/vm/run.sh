@@ -7,9 +7,10 @@ usage() {
   cat <<'U'
 usage: tests/vm/run.sh [-t SECONDS] [-a KERNEL_ARGUMENTS] BUILD_DIR [NAME...]
 
-Boots the guest once and runs tests/vm/suite.sh there: each guest test of BUILD_DIR, and its
-integration tests on udmabuf and on a dma-heap; or only the programs that are named. Results,
-one XML file and one log a program, are left in BUILD_DIR/guest.
+Builds the stand-in for the habanalabs driver, boots the guest once and runs tests/vm/suite.sh
+there: each guest test of BUILD_DIR, and its integration tests on udmabuf and on a dma-heap; or only
+the programs that are named. Results, one XML file and one log a program, are left in
+BUILD_DIR/guest.
 
   -t SECONDS  limit from boot to end; 1200
 U
@@ -29,6 +30,7 @@ if [ $# -eq 0 ] || [ ! -d "$1" ]; then usage >&2; exit 2; fi
 build=$(cd "$1" && pwd)
 shift
 
+"$here/hlsim/build.sh" "$build/tests/vm/hlsim"
 rm -rf "$build/guest"
 exec "$here/guest.sh" -t "$limit" -a "$kernel_arguments" -d "$build/guest" \
   "$here/suite.sh" "$build" "$@"

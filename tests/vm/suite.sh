@@ -61,6 +61,9 @@ run_program() {
   fi
 }
 
+# What a program that was killed has left loaded; the tests that need these modules load them.
+unload_modules() { rmmod hlimport habanalabs 2> /dev/null || :; }
+
 # run_all KIND PROGRAM...: a pattern that matched nothing is no program.
 run_all() {
   local kind=$1 program
@@ -69,6 +72,7 @@ run_all() {
     [ -x "$program" ] || continue
     if [ "$names" = "  " ] || [[ $names == *" $(basename "$program") "* ]]; then
       run_program "$kind" "$program"
+      unload_modules
     fi
   done
 }
