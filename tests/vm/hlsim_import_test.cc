@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/support/child.h"
 #include "tests/support/texts.h"
@@ -59,6 +62,33 @@ TEST(HlsimImport, HoldsTheBufferAfterItsDescriptorIsClosed) {
   importer.Close();
   EXPECT_TRUE(Eventually([&] { return node.Unmap(chunk).error == 0; }));
   EXPECT_EQ(importer.Held(), "");
+}
+
+// The lists of the kernel, of the card and of the importer are locked one inside the other.
+TEST(HlsimImport, GoesOnWhileBuffersAreMadeAndListed) {
+  const Hlsim sim;
+  const Importer importer;
+  const HlNode node(sim.Node());
+  const std::uint64_t chunk = node.Chunk(1);
+  const UniqueFd kept = node.ExportFd(chunk, kChunk);
+  std::atomic<bool> enough = false;
+  std::vector<std::thread> others;
+  others.emplace_back([&] {
+    while (!enough) node.ExportFd(chunk, kPage);
+  });
+  others.emplace_back([&] {
+    while (!enough) ReadAll("/sys/kernel/debug/dma_buf/bufinfo");
+  });
+  others.emplace_back([&] {
+    while (!enough) sim.State();
+  });
+  for (int i = 0; i < 300; ++i) {
+    const Outcome region = importer.Register(kept.get(), 0, kChunk);
+    EXPECT_EQ(region.error, 0);
+    EXPECT_EQ(importer.Deregister(region.value), 0);
+  }
+  enough = true;
+  for (std::thread& other : others) other.join();
 }
 
 TEST(HlsimImport, FailsWithoutPeerToPeerOnEitherSide) {

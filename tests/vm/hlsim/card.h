@@ -9,6 +9,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <drm/drm_device.h>
@@ -38,7 +39,11 @@ struct hlsim_card {
 	struct device *legacy;	/* hlN */
 	struct device *control;
 
-	struct mutex lock;	/* of all that follows; held for no longer than a call takes */
+	/*
+	 * Of all that follows, but for what has a lock of its own. Held for no longer than a call
+	 * takes; dma-bufs are made with it, so it is not taken with a dma-buf's lock held.
+	 */
+	struct mutex lock;
 	wait_queue_head_t changed;	/* user, removed or hang_reset */
 
 	bool in_reset;		/* hard */
@@ -75,9 +80,11 @@ struct hlsim_card {
 	unsigned int chunks;
 	unsigned long *taken;	/* a bit for each chunk */
 	struct page **pages;	/* made when first needed, kept until the card goes */
+	struct mutex pages_lock;	/* of pages alone: importers map under a dma-buf's lock */
 	struct idr handles;
 
 	struct hlsim_fault faults[AT_END];
+	spinlock_t faults_lock;	/* of faults alone, for the same reason */
 	struct dentry *files[HLSIM_DEBUGFS_FILES];
 	struct dentry *directory;	/* ours, with legacy nodes */
 };
@@ -152,11 +159,12 @@ void hlsim_user_put(struct hlsim_user *user);
 /* info.c; user: NULL from the control node */
 int hlsim_info(struct hlsim_card *card, struct hlsim_user *user, struct hl_info_args *args);
 
-/* memory.c; all but the first two with card->lock */
+/* memory.c */
 int hlsim_memory_init(struct hlsim_card *card);
 void hlsim_memory_fini(struct hlsim_card *card);
 struct page *hlsim_page(struct hlsim_card *card, u64 offset);
 void hlsim_memory_scrub_now(struct hlsim_card *card);
+/* with card->lock */
 int hlsim_alloc(struct hlsim_user *user, u64 bytes, u32 flags, u64 *handle);
 int hlsim_free(struct hlsim_user *user, union hl_mem_args *args);
 void hlsim_block_free(struct hlsim_user *user, struct hlsim_block *block);

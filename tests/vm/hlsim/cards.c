@@ -67,6 +67,7 @@ static int hlsim_probe(struct device *dev)
 		return -ENOMEM;
 	kref_init(&card->ref);
 	mutex_init(&card->lock);
+	spin_lock_init(&card->faults_lock);
 	init_waitqueue_head(&card->changed);
 	hlsim_reset_init(card);
 	card->parent = get_device(dev);

@@ -142,11 +142,7 @@ static ssize_t inject_write(struct file *file, const char __user *in, size_t siz
 
 static int inject_show(struct seq_file *out, void *unused)
 {
-	struct hlsim_card *card = out->private;
-
-	mutex_lock(&card->lock);
-	hlsim_faults_show(card, out);
-	mutex_unlock(&card->lock);
+	hlsim_faults_show(out->private, out);
 	return 0;
 }
 

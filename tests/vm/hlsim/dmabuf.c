@@ -21,18 +21,25 @@ struct hlsim_export {
 	struct file *file;		/* the compute node, which stays open with it */
 };
 
+/* What an importer gets to see. */
+struct hlsim_range {
+	u64 offset;
+	u64 bytes;
+};
+
 /*
  * (deduced) Kernels before 6.7 map the start of an allocation, whatever offset was asked for, and
  * as much of it as the last export of the same mapping had.
  */
-static u64 hlsim_export_offset(const struct hlsim_export *export)
+static struct hlsim_range hlsim_range_of(const struct hlsim_export *export)
 {
-	return hlsim_legacy && export->mapping ? 0 : export->offset;
-}
+	struct hlsim_range range = { export->offset, export->bytes };
 
-static u64 hlsim_export_bytes(const struct hlsim_export *export)
-{
-	return hlsim_legacy && export->mapping ? export->mapping->exported_bytes : export->bytes;
+	if (hlsim_legacy && export->mapping) {
+		range.offset = 0;
+		range.bytes = READ_ONCE(export->mapping->exported_bytes);
+	}
+	return range;
 }
 
 static struct page *hlsim_export_page(const struct hlsim_export *export, u64 offset)
@@ -47,9 +54,10 @@ static struct page *hlsim_export_page(const struct hlsim_export *export, u64 off
 }
 
 /* Fills the list, or only counts when there is none. Returns the number of segments. */
-static int hlsim_fill(const struct hlsim_export *export, struct scatterlist *list, u32 segment_max)
+static int hlsim_fill(const struct hlsim_export *export, struct hlsim_range range,
+		      struct scatterlist *list, u32 segment_max)
 {
-	u64 offset = hlsim_export_offset(export), end = offset + hlsim_export_bytes(export);
+	u64 offset = range.offset, end = offset + range.bytes;
 	dma_addr_t next = 0;
 	u32 length = 0;
 	int segments = 0;
@@ -78,8 +86,9 @@ static int hlsim_fill(const struct hlsim_export *export, struct scatterlist *lis
 static struct sg_table *hlsim_make_table(const struct hlsim_export *export, struct device *dev)
 {
 	u32 segment_max = ALIGN_DOWN(dma_get_max_seg_size(dev), PAGE_SIZE);
+	struct hlsim_range range = hlsim_range_of(export);
 	struct sg_table *table;
-	int segments = hlsim_fill(export, NULL, segment_max);
+	int segments = hlsim_fill(export, range, NULL, segment_max);
 
 	if (segments < 0)
 		return ERR_PTR(segments);
@@ -90,7 +99,7 @@ static struct sg_table *hlsim_make_table(const struct hlsim_export *export, stru
 		kfree(table);
 		return ERR_PTR(-ENOMEM);
 	}
-	hlsim_fill(export, table->sgl, segment_max);
+	hlsim_fill(export, range, table->sgl, segment_max);
 	table->orig_nents = 0;	/* says that there are no pages */
 	return table;
 }
@@ -103,22 +112,20 @@ static int hlsim_dmabuf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment
 	return 0;
 }
 
-/* (deduced) The state of the device is not looked at: a reset does not keep importers away. */
+/*
+ * (deduced) The state of the device is not looked at: a reset does not keep importers away.
+ * What was exported stays where it is for as long as the export lives.
+ */
 static struct sg_table *hlsim_dmabuf_map(struct dma_buf_attachment *attachment,
 					 enum dma_data_direction direction)
 {
 	struct hlsim_export *export = attachment->dmabuf->priv;
-	struct hlsim_card *card = export->user->card;
-	struct sg_table *table;
 	int ret;
 
 	if (!attachment->peer2peer)
 		return ERR_PTR(-EPERM);
-	mutex_lock(&card->lock);
-	ret = hlsim_fault(card, AT_IMPORT);
-	table = ret ? ERR_PTR(ret) : hlsim_make_table(export, attachment->dev);
-	mutex_unlock(&card->lock);
-	return table;
+	ret = hlsim_fault(export->user->card, AT_IMPORT);
+	return ret ? ERR_PTR(ret) : hlsim_make_table(export, attachment->dev);
 }
 
 static void hlsim_dmabuf_unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
@@ -229,7 +236,7 @@ static int hlsim_install(struct hlsim_export *export, int flags)
 	export->user->exports++;
 	if (export->mapping) {
 		export->mapping->exports++;
-		export->mapping->exported_bytes = export->bytes;
+		WRITE_ONCE(export->mapping->exported_bytes, export->bytes);
 	}
 	fd_install(fd, dmabuf->file);
 	return fd;

@@ -41,19 +41,21 @@ static int hlsim_error_of(const char *word, int *number)
 	return 0;
 }
 
-/* The errno with which this call fails, or 0; with card->lock. */
+/* The errno with which this call fails, or 0. */
 int hlsim_fault(struct hlsim_card *card, enum hlsim_place place)
 {
 	struct hlsim_fault *fault = &card->faults[place];
+	int error = 0;
 
-	if (!fault->count)
-		return 0;
-	if (fault->after) {
+	spin_lock(&card->faults_lock);
+	if (fault->count && fault->after) {
 		fault->after--;
-		return 0;
+	} else if (fault->count) {
+		fault->count--;
+		error = fault->error;
 	}
-	fault->count--;
-	return fault->error;
+	spin_unlock(&card->faults_lock);
+	return error;
 }
 
 /* "WHERE ERRNO COUNT [AFTER]" or "clear". */
@@ -65,9 +67,9 @@ int hlsim_fault_add(struct hlsim_card *card, char *words)
 	int i, number;
 
 	if (!strcmp(place, "clear")) {
-		mutex_lock(&card->lock);
+		spin_lock(&card->faults_lock);
 		memset(card->faults, 0, sizeof(card->faults));
-		mutex_unlock(&card->lock);
+		spin_unlock(&card->faults_lock);
 		return 0;
 	}
 	i = match_string(places, AT_END, place);
@@ -76,21 +78,23 @@ int hlsim_fault_add(struct hlsim_card *card, char *words)
 	    (after && kstrtouint(after, 10, &fault.after)))
 		return -EINVAL;
 	fault.error = -number;
-	mutex_lock(&card->lock);
+	spin_lock(&card->faults_lock);
 	card->faults[i] = fault;
-	mutex_unlock(&card->lock);
+	spin_unlock(&card->faults_lock);
 	return 0;
 }
 
 void hlsim_faults_show(struct hlsim_card *card, struct seq_file *out)
 {
-	const struct hlsim_fault *fault;
+	struct hlsim_fault fault;
 	int i;
 
 	for (i = 0; i < AT_END; i++) {
-		fault = &card->faults[i];
-		if (fault->count)
-			seq_printf(out, "%s %d %u %u\n", places[i], -fault->error, fault->count,
-				   fault->after);
+		spin_lock(&card->faults_lock);
+		fault = card->faults[i];
+		spin_unlock(&card->faults_lock);
+		if (fault.count)
+			seq_printf(out, "%s %d %u %u\n", places[i], -fault.error, fault.count,
+				   fault.after);
 	}
 }

@@ -16,6 +16,7 @@ int hlsim_memory_init(struct hlsim_card *card)
 {
 	u64 dram = hlsim_dram_mib * MIB;
 
+	mutex_init(&card->pages_lock);
 	idr_init(&card->handles);
 	if (hlsim_is_gaudi()) {
 		card->base = 0x20000000;
@@ -48,21 +49,25 @@ void hlsim_memory_fini(struct hlsim_card *card)
 /* The page `offset` bytes behind base. Zero when it is touched for the first time. */
 struct page *hlsim_page(struct hlsim_card *card, u64 offset)
 {
-	struct page **page = &card->pages[offset >> PAGE_SHIFT];
+	struct page **place = &card->pages[offset >> PAGE_SHIFT], *page;
 
-	lockdep_assert_held(&card->lock);
-	if (!*page)
-		*page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	return *page;
+	mutex_lock(&card->pages_lock);
+	if (!*place)
+		*place = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	page = *place;
+	mutex_unlock(&card->pages_lock);
+	return page;
 }
 
 void hlsim_memory_scrub_now(struct hlsim_card *card)
 {
 	u64 i;
 
+	mutex_lock(&card->pages_lock);
 	for (i = 0; i < card->bytes >> PAGE_SHIFT; i++)
 		if (card->pages[i])
 			clear_highpage(card->pages[i]);
+	mutex_unlock(&card->pages_lock);
 }
 
 /* Takes the lowest chunks that are free; `together`, a run of them. */
