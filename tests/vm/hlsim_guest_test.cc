@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -162,6 +164,21 @@ TEST(HlsimNodes, GoWithTheCardAndComeBackWithIt) {
   EXPECT_EQ(node.Status(), kOperational) << "the other card";
   std::ofstream("/sys/bus/platform/drivers/habanalabs/bind") << "0000:a0:00.0";
   EXPECT_EQ(HlNode::ErrorOfOpening(sim.Node()), 0);
+}
+
+TEST(HlsimNodes, HaveAPlaceInThePciTreeWhenTheCardsAreThere) {
+  const Hlsim sim("pci=1");
+  int behind_a_switch = 0;
+  for (int card : {0, 1}) {
+    std::string place = std::filesystem::canonical(sim.Attribute("", card));
+    EXPECT_TRUE(Contains(place, "/pci0000:00/"));
+    EXPECT_EQ(std::filesystem::path(place).filename().string() + "\n",
+              ReadAll(sim.Attribute("pci_addr", card)));
+    if (std::count(place.begin(), place.end(), '/') > 6) ++behind_a_switch;
+    const HlNode node(sim.Node(card));
+    EXPECT_TRUE(node.ExportFd(node.Chunk(1), kPage));
+  }
+  EXPECT_EQ(behind_a_switch, 1);
 }
 
 TEST(HlsimMemory, ComesInWholePagesOfTheDriver) {

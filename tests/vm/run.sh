@@ -32,5 +32,12 @@ shift
 
 "$here/hlsim/build.sh" "$build/tests/vm/hlsim"
 rm -rf "$build/guest"
-exec "$here/guest.sh" -t "$limit" -a "$kernel_arguments" -d "$build/guest" \
+# Two devices that the stand-in's `pci=1` takes for cards: one behind a switch, one alone.
+cards="-device pcie-root-port,id=card-root,chassis=1,slot=1
+  -device x3130-upstream,bus=card-root,id=card-switch
+  -device xio3130-downstream,bus=card-switch,id=card-port,chassis=2,slot=2
+  -object memory-backend-ram,id=behind,size=1M,share=on
+  -device ivshmem-plain,memdev=behind,bus=card-port
+  -object memory-backend-ram,id=alone,size=1M,share=on -device ivshmem-plain,memdev=alone"
+exec "$here/guest.sh" -t "$limit" -a "$kernel_arguments" -q "$cards" -d "$build/guest" \
   "$here/suite.sh" "$build" "$@"
