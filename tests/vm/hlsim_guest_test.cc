@@ -287,6 +287,13 @@ TEST(HlsimExport, FailsAsItIsToldTo) {
   EXPECT_EQ(node.Alloc(1).error, ENOMEM);
   EXPECT_EQ(node.Map(1).error, EIO);
   EXPECT_EQ(HlNode::ErrorOfOpening(sim.Node()), ENODEV);
+  HwIp info = {};
+  sim.Inject("hw_ip_info EIO 1");
+  EXPECT_EQ(node.Status(), kOperational) << "INFO, but another one";
+  EXPECT_EQ(node.Info(kInfoHwIp, &info, sizeof info), EIO);
+  EXPECT_EQ(node.Info(kInfoHwIp, &info, sizeof info), 0);
+  sim.Inject("info EINTR 1");
+  EXPECT_EQ(node.Info(kInfoHwIp, &info, sizeof info), EINTR);
   sim.Inject("clear");
   EXPECT_EQ(HlNode::ErrorOfOpening(sim.Node()), EBUSY);
 }

@@ -2,10 +2,12 @@
 // The importer beside the stand-in: what it sees, what it holds, and what is left in the memory.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -102,6 +104,23 @@ TEST(HlsimImport, FailsWithoutPeerToPeerOnEitherSide) {
   EXPECT_EQ(importer.Register(window.get(), 0, kPage).error, EPERM);
   sim.Set("p2pdma", "1");
   EXPECT_EQ(importer.Register(window.get(), 0, kPage).error, 0);
+}
+
+TEST(HlsimImport, FailsForADriverThatAttachesWithoutSayingAnythingOfPeers) {
+  struct {
+    std::uint32_t handle, flags;
+    std::int32_t fd;
+  } import = {};
+  const Hlsim sim;
+  ASSERT_EQ(std::system("modprobe vgem"), 0);
+  const UniqueFd card(open("/dev/dri/card0", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(card);
+  const HlNode node(sim.Node());
+  const UniqueFd window = node.ExportFd(node.Chunk(1), kPage);
+  import.fd = window.get();
+  EXPECT_EQ(ioctl(card.get(), _IOWR('d', 0x2e, import), &import), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_TRUE(Contains(Fdinfo(window.get()), "count:\t1\n"));
 }
 
 // What was written at the start of a chunk, as the next user of the device finds it.

@@ -46,7 +46,14 @@
 /* inject: where a call can be made to fail. */
 #define HLSIM_AT_OPEN "open"
 #define HLSIM_AT_CONTROL "control" /* open of the control node */
-#define HLSIM_AT_INFO "info"
+#define HLSIM_AT_INFO "info" /* any INFO; those that follow, one of them */
+#define HLSIM_AT_HW_IP "hw_ip_info"
+#define HLSIM_AT_DRAM_USAGE "dram_usage"
+#define HLSIM_AT_STATUS "device_status"
+#define HLSIM_AT_RESET_COUNT "reset_count"
+#define HLSIM_AT_OPEN_STATS "open_stats"
+#define HLSIM_AT_REGISTER_EVENTFD "register_eventfd"
+#define HLSIM_AT_GET_EVENTS "get_events"
 #define HLSIM_AT_ALLOC "alloc"
 #define HLSIM_AT_FREE "free"
 #define HLSIM_AT_MAP "map"

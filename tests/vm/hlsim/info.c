@@ -119,10 +119,29 @@ static int hlsim_get_events(struct hlsim_user *user, const struct hl_info_args *
 	return hlsim_reply(args, &events, sizeof(events));
 }
 
+static int hlsim_info_fault(struct hlsim_card *card, u32 op)
+{
+	static const struct {
+		u32 op;
+		enum hlsim_place place;
+	} places[] = {
+		{ HL_INFO_HW_IP_INFO, AT_HW_IP },	{ HL_INFO_DRAM_USAGE, AT_DRAM_USAGE },
+		{ HL_INFO_DEVICE_STATUS, AT_STATUS },	{ HL_INFO_RESET_COUNT, AT_RESET_COUNT },
+		{ HL_INFO_OPEN_STATS, AT_OPEN_STATS },	{ HL_INFO_GET_EVENTS, AT_GET_EVENTS },
+		{ HL_INFO_REGISTER_EVENTFD, AT_REGISTER_EVENTFD },
+	};
+	int i, ret = hlsim_fault(card, AT_INFO);
+
+	for (i = 0; !ret && i < ARRAY_SIZE(places); i++)
+		if (places[i].op == op)
+			ret = hlsim_fault(card, places[i].place);
+	return ret;
+}
+
 static int hlsim_info_locked(struct hlsim_card *card, struct hlsim_user *user,
 			     const struct hl_info_args *args)
 {
-	int ret = hlsim_fault(card, AT_INFO);
+	int ret = hlsim_info_fault(card, args->op);
 
 	if (ret)
 		return ret;
