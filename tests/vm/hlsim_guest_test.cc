@@ -170,6 +170,7 @@ TEST(HlsimNodes, HaveAPlaceInThePciTreeWhenTheCardsAreThere) {
   const Hlsim sim("pci=1");
   int behind_a_switch = 0;
   for (int card : {0, 1}) {
+    ASSERT_NE(sim.Status(card), "") << "the guest has not the two devices that run.sh gives it";
     std::string place = std::filesystem::canonical(sim.Attribute("", card));
     EXPECT_TRUE(Contains(place, "/pci0000:00/"));
     EXPECT_EQ(std::filesystem::path(place).filename().string() + "\n",
