@@ -44,9 +44,13 @@ void ReadAmounts(TableReader& table, GivenLimits::Given& given) {
 Means MeansOf(const Machine& machine, const std::vector<DeviceConfig>& devices) {
   // A sum of sizes that were checked can pass 64 bits; nobody has so much memory.
   constexpr std::uint64_t kBytesMax = INT64_MAX;
+  // What a card has is known when it is open; a Gaudi2 has so much, which is the most.
+  constexpr std::uint64_t kCardBytes = std::uint64_t{96} << 30;
   Means means = {.nofile = machine.nofile, .devices = devices.size(), .device_bytes = 0};
-  for (const DeviceConfig& device : devices)
-    means.device_bytes += std::min(device.size_bytes, kBytesMax - means.device_bytes);
+  for (const DeviceConfig& device : devices) {
+    const std::uint64_t bytes = device.size_bytes == 0 ? kCardBytes : device.size_bytes;
+    means.device_bytes += std::min(bytes, kBytesMax - means.device_bytes);
+  }
   return means;
 }
 

@@ -26,8 +26,9 @@ ValueKind<std::string> KnownDevice(const std::vector<DeviceConfig>& devices) {
 // What the machine keeps for everything else.
 std::uint64_t HalfOf(const Machine& machine) { return machine.memory_bytes / 2; }
 
-// Every device has a bound: its bytes are what the limits share out.
+// Every device has a bound: its bytes are what the limits share out. 0: as much as the card has.
 std::uint64_t DefaultSize(const std::string& kind, const Machine& machine) {
+  if (kind == "habanalabs") return 0;
   return kind == "udmabuf" ? kUdmabufDefaultBytes : HalfOf(machine);
 }
 

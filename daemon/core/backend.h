@@ -6,12 +6,15 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/core/alarm.h"
 #include "daemon/core/peer.h"
 #include "proto/wire/unique_fd.h"
 
@@ -27,6 +30,8 @@ struct BackendTraits {
   bool counts_references = false;      // real dma-bufs: fdinfo has the kernel's count
   bool simulated = false;              // not a dma-buf at all
   bool can_drill = false;              // Reset() is a drill that costs nobody a device
+  bool survives_reset = true;          // what is still out then is memory of the next epoch, too
+  bool raises_alarms = false;          // CheckAlarm() can have something to say
 };
 
 struct AllocationSpec {
@@ -75,7 +80,12 @@ class Backend {
   // of a dma-buf may take seconds in a driver; it happens away from the broker thread.
   virtual void Free(Allocation allocation, Done<absl::Status> done) = 0;
 
+  // What the device says of its own state, if anything. Only where traits().raises_alarms; then it
+  // has to be answered later, as the rest.
+  virtual void CheckAlarm(Done<std::optional<Alarm>> done) { std::move(done)(std::nullopt); }
+
   // Closes the device once everything asked before has been done, resets it, and leaves it closed.
+  // Where its memory does not survive that, every Allocation was freed before.
   virtual void Reset(Drill drill, Done<absl::Status> done) = 0;
 };
 

@@ -20,7 +20,7 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
           [this](BufferRecord& buffer, Verdict verdict) { revocations_.OnLetGo(buffer, verdict); },
           [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); }),
       revocations_(ledger_, draining_),
-      resets_(ledger_, revocations_) {}
+      resets_(ledger_, draining_, revocations_, settings_.reset_grace) {}
 
 // Backends first: what their workers still had to say is said to nobody, and no descriptor outlives
 // them.

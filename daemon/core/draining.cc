@@ -42,6 +42,16 @@ void Draining::BeginUngranted(BufferRecord& buffer) {
   Free(buffer);
 }
 
+void Draining::GiveUp(BufferRecord& buffer) {
+  while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
+  Device& device = *buffer.device;
+  device.JobBegan();
+  device.proof().Forget(buffer.id, [this, &buffer, &device] {
+    Free(buffer);
+    device.JobEnded();
+  });
+}
+
 void Draining::OnLeaseEnded(BufferRecord& buffer) {
   if (!buffer.leases.empty() || !buffer.allocation.fd) return;
   buffer.unleased_since = ledger_.clock.Now();
@@ -105,6 +115,9 @@ void Draining::Forget(BufferRecord& buffer, std::string fate) {
 
 std::string Draining::FateOf(const BufferRecord& buffer) const {
   if (!buffer.verdict.has_value()) return "freed before anybody got it";
+  if (buffer.verdict->kind == Verdict::Kind::kHeld)
+    return absl::StrCat("lost in the reset that ended epoch ", buffer.epoch, " of ",
+                        buffer.device->name(), ", while somebody still held it");
   const std::string last =
       absl::StrCat("freed at the end of its last lease (", VerdictText(buffer.verdict->kind), ")");
   if (!buffer.revoked.has_value()) return last;

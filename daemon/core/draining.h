@@ -33,6 +33,9 @@ class Draining {
   // An ALLOCATING buffer whose export failed, or came too late to be granted. Nobody ever saw it:
   // there is nothing to wait for, and a closing device waits for this.
   void BeginUngranted(BufferRecord& buffer);
+  // The device is reset, and the memory goes with it: whoever still has the buffer has nothing that
+  // could be waited for. A closing device waits until our own descriptor of it is closed.
+  void GiveUp(BufferRecord& buffer);
   // A lease of a DRAINING buffer ended.
   void OnLeaseEnded(BufferRecord& buffer);
 

@@ -22,6 +22,20 @@ void ReleaseProof::CountSoon(BufferId buffer) {
   BecomeDue(buffer);
 }
 
+void ReleaseProof::Forget(BufferId buffer, absl::AnyInvocable<void() &&> then) {
+  const auto it = watched_.find(buffer);
+  if (it != watched_.end() && it->second.phase == Watched::kCounting) {
+    it->second.forgotten = std::move(then);
+    return;
+  }
+  if (it != watched_.end()) {
+    deadlines_.Cancel(it->second.timer);
+    std::erase(due_, buffer);
+    watched_.erase(it);
+  }
+  std::move(then)();
+}
+
 void ReleaseProof::BecomeDue(BufferId buffer) {
   watched_[buffer].phase = Watched::kQueued;
   due_.push_back(buffer);
@@ -56,6 +70,10 @@ void ReleaseProof::OnCounts(const std::vector<BufferId>& slice,
 }
 
 void ReleaseProof::OnCount(BufferId buffer, std::uint32_t count) {
+  if (auto then = std::move(watched_[buffer].forgotten)) {
+    watched_.erase(buffer);
+    return std::move(then)();
+  }
   if (count == 1) {
     watched_.erase(buffer);
     report_(buffer, 0);

@@ -38,6 +38,9 @@ class ReleaseProof {
   // Somebody may have let go just now: counts a watched buffer in the next slice, however long its
   // pause would last, and after short pauses again.
   void CountSoon(BufferId buffer);
+  // Nobody waits for a watched buffer any more: its descriptor may be closed when `then` is called,
+  // which is at once unless it is being counted.
+  void Forget(BufferId buffer, absl::AnyInvocable<void() &&> then);
 
  private:
   struct Watched {
@@ -45,7 +48,8 @@ class ReleaseProof {
     absl::Duration pause = kFirstPause;
     Deadlines::Handle timer;  // while it pauses
     enum : std::uint8_t { kPausing, kQueued, kCounting } phase = kPausing;
-    bool again = false;  // CountSoon() came while it was being counted
+    bool again = false;                       // CountSoon() came while it was being counted
+    absl::AnyInvocable<void() &&> forgotten;  // Forget() did
   };
   void BecomeDue(BufferId buffer);
   void StartSlice();

@@ -11,6 +11,10 @@
 namespace hlbuf {
 namespace {
 
+// For clients of a device that is being reset already, or is gone: its driver waits for the last
+// descriptor, for minutes if it must, but every second of it is one in which nobody has the device.
+constexpr absl::Duration kLateGrace = absl::Seconds(5);
+
 // Everything of the device that somebody may still hold. What is on its way back to the device
 // already is nobody's.
 std::vector<BufferRecord*> HeldOf(const Ledger& ledger, const Device& device) {
@@ -43,25 +47,42 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(device.name(), " is ", StateText(device.state()),
                               "; wait until it is READY and ask again"));
+  Start(device, drill, grace,
+        device.state() == DeviceState::kFailed ? "reset of a failed device"
+                                               : "a reset begins: every lease is asked back",
+        std::move(done));
+  return absl::OkStatus();
+}
+
+void Resets::OnAlarm(Device& device, const Alarm& alarm) {
+  const bool in_time = alarm.kind == Alarm::Kind::kResetPending;
+  const absl::Duration grace = std::min(grace_, in_time ? alarm.window * 3 / 4 : kLateGrace);
+  Start(device, Drill::kNone, grace, alarm.text, [](const ResetReport&) {});
+}
+
+void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why,
+                   Done done) {
   StopRetrying(device);
   running_.insert_or_assign(&device, Running{.drill = drill, .done = std::move(done)});
   const bool failed = device.state() == DeviceState::kFailed;
-  Step(device, DeviceEvent::kReset,
-       failed ? "reset of a failed device" : "a reset begins: every lease is asked back");
-  if (failed) {
-    Close(device);
-    return absl::OkStatus();
-  }
+  Step(device, DeviceEvent::kReset, why);
+  if (failed) return Close(device);  // nothing is leased
   revocations_.Begin(HeldOf(ledger_, device), RevokeReason::kReset, grace,
                      [this, &device](const RevocationReport& report) {
                        running_.at(&device).report.revocation = report;
                        Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
                        Close(device);
                      });
-  return absl::OkStatus();
 }
 
+// The broker never is what a driver waits for: what somebody still holds is given up.
 void Resets::Close(Device& device) {
+  if (!device.traits().survives_reset) {
+    for (BufferRecord* buffer : HeldOf(ledger_, device)) {
+      revocations_.OnGivenUp(*buffer);
+      draining_.GiveUp(*buffer);
+    }
+  }
   device.WhenIdle([this, &device] {
     Step(device, DeviceEvent::kClosed, "resetting");
     device.backend().Reset(running_.at(&device).drill,
@@ -70,12 +91,16 @@ void Resets::Close(Device& device) {
 }
 
 void Resets::OnReset(Device& device, const absl::Status& reset) {
+  const bool lost = !device.traits().survives_reset;
+  if (reset.ok() || lost) device.BeginEpoch();
   if (!reset.ok()) {
-    device.set_failure(std::string(reset.message()));
-    Step(device, DeviceEvent::kResetFailed, reset.message());
+    // A real device may come back by what an administrator does.
+    device.set_failure(lost ? absl::StrCat(reset.message(), "; opening it is tried again ",
+                                           absl::FormatDuration(RetryLater(device)), " after this")
+                            : std::string(reset.message()));
+    Step(device, DeviceEvent::kResetFailed, device.failure());
     return End(device, reset);
   }
-  device.BeginEpoch();
   Step(device, DeviceEvent::kResetDone, "opening again");
   device.backend().Open([this, &device](const absl::Status& opened) { OnOpened(device, opened); });
 }
@@ -85,7 +110,8 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
     StopRetrying(device);
     device.set_failure("");
     Step(device, DeviceEvent::kOpened, "open for allocations");
-    return End(device, opened);
+    End(device, opened);
+    return alarms_.Begin(device);
   }
   const auto reset = running_.find(&device);
   const bool kept_away = reset != running_.end() && reset->second.drill == Drill::kFails;

@@ -9,7 +9,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "daemon/core/alarm_watch.h"
 #include "daemon/core/device.h"
+#include "daemon/core/draining.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/revocations.h"
 
@@ -34,7 +36,14 @@ class Resets {
   static constexpr absl::Duration kFirstPause = absl::Seconds(1);
   static constexpr absl::Duration kLongestPause = absl::Minutes(1);
 
-  Resets(Ledger& ledger, Revocations& revocations) : ledger_(ledger), revocations_(revocations) {}
+  // A device that says that it will be reset gives its clients `grace`, or less: what is left of
+  // its own window after closing, for which a quarter is kept.
+  Resets(Ledger& ledger, Draining& draining, Revocations& revocations, absl::Duration grace)
+      : ledger_(ledger),
+        draining_(draining),
+        revocations_(revocations),
+        grace_(grace),
+        alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }) {}
 
   void Open(Device& device);
   // Errors: DEVICE_UNAVAILABLE when the device is not READY or FAILED; `done` is not called then.
@@ -51,6 +60,8 @@ class Resets {
     Deadlines::Handle timer;
   };
   void Step(Device& device, DeviceEvent on, absl::string_view why);
+  void OnAlarm(Device& device, const Alarm& alarm);
+  void Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why, Done done);
   void Close(Device& device);
   void OnReset(Device& device, const absl::Status& reset);
   void OnOpened(Device& device, const absl::Status& opened);
@@ -60,7 +71,10 @@ class Resets {
   void End(Device& device, const absl::Status& outcome);
 
   Ledger& ledger_;
+  Draining& draining_;
   Revocations& revocations_;
+  const absl::Duration grace_;
+  AlarmWatch alarms_;
   absl::flat_hash_map<Device*, Running> running_;
   absl::flat_hash_map<Device*, Retry> retries_;  // of devices that could not be opened last time
 };

@@ -63,6 +63,8 @@ class Revocations {
   // From Draining: `buffer` was let go, or a count says that it was not.
   void OnLetGo(BufferRecord& buffer, Verdict verdict);
   void OnCounted(BufferRecord& buffer);
+  // `buffer` goes with its device; revocations that would have waited for it longer end now.
+  void OnGivenUp(BufferRecord& buffer);
 
  private:
   struct Running {

@@ -90,6 +90,14 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
       });
 }
 
+void DeviceWorker::CheckAlarm(Done<std::optional<Alarm>> done) {
+  queue_.Put(Lane::kPrompt, [this, done = std::move(done)]() mutable -> Completion {
+    return [alarm = exporter_->CheckAlarm(), done = std::move(done)]() mutable {
+      std::move(done)(std::move(alarm));
+    };
+  });
+}
+
 void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {
   queue_.Put(Lane::kBarrier, [this, drill, done = std::move(done)]() mutable -> Completion {
     return [status = exporter_->Reset(drill), done = std::move(done)]() mutable {

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "daemon/core/alarm.h"
 #include "daemon/core/backend.h"
-#include "daemon/device/alarm.h"
 
 namespace hlbuf {
 

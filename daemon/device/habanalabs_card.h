@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "daemon/device/alarm.h"
+#include "daemon/core/alarm.h"
 #include "daemon/device/device_opener.h"
 #include "daemon/device/habanalabs_driver.h"
 #include "daemon/device/habanalabs_nodes.h"
@@ -35,8 +35,8 @@ struct HabanalabsLimits {
 class HabanalabsCard {
  public:
   // Under which the opener keeps the card itself and its notifier; no inode has such a number.
-  static constexpr std::uint64_t kKeptCard = ~std::uint64_t{0};
-  static constexpr std::uint64_t kKeptNotifier = kKeptCard - 1;
+  static constexpr std::uint64_t kKeptCard = DeviceOpener::kDevice;
+  static constexpr std::uint64_t kKeptNotifier = ~std::uint64_t{0};
 
   HabanalabsCard(Syscalls& syscalls, DeviceOpener& opener, std::string pci, SystemRoots roots,
                  HabanalabsLimits limits);

@@ -27,7 +27,9 @@ HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& sys
                .cpu_map = false,
                .counts_references = true,
                .simulated = false,
-               .can_drill = false}) {}
+               .can_drill = false,
+               .survives_reset = false,
+               .raises_alarms = true}) {}
 
 HabanalabsExporter::~HabanalabsExporter() { (void)Close(); }
 

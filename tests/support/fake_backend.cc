@@ -130,10 +130,17 @@ absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
   Called(absl::StrCat("free ", allocation.inode));
   if (sizes_.erase(allocation.inode) == 0 || !allocation.fd)
     violations.push_back(absl::StrCat("free of ", allocation.inode, ", which is not allocated"));
-  if (traits_.counts_references && others(allocation.inode) > 0)
+  if (traits_.counts_references && traits_.survives_reset && others(allocation.inode) > 0)
     violations.push_back(absl::StrCat("free of ", allocation.inode, " while others hold it"));
   others_.erase(allocation.inode);
   return std::exchange(fail_free, absl::OkStatus());
+}
+
+void FakeBackend::CheckAlarm(Done<std::optional<Alarm>> done) {
+  Ask(prompt_, std::move(done), [this] {
+    if (!traits_.raises_alarms) violations.push_back("a device that says nothing was asked");
+    return alarm;
+  });
 }
 
 void FakeBackend::Reset(Drill drill, Done<absl::Status> done) {
@@ -142,6 +149,9 @@ void FakeBackend::Reset(Drill drill, Done<absl::Status> done) {
       [this, drill]() -> absl::Status {
         Called("reset");
         open_ = false;
+        alarm.reset();
+        if (!traits_.survives_reset && !sizes_.empty())
+          violations.push_back("reset while memory that goes with it is out");
         if (drill == Drill::kFails && !reset_always_succeeds)
           return Error(ErrorCode::kDeviceError, "the drill says that the device stays away");
         return std::exchange(fail_reset, absl::OkStatus());

@@ -71,7 +71,10 @@ class FakeBackend final : public Backend {
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
+  void CheckAlarm(Done<std::optional<Alarm>> done) override;
   void Reset(Drill drill, Done<absl::Status> done) override;
+
+  std::optional<Alarm> alarm;  // what CheckAlarm() finds, until Reset()
 
  private:
   struct Finished {

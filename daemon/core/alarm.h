@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef HLBUF_DAEMON_DEVICE_ALARM_H_
-#define HLBUF_DAEMON_DEVICE_ALARM_H_
+#ifndef HLBUF_DAEMON_CORE_ALARM_H_
+#define HLBUF_DAEMON_CORE_ALARM_H_
 
 #include <cstdint>
 #include <string>
@@ -26,4 +26,4 @@ struct Alarm {
 
 }  // namespace hlbuf
 
-#endif  // HLBUF_DAEMON_DEVICE_ALARM_H_
+#endif  // HLBUF_DAEMON_CORE_ALARM_H_

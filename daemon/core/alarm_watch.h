@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_ALARM_WATCH_H_
+#define HLBUF_DAEMON_CORE_ALARM_WATCH_H_
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
+#include "daemon/core/device.h"
+#include "daemon/core/ledger.h"
+
+namespace hlbuf {
+
+// Asks devices whether they have something to say, as long as they are READY. Again and again: some
+// resets of a habanalabs card send no event, and only its status and its reset counter tell of
+// them.
+class AlarmWatch {
+ public:
+  // Small beside the seconds that a driver waits, and so long that asking costs nothing.
+  static constexpr absl::Duration kPause = absl::Milliseconds(100);
+  using Raised = absl::AnyInvocable<void(Device&, const Alarm&)>;
+
+  AlarmWatch(Ledger& ledger, Raised raised) : ledger_(ledger), raised_(std::move(raised)) {}
+
+  // Of a device that has become READY. Ends by itself when it is READY no longer.
+  void Begin(Device& device);
+
+ private:
+  void Ask(Device& device, std::uint64_t epoch);
+
+  Ledger& ledger_;
+  Raised raised_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_ALARM_WATCH_H_
