@@ -11,7 +11,10 @@ namespace hlbuf {
 
 absl::StatusOr<UniqueFd> DirectOpener::Open(const std::string& path) {
   UniqueFd fd = syscalls_.Open(path, O_RDWR | O_CLOEXEC);
-  if (!fd) return WithErrno(absl::ErrnoToStatus(errno, path), errno);
+  if (!fd) {
+    const int error = errno;
+    return WithErrno(absl::ErrnoToStatus(error, path), error);
+  }
   return fd;
 }
 

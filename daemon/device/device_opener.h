@@ -17,6 +17,9 @@ namespace hlbuf {
 // whoever opened it, so that can be a process of its own. Worker thread; may block.
 class DeviceOpener {
  public:
+  // The opened device itself, among the ids; no inode has this number.
+  static constexpr std::uint64_t kDevice = 0;
+
   virtual ~DeviceOpener() = default;
 
   // O_RDWR and close-on-exec. The status of a failed open() has its errno (WithErrno()), for the

@@ -13,6 +13,7 @@
 #include "daemon/device/device_worker.h"
 #include "daemon/device/dma_heap_exporter.h"
 #include "daemon/device/habanalabs_exporter.h"
+#include "daemon/device/keeper_opener.h"
 #include "daemon/device/software_exporter.h"
 #include "daemon/device/udmabuf_exporter.h"
 
@@ -26,6 +27,12 @@ std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls) {
   return std::make_unique<T>(config, syscalls);
 }
 
+// The driver kills whoever opened the card when it resets it.
+std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls) {
+  return std::make_unique<HabanalabsExporter>(config, syscalls,
+                                              std::make_unique<KeeperOpener>(DefaultKeeperPath()));
+}
+
 struct Kind {
   absl::string_view name;
   MakeExporter make;
@@ -35,7 +42,7 @@ constexpr std::array kKinds = {
     Kind{"software", Make<SoftwareExporter>},
     Kind{"udmabuf", Make<UdmabufExporter>},
     Kind{"dma-heap", Make<DmaHeapExporter>},
-    Kind{"habanalabs", Make<HabanalabsExporter>},
+    Kind{"habanalabs", MakeHabanalabs},
 };
 
 std::string KindNames() {
