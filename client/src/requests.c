@@ -83,6 +83,10 @@ static enum hlbuf_took take_nothing(struct hlbuf_call* call, hlbuf_client* clien
 
 static int share(hlbuf_client* client, uint16_t opcode, uint64_t buffer_id, uint32_t kind,
                  uint32_t grantee, hlbuf_error* error) {
+  /* To the daemon another kind is a broken frame, which ends the session. */
+  if (kind != HLBUF_GRANTEE_UID && kind != HLBUF_GRANTEE_GID)
+    return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT,
+                      "kind: %u is neither HLBUF_GRANTEE_UID nor HLBUF_GRANTEE_GID", kind);
   struct hlbuf_wire_share frame = {
       .header = {.frame_bytes = sizeof(frame), .opcode = opcode, .fixed_bytes = sizeof(frame)},
       .buffer_id = buffer_id,

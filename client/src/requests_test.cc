@@ -223,6 +223,26 @@ TEST_F(Requests, ShareAndUnshareNameTheGrantee) {
   hlbuf_client_close(client);
 }
 
+TEST_F(Requests, ShareAndUnshareRefuseAGranteeOfNoKindAndTheSessionLives) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    const Request request = talk.Expect(HLBUF_WIRE_SHARE);
+    EXPECT_EQ(request.As<hlbuf_wire_share>().grantee, 100U);
+    talk.Send(
+        MakeFrame(HLBUF_WIRE_SHARE | HLBUF_WIRE_REPLY, request.cookie(), hlbuf_wire_header{}));
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  for (const auto kind : {0, 3}) {
+    const auto none = static_cast<hlbuf_grantee_kind>(kind);
+    EXPECT_EQ(hlbuf_share(client, 5, none, 100, &error_), HLBUF_E_INVALID_ARGUMENT);
+    EXPECT_EQ(hlbuf_unshare(client, 5, none, 100, &error_), HLBUF_E_INVALID_ARGUMENT);
+    EXPECT_NE(std::string(error_.text).find("kind"), std::string::npos) << error_.text;
+  }
+  EXPECT_EQ(hlbuf_share(client, 5, HLBUF_GRANTEE_UID, 100, &error_), HLBUF_OK) << error_.text;
+  hlbuf_client_close(client);
+}
+
 TEST_F(Requests, DevicesFillsWhatThereIsRoomFor) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();
