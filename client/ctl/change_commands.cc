@@ -29,6 +29,9 @@ constexpr const char* kSimulateReset =
     R"(Asks everything of the device back, shows the verdicts, closes the device and opens it again
 with a new epoch. Needs the role operator.
 
+A device that is FAILED has nothing leased: its reset asks nobody and has no verdicts. What is HELD
+from before stays so, and `hl-bufctl buffers` shows it.
+
 Exit status 1 when the device did not come back, which is what `--drill fails` is for; else 4 when
 somebody still has a buffer. A drill that was begun goes on when hl-bufctl is interrupted.)";
 

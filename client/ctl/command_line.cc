@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "client/ctl/commands.h"
 
@@ -34,6 +36,14 @@ std::string UsageError(const CLI::App* app, const CLI::Error& error) {
   for (const CLI::App* command : app->get_subcommands()) name += " " + command->get_name();
   return "hl-bufctl: " + std::string(error.what()) + "\nRun `" + name +
          " --help` for more information.\n";
+}
+
+// A word where a command belongs. CLI11 would miss a command, or with --help explain all of them.
+std::optional<CLI::ParseError> UnknownCommand(const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining();
+  if (!app.get_subcommands().empty() || words.empty() || words[0].starts_with('-'))
+    return std::nullopt;
+  return CLI::ParseError("unknown command '" + words[0] + "'", CLI::ExitCodes::ExtrasError);
 }
 
 void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
@@ -74,7 +84,7 @@ ExitCode Main(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kBadUsage;
+    return app.exit(UnknownCommand(app).value_or(error)) == 0 ? ExitCode::kOk : ExitCode::kBadUsage;
   }
   return invocation.run(invocation);
 }

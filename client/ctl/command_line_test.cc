@@ -69,6 +69,17 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
   }
 }
 
+TEST(CommandLine, NamesACommandThatItDoesNotKnow) {
+  for (const Ran& ran : {Ctl({"bogus"}), Ctl({"bogus", "--help"}), Ctl({"--help", "bogus"}),
+                         Ctl({"--output", "json", "bogus", "more"})}) {
+    EXPECT_EQ(ran.code, ExitCode::kBadUsage);
+    EXPECT_EQ(ran.error,
+              "hl-bufctl: unknown command 'bogus'\n"
+              "Run `hl-bufctl --help` for more information.\n");
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
 TEST(CommandLine, TakesGlobalOptionsBeforeAndAfterTheCommand) {
   for (const Ran& ran : {Ctl({"--socket", "/nowhere/a", "--output", "json", "devices"}),
                          Ctl({"devices", "--socket", "/nowhere/a", "--output", "json"}),
