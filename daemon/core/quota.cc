@@ -48,11 +48,10 @@ absl::StatusOr<Charge> Account::Take(Resource resource, std::uint64_t amount) {
 absl::Status Account::Refusal(Resource resource, std::uint64_t amount) const {
   const ErrorCode code =
       resource == Resource::kInFlight ? ErrorCode::kBusy : ErrorCode::kQuotaExceeded;
-  return Error(code,
-               absl::StrCat(name_, " has ", used(resource), " of ", limit(resource), " ",
-                            ResourceText(resource), " and asks for ", amount,
-                            " more; release some, or ask the administrator to raise [limits] ",
-                            ResourceText(resource)));
+  return Error(code, absl::StrCat(name_, " has ", used(resource), " of ", limit(resource), " ",
+                                  ResourceText(resource), " and asks for ", amount,
+                                  " more; release some, or ask the administrator to raise [",
+                                  table_, "] ", ResourceText(resource)));
 }
 
 DomainAccount& Accounts::Of(const Domain& domain) {
@@ -60,11 +59,13 @@ DomainAccount& Accounts::Of(const Domain& domain) {
   if (entry != nullptr) return *entry;
   UidAccount& uid = uids_[domain.uid];
   if (uid.account == nullptr)
-    uid.account = std::make_unique<Account>(
-        absl::StrCat("uid ", domain.uid, " in all its containers"), limits_.uid, &service_);
+    uid.account =
+        std::make_unique<Account>(absl::StrCat("uid ", domain.uid, " in all its containers"),
+                                  "limits.uid", limits_.uid, &service_);
   ++uid.domains;
-  entry.reset(new DomainAccount{.domain = domain,
-                                .account = {domain.Text(), limits_.domain, uid.account.get()}});
+  entry.reset(new DomainAccount{
+      .domain = domain,
+      .account = {domain.Text(), "limits.domain", limits_.domain, uid.account.get()}});
   return *entry;
 }
 

@@ -62,14 +62,15 @@ static_assert(sizeof(Charge) == 16);
 // service take too.
 class Account {
  public:
-  Account(std::string name, const Amounts& limits, Account* parent)
-      : name_(std::move(name)), limits_(limits), parent_(parent) {}
+  // `table` is where its limits are in the configuration, a literal: "limits.domain".
+  Account(std::string name, absl::string_view table, const Amounts& limits, Account* parent)
+      : name_(std::move(name)), table_(table), limits_(limits), parent_(parent) {}
   ~Account();
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
-  // All or nothing up the chain. QUOTA_EXCEEDED names the account, the resource, its limit and its
-  // use.
+  // All or nothing up the chain. QUOTA_EXCEEDED names the account, the resource, its limit, its use
+  // and the key of the limit: a uid's own and that of one of its domains read alike.
   absl::StatusOr<Charge> Take(Resource resource, std::uint64_t amount);
 
   std::uint64_t used(Resource r) const { return used_[static_cast<std::size_t>(r)]; }
@@ -82,6 +83,7 @@ class Account {
   absl::Status Refusal(Resource resource, std::uint64_t amount) const;
 
   std::string name_;
+  absl::string_view table_;
   Amounts limits_;
   Amounts used_ = {};
   Account* parent_;  // outlives this
@@ -104,7 +106,7 @@ struct QuotaLimits {
 class Accounts {
  public:
   explicit Accounts(const QuotaLimits& limits)
-      : limits_(limits), service_("the service", limits.service, nullptr) {}
+      : limits_(limits), service_("the service", "limits.service", limits.service, nullptr) {}
 
   DomainAccount& Of(const Domain& domain);
   const DomainAccount* Find(const Domain& domain) const;

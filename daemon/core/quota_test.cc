@@ -7,6 +7,7 @@
 
 #include <numeric>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "daemon/core/error.h"
@@ -118,7 +119,18 @@ TEST(Account, RefusesWithWhoWhatAndHowMuch) {
   EXPECT_EQ(ErrorCodeOf(refused), ErrorCode::kQuotaExceeded);
   EXPECT_EQ(refused.message(),
             "uid 1000 has 8 of 10 bytes and asks for 3 more; release some, or ask the "
-            "administrator to raise [limits] bytes");
+            "administrator to raise [limits.domain] bytes");
+}
+
+TEST(Account, NamesTheKeyOfTheLimitThatRefused) {
+  const auto key = [](const QuotaLimits& limits) {
+    Accounts accounts(limits);
+    const std::string text(Take(accounts, kAlice, 2).status().message());
+    return text.substr(text.find('['));
+  };
+  EXPECT_EQ(key(Limits(9, 9, 1)), "[limits.domain] bytes");
+  EXPECT_EQ(key(Limits(9, 1, 9)), "[limits.uid] bytes");
+  EXPECT_EQ(key(Limits(1, 9, 9)), "[limits.service] bytes");
 }
 
 TEST(Account, SaysBusyOfDescriptorsInFlightBecauseTheyPass) {
@@ -130,7 +142,7 @@ TEST(Account, SaysBusyOfDescriptorsInFlightBecauseTheyPass) {
 TEST(AccountDeathTest, DoesNotEndWhileSomethingIsChargedToIt) {
   EXPECT_DEBUG_DEATH(
       {
-        auto account = std::make_unique<Account>("test", AllOf(1), nullptr);
+        auto account = std::make_unique<Account>("test", "limits.domain", AllOf(1), nullptr);
         Charge charge = *account->Take(Resource::kBytes, 1);
         account.reset();
         charge = Charge();
