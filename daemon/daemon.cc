@@ -62,9 +62,9 @@ absl::StatusOr<ListeningSocket> Listen(const std::string& path, int type, mode_t
 
 std::uint64_t Random() {
   std::uint64_t random = 0;
-  // Cannot fail for so few bytes; what it leaves out would only be less random.
-  static_cast<void>(::getrandom(&random, sizeof(random), 0));
-  return random;
+  // It gives so few bytes whole. Where a sandbox forbids the call, ids are only easier to guess.
+  if (::getrandom(&random, sizeof(random), 0) == sizeof(random)) return random;
+  return static_cast<std::uint64_t>(::getpid());
 }
 
 BrokerSettings SettingsOf(const Config& config) {
