@@ -12,9 +12,6 @@
 namespace hlbuf {
 namespace {
 
-// Of fixed parts and items, at every sender.
-constexpr std::size_t kAlignment = 8;
-
 absl::Status Broken(absl::string_view what) { return Error(ErrorCode::kProtocolError, what); }
 
 // Header and fixed part; what a newer peer appended to it is skipped. `trailing` is what follows.
