@@ -80,16 +80,38 @@ TEST_F(CardAlarm, GivesUpWhatIsHeldAndClosesIt) {
   EXPECT_EQ(device().used_bytes(), 0u);
 }
 
-TEST_F(CardAlarm, WaitsForACountThatIsUnderWayBeforeItClosesWhatIsHeld) {
-  const BufferId buffer = rig_.Buffer(alice_);
-  rig_.Hold(buffer, 1);
-  rig_.device.alarm = Alarm{.kind = Alarm::Kind::kResetPending, .window = absl::Seconds(4)};
-  rig_.Advance(AlarmWatch::kPause);
-  rig_.clock.Advance(absl::Seconds(3));
-  rig_.broker.RunDeadlines();  // the deadline: a count is asked for
-  while (rig_.device.WorkOnCount() || rig_.device.Work() || rig_.device.Deliver())
+// A lease that ends while its buffer is counted has it counted once more; the verdict of the first
+// count closes the card meanwhile.
+class CountUnderWay : public CardAlarm {
+ protected:
+  CountUnderWay() {
+    const LeaseId lease = alice_.Allocate();
+    buffer_ = rig_.Find(lease)->buffer->id;
+    rig_.Hold(buffer_, 1);
+    rig_.device.alarm = Alarm{.kind = Alarm::Kind::kResetPending, .window = absl::Seconds(4)};
+    rig_.Advance(AlarmWatch::kPause);
+    rig_.clock.Advance(absl::Seconds(3));
     rig_.broker.RunDeadlines();
+    EXPECT_TRUE(rig_.device.WorkOnCount());
+    alice_.Release(lease);
+    EXPECT_TRUE(rig_.device.Deliver());
+    EXPECT_EQ(device().state(), DeviceState::kClosing);
+  }
+  BufferId buffer_;
+};
+
+TEST_F(CountUnderWay, IsWaitedForBeforeTheDescriptorIsClosed) {
+  while (rig_.device.Work() || rig_.device.WorkOnCount() || rig_.device.Deliver()) continue;
   EXPECT_EQ(rig_.device.allocated(), 0u);
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+}
+
+TEST_F(CountUnderWay, LeavesNoRevocationThatAnOperatorBeginsMeanwhile) {
+  EXPECT_EQ(rig_.Revoke({buffer_}, absl::Minutes(10)), "OK");
+  rig_.Run();
+  ASSERT_EQ(rig_.reports.size(), 1u);
+  EXPECT_EQ(rig_.reports[0].verdicts.at(0).verdict.kind, Verdict::Kind::kHeld);
+  rig_.Advance(absl::Minutes(11));
 }
 
 TEST_F(CardAlarm, OfAResetThatIsOverLeavesClientsAFewSeconds) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/draining.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,11 +44,14 @@ void Draining::BeginUngranted(BufferRecord& buffer) {
 }
 
 void Draining::GiveUp(BufferRecord& buffer) {
+  const auto leases = static_cast<std::uint32_t>(buffer.leases.size());
+  const Verdict held = {.kind = Verdict::Kind::kHeld,
+                        .references = std::max(buffer.references, leases)};
   while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
   Device& device = *buffer.device;
   device.JobBegan();
-  device.proof().Forget(buffer.id, [this, &buffer, &device] {
-    Free(buffer);
+  device.proof().Forget(buffer.id, [this, &buffer, &device, held] {
+    Finish(buffer, held);
     device.JobEnded();
   });
 }

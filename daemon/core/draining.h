@@ -17,7 +17,8 @@ namespace hlbuf {
 // stays charged to the buffer's owner.
 class Draining {
  public:
-  // Told once for each drained buffer, when nobody else holds it any more (PROVEN or ACKNOWLEDGED).
+  // Told once for each drained buffer, when nobody else holds it any more (PROVEN or ACKNOWLEDGED),
+  // or when it was given up (HELD).
   using LetGo = absl::AnyInvocable<void(BufferRecord&, Verdict)>;
   // Told for each count that was above zero.
   using Counted = absl::AnyInvocable<void(BufferRecord&)>;

@@ -78,10 +78,7 @@ void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::stri
 // The broker never is what a driver waits for: what somebody still holds is given up.
 void Resets::Close(Device& device) {
   if (!device.traits().survives_reset) {
-    for (BufferRecord* buffer : HeldOf(ledger_, device)) {
-      revocations_.OnGivenUp(*buffer);
-      draining_.GiveUp(*buffer);
-    }
+    for (BufferRecord* buffer : HeldOf(ledger_, device)) draining_.GiveUp(*buffer);
   }
   device.WhenIdle([this, &device] {
     Step(device, DeviceEvent::kClosed, "resetting");

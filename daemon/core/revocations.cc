@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/revocations.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -110,12 +109,6 @@ void Revocations::OnLetGo(BufferRecord& buffer, Verdict verdict) {
     Settle(id, buffer, verdict);
     EndIfSettled(id);
   }
-}
-
-void Revocations::OnGivenUp(BufferRecord& buffer) {
-  const std::uint32_t references =
-      std::max(buffer.references, static_cast<std::uint32_t>(buffer.leases.size()));
-  OnLetGo(buffer, {.kind = Verdict::Kind::kHeld, .references = references});
 }
 
 void Revocations::OnCounted(BufferRecord& buffer) {

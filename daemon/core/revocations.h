@@ -60,11 +60,9 @@ class Revocations {
   void AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* const> leases,
                RevokeReason reason, absl::Duration grace);
 
-  // From Draining: `buffer` was let go, or a count says that it was not.
+  // From Draining: `buffer` was let go or given up, or a count says that it was not let go.
   void OnLetGo(BufferRecord& buffer, Verdict verdict);
   void OnCounted(BufferRecord& buffer);
-  // `buffer` goes with its device; revocations that would have waited for it longer end now.
-  void OnGivenUp(BufferRecord& buffer);
 
  private:
   struct Running {
