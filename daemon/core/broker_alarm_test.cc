@@ -124,6 +124,16 @@ TEST_F(CardAlarm, OfAResetThatIsOverLeavesClientsAFewSeconds) {
   EXPECT_EQ(device().state(), DeviceState::kReady);
 }
 
+// As of firmware that resets the card at once: who lets go when told is no holder.
+TEST_F(CardAlarm, WithoutAWindowLeavesClientsAFewSecondsToo) {
+  const LeaseId lease = alice_.Allocate();
+  Raise(Alarm::Kind::kResetPending);
+  EXPECT_GT(alice_.notices.revokes.at(0).deadline, rig_.clock.Now() + absl::Seconds(1));
+  alice_.Release(lease);
+  rig_.Run();
+  EXPECT_EQ(rig_.observer.Last(EventKind::kBufferVerdict).verdict->kind, Verdict::Kind::kProven);
+}
+
 TEST_F(CardAlarm, EndsTheRevocationOfAnOperatorWhoGaveLongerToo) {
   const BufferId buffer = rig_.Buffer(alice_);
   rig_.Hold(buffer, 1);

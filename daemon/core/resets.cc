@@ -55,7 +55,8 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
 }
 
 void Resets::OnAlarm(Device& device, const Alarm& alarm) {
-  const bool in_time = alarm.kind == Alarm::Kind::kResetPending;
+  const bool in_time =
+      alarm.kind == Alarm::Kind::kResetPending && alarm.window > absl::ZeroDuration();
   const absl::Duration grace = std::min(grace_, in_time ? alarm.window * 3 / 4 : kLateGrace);
   Start(device, Drill::kNone, grace, alarm.text, [](const ResetReport&) {});
 }
