@@ -40,6 +40,13 @@ def run(command, source, env):
     subprocess.run(command, shell=True, check=True, cwd=source, env=env, timeout=DEADLINE_S)
 
 
+def check_installed(root):
+    names = {path.name for path in root.rglob("*") if path.is_file() and os.access(path, os.X_OK)}
+    missing = {"hl-bufd", "hl-bufd-keeper", "hl-bufctl"} - names
+    if missing:
+        sys.exit(f"cmake --install leaves out {missing}")
+
+
 def compile_example(example, source, directory):
     head, body = example.split("\n\n", 1)
     file = directory / "example.c"
@@ -56,7 +63,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         daemon = start_daemon(build, directory)
-        env = dict(os.environ, HLBUF_CONTROL=f"{directory}/control/control.sock", HLBUF_SOCKET=f"{directory}/client/buf.sock",
+        env = dict(os.environ, DESTDIR=f"{directory}/installed", HLBUF_CONTROL=f"{directory}/control/control.sock", HLBUF_SOCKET=f"{directory}/client/buf.sock",
                    PATH=f"{build}/daemon:{build}/client/ctl:{os.environ['PATH']}")
         try:
             for command in commands:
@@ -64,7 +71,8 @@ def main():
                     assert os.access(source / command, os.X_OK), f"{command} cannot be run"
                     assert (source / RUN_ELSEWHERE[command]).exists(), f"no tier runs {command}"
                     continue
-                run(command.replace("build/client", f"{directory}/client-build"), source, env)
+                run(command.replace("build/client", f"{directory}/client-build").replace("build/try", str(build)), source, env)
+            check_installed(directory / "installed")
         finally:
             daemon.terminate()
         if daemon.wait(DEADLINE_S) != 0:
