@@ -89,19 +89,52 @@ void Model::EndRevocations() {
     ended.insert(entry);
     return true;
   });
-  std::erase_if(resets, [this](const auto& entry) {
+  std::vector<std::string> closing;
+  std::erase_if(resets, [&](const auto& entry) {
     if (!entry.second.waiting.empty()) return false;
     reset_verdicts_[entry.first] = entry.second.verdicts;
     devices.at(entry.first).state = DeviceState::kClosing;
+    closing.push_back(entry.first);
     return true;
   });
+  for (const std::string& name : closing) GiveUp(name);
   CloseIfIdle();
 }
 
-// A device is reset when everything that was taken from it has come back, except what is held.
+// What goes with the reset is held by nobody but its file's last users.
+void Model::GiveUp(const std::string& name) {
+  if (devices.at(name).survives) return;
+  for (auto& [id, buffer] : buffers) {
+    if (buffer.device != name || buffer.state == BufferState::kAllocating || buffer.returned)
+      continue;
+    const std::set<LeaseId> out = LeasesOf(id);
+    buffer.references = std::max(buffer.references, static_cast<std::uint32_t>(out.size()));
+    for (const LeaseId lease : out) leases.erase(lease);
+    buffer.given_up = true;
+  }
+}
+
+void Model::ReturnGivenUp(const std::function<bool(const std::string&, ino_t)>& counting) {
+  for (auto& [id, buffer] : buffers) {
+    if (!buffer.given_up || buffer.returned || counting(buffer.device, buffer.inode)) continue;
+    buffer.returned = true;
+    devices.at(buffer.device)
+        .jobs.push_back(
+            {.call = "free " + std::to_string(buffer.inode), .buffer = id, .step = step_});
+    Say(id, {.kind = Verdict::Kind::kHeld, .references = buffer.references}, false);
+  }
+  EndRevocations();
+}
+
+// A device is reset when everything that was taken from it has come back, except what is held and
+// survives.
 void Model::CloseIfIdle() {
   for (auto& [name, device] : devices) {
     if (device.state != DeviceState::kClosing || !device.jobs.empty()) continue;
+    const bool waits = std::any_of(buffers.begin(), buffers.end(), [&](const auto& entry) {
+      return entry.second.device == name && entry.second.given_up;
+    });
+    if (waits) continue;
     device.state = DeviceState::kResetting;
     device.jobs.push_back({.call = "reset", .step = step_});
   }
@@ -132,6 +165,11 @@ void Model::TimeIs(absl::Time now) {
     device.state = DeviceState::kOpening;
     device.jobs.push_back({.call = "open", .step = step_});
   }
+  for (auto& [name, device] : devices) {
+    if (!device.ask_at || *device.ask_at > now) continue;
+    device.ask_at.reset();
+    if (device.state == DeviceState::kReady) device.alarms_asked.push_back(device.epoch);
+  }
   for (auto& [id, lease] : leases) {
     if (!lease.overdue_at || *lease.overdue_at > now) continue;
     lease.overdue_at.reset();
@@ -148,10 +186,12 @@ void Model::TimeIs(absl::Time now) {
 void Model::Counted(const std::string& device, ino_t inode, std::uint32_t count) {
   for (auto& [id, buffer] : buffers) {
     if (buffer.device != device || buffer.inode != inode) continue;
+    if (buffer.given_up && !buffer.returned) return;  // however many they are
     if (buffer.state != BufferState::kDraining || buffer.returned)
       broken = "counted a buffer that may still be opened, or that nobody has any more";
     if (count != 1) {
       const std::uint32_t others = count == 0 ? 1 : count - 1;
+      buffer.references = others;
       Say(id, {.kind = Verdict::Kind::kHeld, .references = others}, true);
       EndRevocations();
       return;
@@ -192,6 +232,10 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
     for (const auto& [inode, count] : answer.counts) Counted(name, inode, count);
     return "";
   }
+  if (answer.call == "alarm") {
+    Alarmed(name, answer.alarm);
+    return "";
+  }
   auto job = device.jobs.begin();
   while (job != device.jobs.end() && job->call != answer.call) ++job;
   if (job == device.jobs.end() || job->step != device.jobs.front().step) {
@@ -212,7 +256,10 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
     device.jobs.push_back({.call = "open", .step = step_});
   } else {
     device.state = answer.ok ? DeviceState::kReady : DeviceState::kFailed;
-    if (done.call == "open") Opened(device, answer.ok);
+    // A card may come back by what an administrator does.
+    const bool lost = done.call == "reset" && !device.survives;
+    if (lost) ++device.epoch;
+    if (done.call == "open" || lost) Opened(device, answer.ok);
     if (device.resetting) EndReset(name);
   }
   CloseIfIdle();
@@ -223,15 +270,33 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
 void Model::Opened(DeviceModel& device, bool ok) {
   if (ok) {
     device.pause = absl::Seconds(1);
+    if (device.alarms) device.alarms_asked.push_back(device.epoch);
     return;
   }
   device.retry_at = now_ + device.pause;
   device.pause = std::min(device.pause * 2, absl::Minutes(1));
 }
 
+// Answers of an earlier epoch, and those that come when a reset runs already, say nothing new.
+void Model::Alarmed(const std::string& name, const std::optional<Alarm>& alarm) {
+  DeviceModel& device = devices.at(name);
+  const std::uint64_t epoch = device.alarms_asked.front();
+  device.alarms_asked.pop_front();
+  if (device.state != DeviceState::kReady || device.epoch != epoch) return;
+  if (!alarm) {
+    device.ask_at = now_ + absl::Milliseconds(100);
+    return;
+  }
+  const bool in_time =
+      alarm->kind == Alarm::Kind::kResetPending && alarm->window > absl::ZeroDuration();
+  device.asked_for = false;
+  BeginReset(name, now_ + (in_time ? std::min(absl::Seconds(20), alarm->window * 3 / 4)
+                                   : absl::Seconds(5)));
+}
+
 void Model::EndReset(const std::string& name) {
   devices.at(name).resetting = false;
-  resets_ended.emplace_back(name, reset_verdicts_[name]);
+  if (devices.at(name).asked_for) resets_ended.emplace_back(name, reset_verdicts_[name]);
 }
 
 }  // namespace hlbuf::model

@@ -34,7 +34,7 @@ void History::CheckVerdicts() {
     const Event& event = events[events_seen_];
     if (event.kind != EventKind::kBufferVerdict || !event.verdict) continue;
     Log(absl::StrCat("  buffer ", IdText(event.buffer), ": ", event.text));
-    const bool counted = event.device == "fake0";
+    const bool counted = event.device != "fake1";
     const auto kind = event.verdict->kind;
     const auto it = model_.buffers.find(event.buffer);
     const std::uint32_t others =

@@ -11,7 +11,7 @@ namespace hlbuf::model {
 namespace {
 
 constexpr std::array kNames = {"", "", "x", "y"};
-constexpr std::array kDevices = {"fake0", "fake1"};
+constexpr std::array kDevices = {"fake0", "fake1", "fake2"};
 
 // Small enough that histories run into them.
 QuotaLimits TightLimits() {
@@ -49,12 +49,18 @@ absl::Duration SomeTime(std::uint32_t n) {
 
 }  // namespace
 
-History::History() : model_(TightLimits(), FakeClock().Now()), rig_({.limits = TightLimits()}) {
+History::History(bool alarms)
+    : model_(TightLimits(), FakeClock().Now()), rig_({.limits = TightLimits()}) {
   model_.devices["fake0"] = {.counts = true, .state = DeviceState::kReady, .jobs = {}};
   BackendTraits traits = FakeBackend::DefaultTraits();
   traits.counts_references = false;
   rig_.AddDevice("fake1", traits);
   model_.devices["fake1"] = {};
+  BackendTraits card = FakeBackend::DefaultTraits();
+  card.survives_reset = false;
+  card.raises_alarms = alarms;
+  rig_.AddDevice("fake2", card);
+  model_.devices["fake2"] = {.counts = true, .survives = false, .alarms = alarms};
 }
 
 void History::Expect(const std::string& expected, const std::string& got, const std::string& what) {
@@ -79,10 +85,6 @@ BufferId History::SomeBuffer(std::uint32_t n) const {
   return buffers_.empty() || n == 7 ? BufferId{999'999} : buffers_[n / 8 % buffers_.size()];
 }
 
-FakeBackend& History::DeviceOf(BufferId buffer) {
-  return *rig_.devices[model_.buffers.at(buffer).device == "fake0" ? 0 : 1];
-}
-
 // A descriptor reached a client: from now on the kernel counts it.
 void History::Received(BufferId buffer) {
   const ino_t inode = model_.buffers.at(buffer).inode;
@@ -93,7 +95,7 @@ void History::Received(BufferId buffer) {
 std::string History::Apply(Step step) {
   // How often each of them happens, in 64ths.
   using Happening = void (History::*)(Step);
-  constexpr std::array<std::pair<std::uint32_t, Happening>, 17> kHappenings = {{
+  constexpr std::array<std::pair<std::uint32_t, Happening>, 18> kHappenings = {{
       {3, &History::Connect},
       {9, &History::Allocate},
       {8, &History::Open},
@@ -110,13 +112,15 @@ std::string History::Apply(Step step) {
       {2, &History::HoldMore},
       {3, &History::HoldLess},
       {1, &History::Fail},
-      {13, &History::LetADeviceGoOn},
+      {1, &History::Alarm},
+      {12, &History::LetADeviceGoOn},
   }};
   model_.NextStep();
   std::uint32_t what = step.what();
   std::size_t which = 0;
   while (what >= kHappenings[which].first) what -= kHappenings[which++].first;
   (this->*kHappenings[which].second)(step);
+  ReturnGivenUp();
   CheckVerdicts();
   CheckReports();
   CheckNotices();
@@ -143,7 +147,7 @@ void History::Allocate(Step step) {
   const SessionId session = client->session().id;
   const AllocateRequest request = {.size_bytes = (step.b() / 4 % 8) * kPage / 2,
                                    .name = kNames[step.b() % 4],
-                                   .device = kDevices[step.c() % 2]};
+                                   .device = kDevices[step.c() % kDevices.size()]};
   const std::string expected = model_.JudgeAllocate(session, request);
   answered_.reset();
   rig_.broker.Allocate(client->session(), request,
@@ -158,7 +162,7 @@ void History::Allocate(Step step) {
 }
 
 void History::LetADeviceGoOn(Step step) {
-  const std::size_t which = step.b() % 2;
+  const std::size_t which = step.b() % kDevices.size();
   FakeBackend& device = *rig_.devices[which];
   for (std::uint32_t i = 0; i < step.a() % 4; ++i) device.Work();
   for (std::uint32_t i = 0; i < step.a() / 4 % 2; ++i) device.WorkOnCount();
@@ -176,6 +180,13 @@ void History::Deliver(FakeBackend& device, const std::string& name) {
     absl::StrAppend(&did, " ", inode, ":", count);
   Expect(expected, answered_ ? CodeOf(*answered_) : "", did);
   if (lease) leases_.push_back(*lease);
+  ReturnGivenUp();
+}
+
+void History::ReturnGivenUp() {
+  model_.ReturnGivenUp([this](const std::string& device, ino_t inode) {
+    return DeviceNamed(device).counting(inode);
+  });
 }
 
 void History::Open(Step step) {
@@ -302,7 +313,7 @@ void History::Revoke(Step step) {
 
 void History::Reset(Step step) {
   if (step.c() % 2 != 0) return;  // rarer than one step in 64: most of a life is without
-  const std::string device = kDevices[step.b() % 2];
+  const std::string device = kDevices[step.b() % kDevices.size()];
   const absl::Duration grace = SomeTime(step.a());
   const Drill drill = step.c() % 8 == 0 ? Drill::kFails : Drill::kNone;
   const std::string expected = model_.Reset(device, rig_.clock.Now() + grace);
@@ -343,7 +354,7 @@ void History::HoldLess(Step step) {
 }
 
 void History::Fail(Step step) {
-  FakeBackend& device = *rig_.devices[step.b() % 2];
+  FakeBackend& device = *rig_.devices[step.b() % kDevices.size()];
   const absl::Status broken = Error(ErrorCode::kDeviceError, "broken");
   switch (step.a() % 8) {
     case 0:
@@ -361,6 +372,15 @@ void History::Fail(Step step) {
     default:
       device.unreadable = step.a() % 8 == 4;
   }
+}
+
+// The card has something to say when it is asked next.
+void History::Alarm(Step step) {
+  using enum hlbuf::Alarm::Kind;
+  const std::array kinds = {kResetPending, kResetPending, kReset, kDisabled};
+  DeviceNamed("fake2").alarm = {
+      .kind = kinds[step.a() % kinds.size()], .window = SomeTime(step.b()), .text = "it says so"};
+  Log("fake2 has an alarm");
 }
 
 }  // namespace hlbuf::model

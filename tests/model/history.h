@@ -22,11 +22,13 @@ struct Step {
   std::uint32_t c() const { return (bits >> 18) & 63; }
 };
 
-// A broker and its model, led through the same history: clients, operators, the kernel, two devices
-// (fake0 counts references, fake1 does not) and their answers in every legal order.
+// A broker and its model, led through the same history: clients, operators, the kernel, three
+// devices (fake0 counts references, fake1 does not, fake2 is as a card: its memory goes with each
+// reset, some of which it announces) and their answers in every legal order.
 class History {
  public:
-  History();
+  // Whether the card is asked for alarms: ten times a second, which makes a history long.
+  explicit History(bool alarms);
 
   // Empty, or what is wrong after this step.
   std::string Apply(Step step);
@@ -57,13 +59,16 @@ class History {
   void HoldMore(Step step);
   void HoldLess(Step step);
   void Fail(Step step);
+  void Alarm(Step step);
 
   void Expect(const std::string& expected, const std::string& got, const std::string& what);
   void Log(std::string what) { log_.push_back(std::move(what)); }
   FakeClient* Client(std::uint32_t n, bool parked);
   BufferId SomeBuffer(std::uint32_t n) const;
   void Received(BufferId buffer);
-  FakeBackend& DeviceOf(BufferId buffer);
+  FakeBackend& DeviceNamed(const std::string& name) { return *rig_.devices.at(name.back() - '0'); }
+  FakeBackend& DeviceOf(BufferId buffer) { return DeviceNamed(model_.buffers.at(buffer).device); }
+  void ReturnGivenUp();
   void CheckVerdicts();
   void CheckReports();
   void CheckNotices();

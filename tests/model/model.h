@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -46,7 +47,9 @@ struct Buffer {
   BufferState state = BufferState::kAllocating;
   SessionId asker;
   ino_t inode = 0;
-  bool returned = false;  // to the device, which has not answered yet
+  bool returned = false;         // to the device, which has not answered yet
+  bool given_up = false;         // with the reset of its device; returned once nobody counts it
+  std::uint32_t references = 0;  // of others, as last counted
   std::vector<Grantee> shares;
 };
 // What is remembered of a buffer that was.
@@ -69,12 +72,17 @@ struct Job {
 };
 struct DeviceModel {
   bool counts = false;
+  bool survives = true;  // its memory does, when it is reset
+  bool alarms = false;   // it is asked for them
   DeviceState state = DeviceState::kOpening;
   std::uint64_t epoch = 1;
   bool resetting = false;
+  bool asked_for = false;              // this reset, by an operator
   std::optional<absl::Time> retry_at;  // after an opening that failed
   absl::Duration pause = absl::Seconds(1);
   std::deque<Job> jobs = {{.call = "open"}};
+  std::deque<std::uint64_t> alarms_asked;  // and unanswered; each with its epoch
+  std::optional<absl::Time> ask_at;        // for an alarm, again
   ino_t last_inode = 0;
 };
 
@@ -99,6 +107,8 @@ class Model {
   std::string JudgeRevoke(const std::set<BufferId>& buffers) const;
   void BeginRevoke(RevocationId id, const std::set<BufferId>& buffers, absl::Time deadline);
   std::string Reset(const std::string& device, absl::Time deadline);
+  // Takes back what was given up, unless `counting` says that it is being counted.
+  void ReturnGivenUp(const std::function<bool(const std::string&, ino_t)>& counting);
 
   // What a device answered to an allocation, or "" if it was something else.
   std::string Delivered(const std::string& device, const FakeBackend::Answer& answer,
@@ -137,7 +147,10 @@ class Model {
   void Expire(Revocation& revocation);
   void Say(BufferId buffer, Verdict verdict, bool only_expired);
   void EndRevocations();
+  void BeginReset(const std::string& device, absl::Time deadline);
+  void GiveUp(const std::string& device);
   void CloseIfIdle();
+  void Alarmed(const std::string& device, const std::optional<Alarm>& alarm);
   void Counted(const std::string& device, ino_t inode, std::uint32_t count);
   std::string Allocated(Buffer& buffer, BufferId id, bool ok, std::optional<LeaseId> granted);
   void EndReset(const std::string& device);

@@ -215,14 +215,21 @@ std::string Model::Reset(const std::string& name, absl::Time deadline) {
   DeviceModel& device = devices.at(name);
   if (device.state != DeviceState::kReady && device.state != DeviceState::kFailed)
     return "DEVICE_UNAVAILABLE";
+  device.asked_for = true;
+  BeginReset(name, deadline);
+  return "OK";
+}
+
+void Model::BeginReset(const std::string& name, absl::Time deadline) {
+  DeviceModel& device = devices.at(name);
   device.resetting = true;
   device.retry_at.reset();
+  device.ask_at.reset();
   device.pause = absl::Seconds(1);
   reset_verdicts_[name].clear();
   if (device.state == DeviceState::kFailed) {
     device.state = DeviceState::kClosing;
-    CloseIfIdle();
-    return "OK";
+    return CloseIfIdle();
   }
   device.state = DeviceState::kRevoking;
   Revocation& revocation = resets[name];
@@ -231,7 +238,6 @@ std::string Model::Reset(const std::string& name, absl::Time deadline) {
     if (buffer.device == name && buffer.state != BufferState::kAllocating && !buffer.returned)
       revocation.waiting.insert(id);
   AskBack(revocation, RevokeReason::kReset);
-  return "OK";
 }
 
 }  // namespace hlbuf::model

@@ -106,7 +106,12 @@ absl::StatusOr<Allocation> FakeBackend::Export(const AllocationSpec& spec) {
 }
 
 void FakeBackend::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
-  Ask(counts_, std::move(done), [this, fds = std::move(fds)] {
+  for (const int fd : fds) counting_.insert(InodeOf(fd));
+  auto answered = [this, fds, done = std::move(done)](std::vector<std::uint32_t> counts) mutable {
+    for (const int fd : fds) counting_.erase(InodeOf(fd));
+    std::move(done)(std::move(counts));
+  };
+  Ask(counts_, Done<std::vector<std::uint32_t>>(std::move(answered)), [this, fds = std::move(fds)] {
     Called(absl::StrCat("count ", fds.size()));
     if (!traits_.counts_references) violations.push_back("count on a device that has none");
     std::vector<std::uint32_t> counts;
@@ -139,7 +144,8 @@ absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
 void FakeBackend::CheckAlarm(Done<std::optional<Alarm>> done) {
   Ask(prompt_, std::move(done), [this] {
     if (!traits_.raises_alarms) violations.push_back("a device that says nothing was asked");
-    return alarm;
+    doing_.call = "alarm";
+    return doing_.alarm = alarm;
   });
 }
 

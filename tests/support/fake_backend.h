@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,8 @@ class FakeBackend final : public Backend {
   // References of others to the file `inode`: descriptors, mappings, importers anywhere.
   void set_others(ino_t inode, std::uint32_t references) { others_[inode] = references; }
   std::uint32_t others(ino_t inode) const;
+  // Whether a count of the file was asked for and has not been answered.
+  bool counting(ino_t inode) const { return counting_.contains(inode); }
   // Everybody lets go of everything, and counts can be read again.
   void LetGo() {
     others_.clear();
@@ -55,6 +59,7 @@ class FakeBackend final : public Backend {
     std::string call;
     bool ok = true;
     std::vector<std::pair<ino_t, std::uint32_t>> counts;
+    std::optional<Alarm> alarm;  // what "alarm" found
   };
   Answer delivered;
   // What no broker may do, as it happened: an allocation freed while others refer to it, a device
@@ -104,6 +109,7 @@ class FakeBackend final : public Backend {
   std::uint64_t asked_ = 0;
   std::deque<Request> prompt_;
   std::deque<Request> counts_;
+  std::set<ino_t> counting_;
   std::deque<Finished> done_;
   Answer doing_;
 };
