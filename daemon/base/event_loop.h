@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -16,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "daemon/base/clock.h"
-#include "daemon/base/poster.h"
+#include "daemon/base/reactor.h"
 #include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
@@ -33,16 +34,14 @@ class BootClock final : public Clock {
 // timer are sd-event's, which is one of those descriptors. sd-event alone would ask the kernel
 // about all that is ready again for each one that it serves: quadratic when a thousand sessions
 // answer.
-class EventLoop final : public Poster {
+class EventLoop final : public Reactor {
  public:
-  using IoTask = absl::AnyInvocable<void(std::uint32_t revents)>;
-
   // One watched descriptor. Destroyed: watched no longer, and its task is not called again, not
   // even in this iteration. Its own task must not destroy it; that can Post() the destruction. Does
   // not outlive the loop.
-  class Watch {
+  class Watch final : public FdWatch {
    public:
-    ~Watch();
+    ~Watch() override;
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     // Replaces the EPOLL* mask. With EPOLLET this also asks for the present state once more. After
@@ -68,6 +67,11 @@ class EventLoop final : public Poster {
 
   // `fd` stays open as long as the watch.
   absl::StatusOr<std::unique_ptr<Watch>> AddIo(int fd, std::uint32_t events, IoTask task);
+  // The same, for those who do not know this class.
+  absl::StatusOr<std::unique_ptr<FdWatch>> WatchFd(int fd, std::uint32_t events,
+                                                   IoTask task) override {
+    return AddIo(fd, events, std::move(task));
+  }
 
   // The one timer there is: before each wait `next` is asked when to wake up at the latest (of
   // BootClock; InfiniteFuture for never), and then `run` is called.

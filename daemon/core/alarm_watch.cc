@@ -4,18 +4,42 @@
 namespace hlbuf {
 
 void AlarmWatch::Begin(Device& device) {
-  if (device.traits().raises_alarms) Ask(device, device.epoch());
+  if (!device.traits().raises_alarms) return;
+  const bool first = watched_.try_emplace(&device).second;
+  if (first) device.backend().OnAlarmSign([this, &device] { OnSign(device); });
+  Ask(device);
+}
+
+// What comes while the device is not READY is asked for when it is again.
+void AlarmWatch::OnSign(Device& device) {
+  if (device.state() != DeviceState::kReady) return;
+  Watched& watched = watched_.at(&device);
+  if (watched.answered) return Ask(device);
+  watched.ask_again = true;
+}
+
+void AlarmWatch::Ask(Device& device) {
+  Watched& watched = watched_.at(&device);
+  ledger_.deadlines.Cancel(watched.next);
+  watched.answered = watched.ask_again = false;
+  device.backend().CheckAlarm(
+      [this, &device, question = ++watched.question](const std::optional<Alarm>& alarm) {
+        OnAnswer(device, question, alarm);
+      });
 }
 
 // An answer of an earlier life of the device, or one that comes when a reset runs already, says
 // nothing new.
-void AlarmWatch::Ask(Device& device, std::uint64_t epoch) {
-  device.backend().CheckAlarm([this, &device, epoch](const std::optional<Alarm>& alarm) {
-    if (device.state() != DeviceState::kReady || device.epoch() != epoch) return;
-    if (alarm.has_value()) return raised_(device, *alarm);
-    ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device, epoch] {
-      if (device.state() == DeviceState::kReady && device.epoch() == epoch) Ask(device, epoch);
-    });
+void AlarmWatch::OnAnswer(Device& device, std::uint64_t question,
+                          const std::optional<Alarm>& alarm) {
+  Watched& watched = watched_.at(&device);
+  if (question != watched.question) return;
+  watched.answered = true;
+  if (device.state() != DeviceState::kReady) return;
+  if (alarm.has_value()) return raised_(device, *alarm);
+  if (watched.ask_again) return Ask(device);
+  watched.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
+    if (device.state() == DeviceState::kReady) Ask(device);
   });
 }
 

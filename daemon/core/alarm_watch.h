@@ -6,16 +6,18 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "daemon/core/deadlines.h"
 #include "daemon/core/device.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
 
-// Asks devices whether they have something to say, as long as they are READY. Again and again: some
-// resets of a habanalabs card send no event, and only its status and its reset counter tell of
-// them.
+// Asks devices whether they have something to say, as long as they are READY: at once when they
+// give a sign, and again and again, for some resets of a habanalabs card send no event, and only
+// its status and its reset counter tell of them.
 class AlarmWatch {
  public:
   // Small beside the seconds that a driver waits, and so long that asking costs nothing.
@@ -28,10 +30,19 @@ class AlarmWatch {
   void Begin(Device& device);
 
  private:
-  void Ask(Device& device, std::uint64_t epoch);
+  struct Watched {
+    std::uint64_t question = 0;  // the last one
+    bool answered = true;
+    bool ask_again = false;  // a sign came that the present question may be too early for
+    Deadlines::Handle next;
+  };
+  void OnSign(Device& device);
+  void Ask(Device& device);
+  void OnAnswer(Device& device, std::uint64_t question, const std::optional<Alarm>& alarm);
 
   Ledger& ledger_;
   Raised raised_;
+  absl::flat_hash_map<Device*, Watched> watched_;
 };
 
 }  // namespace hlbuf

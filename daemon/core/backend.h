@@ -84,6 +84,10 @@ class Backend {
   // has to be answered later, as the rest.
   virtual void CheckAlarm(Done<std::optional<Alarm>> done) { std::move(done)(std::nullopt); }
 
+  // Calls `sign`, as long as this lives, when CheckAlarm() may have something to say that it has
+  // not said yet. Not every alarm gives a sign: asking now and then remains necessary. Once.
+  virtual void OnAlarmSign(absl::AnyInvocable<void()> /*sign*/) {}
+
   // Closes the device once everything asked before has been done, resets it, and leaves it closed.
   // Where its memory does not survive that, every Allocation was freed before.
   virtual void Reset(Drill drill, Done<absl::Status> done) = 0;

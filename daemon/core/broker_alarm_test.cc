@@ -166,6 +166,54 @@ TEST_F(CardAlarm, IsHeardAgainInTheNextEpoch) {
   EXPECT_EQ(device().epoch(), epoch + 1);
 }
 
+// The clock stands still: nobody asks because time has passed.
+TEST_F(CardAlarm, IsAskedForAtOnceWhenTheDeviceGivesASign) {
+  rig_.device.alarm = Alarm{.kind = Alarm::Kind::kReset};
+  rig_.Run();
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+  const std::uint64_t epoch = device().epoch();
+  rig_.device.GiveSign();
+  rig_.Run();
+  EXPECT_EQ(device().epoch(), epoch + 1);
+}
+
+// The device looked before it; what it then says is not known to be all.
+TEST_F(CardAlarm, IsAskedForOnceMoreAfterASignThatComesWhileItIsAskedFor) {
+  rig_.device.GiveSign();
+  ASSERT_TRUE(rig_.device.Work());
+  rig_.device.alarm = Alarm{.kind = Alarm::Kind::kReset};
+  rig_.device.GiveSign();
+  rig_.device.GiveSign();
+  const std::uint64_t epoch = device().epoch();
+  rig_.Run();
+  EXPECT_EQ(device().epoch(), epoch + 1);
+}
+
+TEST_F(CardAlarm, IsAskedForNoMoreOftenAfterManySigns) {
+  for (int i = 0; i < 100; ++i) {
+    rig_.device.GiveSign();
+    rig_.Run();
+  }
+  EXPECT_EQ(rig_.broker.NextDeadline(), rig_.clock.Now() + AlarmWatch::kPause);
+  int asked = 0;
+  for (rig_.clock.Advance(AlarmWatch::kPause); rig_.broker.NextDeadline() <= rig_.clock.Now();) {
+    rig_.broker.RunDeadlines();
+    while (rig_.device.Work()) ++asked;
+    rig_.Run();
+  }
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(CardAlarm, GivesASignDuringAResetInVain) {
+  const BufferId buffer = rig_.Buffer(alice_);
+  rig_.Hold(buffer, 1);
+  EXPECT_EQ(rig_.Reset(absl::Seconds(20)), "OK");
+  rig_.device.GiveSign();
+  EXPECT_FALSE(rig_.device.Work()) << "the reset asks by itself";
+  rig_.Advance(absl::Seconds(21));
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+}
+
 TEST_F(CardAlarm, ThatComesWhileADrillRunsStartsNoSecondReset) {
   const BufferId buffer = rig_.Buffer(alice_);
   rig_.Hold(buffer, 1);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 
 #include <optional>
 #include <utility>
@@ -29,11 +30,12 @@ std::thread StartWithoutSignals(Body body) {
 }  // namespace
 
 DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter,
-                           Poster& poster, ReferenceCounter counter)
+                           Reactor& reactor, ReferenceCounter counter)
     : traits_(exporter->traits()),
       exporter_(std::move(exporter)),
+      reactor_(reactor),
       counter_(std::move(counter)),
-      mailbox_(std::make_shared<Mailbox>(poster)),
+      mailbox_(std::make_shared<Mailbox>(reactor)),
       thread_(StartWithoutSignals([this] { Run(); })) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, kThreadNameBytesMax).c_str());
 }
@@ -96,6 +98,16 @@ void DeviceWorker::CheckAlarm(Done<std::optional<Alarm>> done) {
       std::move(done)(std::move(alarm));
     };
   });
+}
+
+// Edges: the descriptor stays readable until the worker has looked.
+void DeviceWorker::OnAlarmSign(absl::AnyInvocable<void()> sign) {
+  const int fd = exporter_->alarm_fd();
+  if (fd < 0) return;
+  auto watch = reactor_.WatchFd(fd, EPOLLIN | EPOLLET,
+                                [sign = std::move(sign)](std::uint32_t) mutable { sign(); });
+  // Without one, alarms are noticed when they are asked for.
+  if (watch.ok()) alarm_watch_ = *std::move(watch);
 }
 
 void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/base/poster.h"
+#include "daemon/base/reactor.h"
 #include "daemon/core/backend.h"
 #include "daemon/device/exporter.h"
 #include "daemon/device/job_queue.h"
@@ -28,8 +28,8 @@ namespace hlbuf {
 // the descriptors of everything unfinished or undelivered, and runs no `done` any more.
 class DeviceWorker final : public Backend {
  public:
-  // `name` is for people who look at threads. `poster` lives longer.
-  DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter, Poster& poster,
+  // `name` is for people who look at threads. `reactor` lives longer.
+  DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter, Reactor& reactor,
                ReferenceCounter counter = ReferenceCounter());
   ~DeviceWorker() override;
 
@@ -39,13 +39,16 @@ class DeviceWorker final : public Backend {
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
   void CheckAlarm(Done<std::optional<Alarm>> done) override;
+  void OnAlarmSign(absl::AnyInvocable<void()> sign) override;
   void Reset(Drill drill, Done<absl::Status> done) override;
 
  private:
   void Run();  // worker thread
 
   BackendTraits traits_;  // broker thread: as of the last Open() that was answered
-  const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt() from any
+  const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt(), alarm_fd() from any
+  Reactor& reactor_;
+  std::unique_ptr<FdWatch> alarm_watch_;  // broker thread; of the exporter's descriptor
   const ReferenceCounter counter_;
   const std::shared_ptr<Mailbox> mailbox_;
   JobQueue queue_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #include <atomic>
@@ -27,8 +28,14 @@ namespace {
 constexpr std::chrono::seconds kLong{60};
 
 // The test's own thread is the broker thread: it runs what was posted when the test says so.
-class TestLoop final : public Poster {
+class TestLoop final : public Reactor {
  public:
+  absl::StatusOr<std::unique_ptr<FdWatch>> WatchFd(int, std::uint32_t events,
+                                                   IoTask task) override {
+    watched_for = events;
+    on_ready = std::move(task);
+    return std::make_unique<FdWatch>();
+  }
   void Post(absl::AnyInvocable<void() &&> task) override {
     const std::lock_guard lock(mutex_);
     ++posts_;
@@ -64,6 +71,8 @@ class TestLoop final : public Poster {
     int ran = 0;
     RunUntil([&] { return ran++ == count; });
   }
+  std::uint32_t watched_for = 0;
+  IoTask on_ready;
 
  private:
   std::mutex mutex_;
@@ -95,6 +104,7 @@ struct Script {
   Gate reached;        // an Export() of kGate bytes has begun,
   Gate go_on;          // and ends after this
   std::string copies;  // a file that DropCopies() overwrites with "count: 1"
+  int alarm_fd = -1;
   std::atomic<bool> grown = false;
   std::atomic<bool> signals_blocked = false;
   std::atomic<std::thread::id> thread;
@@ -130,6 +140,7 @@ class ScriptedExporter final : public Exporter {
     if (!script_.copies.empty() && !fds.empty())
       std::ofstream(script_.copies) << "pos:\t0\ncount:\t1\n";
   }
+  int alarm_fd() const override { return script_.alarm_fd; }
   void Interrupt() override { script_.go_on.Open(); }
 
  private:
@@ -321,6 +332,22 @@ TEST_F(DeviceWorkerTest, InterruptsTheCallThatItIsInWhenItEnds) {
   worker_.reset();
   loop_.RunPosted();
   EXPECT_TRUE(done_.empty());
+}
+
+TEST_F(DeviceWorkerTest, WatchesNothingForADeviceWithoutAlarms) {
+  worker_->OnAlarmSign([] {});
+  EXPECT_FALSE(loop_.on_ready);
+}
+
+// The descriptor stays readable until the worker has looked: only the edge is news.
+TEST_F(DeviceWorkerTest, PassesEachEdgeOfTheAlarmOn) {
+  script_.alarm_fd = 7;
+  int signs = 0;
+  worker_->OnAlarmSign([&] { ++signs; });
+  EXPECT_EQ(loop_.watched_for, EPOLLIN | EPOLLET);
+  loop_.on_ready(EPOLLIN);
+  loop_.on_ready(EPOLLIN);
+  EXPECT_EQ(signs, 2);
 }
 
 TEST_F(DeviceWorkerTest, EndsWhileNobodyAsksAnything) { worker_.reset(); }

@@ -36,8 +36,8 @@ class Exporter {
   // What the device says of its own state; nullopt: nothing, or it cannot say. The same thing is
   // said again until Reset().
   virtual std::optional<Alarm> CheckAlarm() { return std::nullopt; }
-  // Readable from when there may be an alarm until CheckAlarm(); not every alarm makes it so. -1:
-  // there is none. Changes in Open() and Reset() only.
+  // Becomes readable when there may be an alarm, until CheckAlarm() has looked; not every alarm
+  // makes it so. The same as long as this lives; -1: there is none. Any thread.
   virtual int alarm_fd() const { return -1; }
 
   // Any thread, at any time: a call that waits for the device gives up soon. For good.

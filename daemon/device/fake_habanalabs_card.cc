@@ -2,6 +2,7 @@
 #include "daemon/device/fake_habanalabs_card.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ void FakeHabanalabsCard::Settle() {
 // The last reference to the open node is gone.
 void FakeHabanalabsCard::Release() {
   user_.reset();
-  has_eventfd_ = false;
+  eventfd_.Reset();
   events = 0;
   blocks_.clear();
   mappings_.clear();
@@ -87,6 +88,11 @@ int FakeHabanalabsCard::OpenCompute(ino_t node) {
   user_ = node;
   log.push_back("OPEN");
   return 0;
+}
+
+void FakeHabanalabsCard::Raise(std::uint64_t event_bits) {
+  events |= event_bits;
+  if (eventfd_) (void)::eventfd_write(eventfd_.get(), 1);
 }
 
 int FakeHabanalabsCard::OpenControl() {
@@ -129,8 +135,8 @@ int FakeHabanalabsCard::Info(bool control, hl::InfoArgs& args) {
       if (Fails(HlCall::kRegisterEventfd)) return -1;
       if (control) return Refuse(EOPNOTSUPP);
       if (!IsOperational(status)) return Refuse(EBUSY);
-      if (has_eventfd_) return Refuse(EINVAL);
-      has_eventfd_ = true;
+      if (eventfd_) return Refuse(EINVAL);
+      eventfd_.Reset(::fcntl(static_cast<int>(args.argument), F_DUPFD_CLOEXEC, 0));
       return 0;
     default:
       return Refuse(EINVAL);

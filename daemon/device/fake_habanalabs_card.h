@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/device/habanalabs_uapi.h"
+#include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
 
@@ -67,6 +68,8 @@ class FakeHabanalabsCard : public HlCard {
   int OpenControl();
   int Info(bool control, hl::InfoArgs& args);
   int Memory(hl::MemoryArgs& args);
+  // As the driver announces something: in the event bits, and by the registered eventfd.
+  void Raise(std::uint64_t event_bits);
   // As sysfs' hard_reset. Begins at once and ends with FinishReset().
   void HardReset();
   void FinishReset();
@@ -105,7 +108,7 @@ class FakeHabanalabsCard : public HlCard {
 
   std::map<HlCall, Failure> failures_;
   std::optional<ino_t> user_;  // of the open compute node
-  bool has_eventfd_ = false;
+  UniqueFd eventfd_;           // a copy of the registered one
   bool is_resetting_ = false;
   std::map<std::uint64_t, std::vector<std::uint64_t>> blocks_;  // by handle: pages of the driver
   std::map<std::uint64_t, std::uint64_t> mappings_;             // address to handle

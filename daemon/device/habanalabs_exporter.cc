@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/habanalabs_exporter.h"
 
+#include <sys/epoll.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -36,6 +38,7 @@ HabanalabsExporter::~HabanalabsExporter() { (void)Close(); }
 absl::Status HabanalabsExporter::Open() {
   RETURN_IF_ERROR(Close());
   RETURN_IF_ERROR(card_.Open());
+  alarms_.Add(card_.notifier_fd(), EPOLLIN);
   if (const absl::Status set_up = SetUpMemory(); !set_up.ok()) {
     (void)Close();
     return set_up;
@@ -142,6 +145,7 @@ absl::Status HabanalabsExporter::Close() {
   if (!card_.is_open()) return dropped;
   if (memory_ != nullptr) memory_->OnClosed();
   cleared_at_close_ = card_.ScrubsMemory();
+  alarms_.Remove(card_.notifier_fd());
   const absl::Status closed = card_.Close();
   return dropped.ok() ? closed : dropped;
 }

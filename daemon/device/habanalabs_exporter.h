@@ -16,6 +16,7 @@
 #include "daemon/device/exporter.h"
 #include "daemon/device/habanalabs_card.h"
 #include "daemon/device/habanalabs_memory.h"
+#include "daemon/device/ready_fds.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
@@ -44,7 +45,7 @@ class HabanalabsExporter final : public Exporter {
   absl::Status Reset(Drill drill) override;
   void DropCopies(absl::Span<const int> fds) override;
   std::optional<Alarm> CheckAlarm() override { return card_.CheckAlarm(); }
-  int alarm_fd() const override { return card_.notifier_fd(); }
+  int alarm_fd() const override { return alarms_.fd(); }
   void Interrupt() override { card_.Interrupt(); }
 
   HabanalabsMemory::Usage usage() const;
@@ -63,6 +64,7 @@ class HabanalabsExporter final : public Exporter {
   Syscalls& syscalls_;
   const std::unique_ptr<DeviceOpener> opener_;
   HabanalabsCard card_;
+  const ReadyFds alarms_;
   BackendTraits traits_;
   std::unique_ptr<HabanalabsMemory> memory_;  // from the first Open() on
   CardMemory shape_;                          // of memory_

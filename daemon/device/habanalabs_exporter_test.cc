@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/habanalabs_exporter.h"
 
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -26,6 +27,33 @@ TEST_F(HabanalabsExporterTest, TellsWhatTheCardIs) {
   EXPECT_EQ(exporter_->traits().total_bytes, 8 * kDriverPage);
   EXPECT_EQ(exporter_->traits().buffer_bytes_max, 8 * kDriverPage);
   EXPECT_GE(exporter_->alarm_fd(), 0);
+}
+
+TEST_F(HabanalabsExporterTest, HasOneAlarmDescriptorInAllItsLives) {
+  Start();
+  const int fd = exporter_->alarm_fd();
+  ASSERT_GE(fd, 0);
+  ASSERT_TRUE(exporter_->Open().ok());
+  EXPECT_FALSE(AlarmIsReadable());
+  card_->Raise(hl::kEventDeviceReset);
+  EXPECT_TRUE(AlarmIsReadable());
+  EXPECT_TRUE(exporter_->CheckAlarm().has_value());
+  EXPECT_FALSE(AlarmIsReadable());
+  ResetAndOpen();
+  EXPECT_EQ(exporter_->alarm_fd(), fd);
+  EXPECT_FALSE(AlarmIsReadable());
+  card_->Raise(hl::kEventDeviceReset);
+  EXPECT_TRUE(AlarmIsReadable());
+}
+
+// Whoever keeps a copy of the notifier does not keep it in the alarm.
+TEST_F(HabanalabsExporterTest, HearsNothingOfACardThatIsClosed) {
+  StartOpen();
+  const UniqueFd copy(
+      ::fcntl(opener_->copies.at(HabanalabsCard::kKeptNotifier).get(), F_DUPFD_CLOEXEC, 0));
+  ASSERT_TRUE(exporter_->Reset(Drill::kNone).ok());
+  ASSERT_EQ(::eventfd_write(copy.get(), 1), 0);
+  EXPECT_FALSE(AlarmIsReadable());
 }
 
 TEST_F(HabanalabsExporterTest, ExportsEachWindowOnceAndSaysWhatItIs) {
@@ -75,7 +103,6 @@ TEST_F(HabanalabsExporterTest, RefusesSizesBeforeTheDriverDoes) {
 TEST_F(HabanalabsExporterTest, MakesNothingWhileItIsNotOpen) {
   Start();
   EXPECT_EQ(ErrorCodeOf(TryExport(kPage).status()), ErrorCode::kDeviceUnavailable);
-  EXPECT_EQ(exporter_->alarm_fd(), -1);
   EXPECT_FALSE(exporter_->CheckAlarm().has_value());
   EXPECT_EQ(ErrorCodeOf(exporter_->Free(Allocation())), ErrorCode::kDeviceError);
 }
@@ -248,6 +275,7 @@ TEST_F(HabanalabsExporterTest, LeavesNothingOpen) {
   StartOpen();
   Free(Export(kPage));
   exporter_.reset();
+  EXPECT_FALSE(card_->InUse());
   EXPECT_EQ(OpenFdCount(), before);
 }
 

@@ -57,7 +57,7 @@ absl::Status Wrong(const DeviceConfig& config, absl::string_view why) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Poster& poster,
+absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
                                                      Syscalls& syscalls) {
   if (config.isolation != "cleared" && config.isolation != "none")
     return Wrong(config, absl::StrCat("isolation is \"cleared\" or \"none\", not \"",
@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config,
   if (kind == kKinds.end())
     return Wrong(config,
                  absl::StrCat("there is no kind \"", config.kind, "\"; there are ", KindNames()));
-  return std::make_unique<DeviceWorker>(config.name, kind->make(config, syscalls), poster);
+  return std::make_unique<DeviceWorker>(config.name, kind->make(config, syscalls), reactor);
 }
 
 }  // namespace hlbuf

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "daemon/base/poster.h"
+#include "daemon/base/reactor.h"
 #include "daemon/core/backend.h"
 #include "daemon/device/device_config.h"
 #include "daemon/device/syscalls.h"
@@ -13,10 +13,10 @@
 namespace hlbuf {
 
 // The backend that `config` asks for, on a thread of its own, not open yet: whether there is such a
-// device at all, Open() tells. `poster` and `syscalls` live longer.
+// device at all, Open() tells. `reactor` and `syscalls` live longer.
 //
 // Errors: INVALID_ARGUMENT, which names the setting
-absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Poster& poster,
+absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
                                                      Syscalls& syscalls);
 
 }  // namespace hlbuf

@@ -12,34 +12,37 @@
 namespace hlbuf {
 namespace {
 
-class NoPoster final : public Poster {
+class NoReactor final : public Reactor {
  public:
   void Post(absl::AnyInvocable<void() &&>) override {}
+  absl::StatusOr<std::unique_ptr<FdWatch>> WatchFd(int, std::uint32_t, IoTask) override {
+    return std::make_unique<FdWatch>();
+  }
 };
 
 class MakeBackendTest : public testing::Test {
  protected:
-  NoPoster poster_;
+  NoReactor reactor_;
   FakeSyscalls kernel_;
 };
 
 TEST_F(MakeBackendTest, MakesEachKind) {
   for (const std::string kind : {"software", "udmabuf", "dma-heap", "habanalabs"}) {
-    const auto made = MakeBackend({.name = "d", .kind = kind}, poster_, kernel_);
+    const auto made = MakeBackend({.name = "d", .kind = kind}, reactor_, kernel_);
     ASSERT_TRUE(made.ok()) << made.status();
     EXPECT_EQ((*made)->traits().kind, kind);
   }
 }
 
 TEST_F(MakeBackendTest, OpensNothingYet) {
-  ASSERT_TRUE(MakeBackend({.name = "d", .kind = "udmabuf"}, poster_, kernel_).ok());
+  ASSERT_TRUE(MakeBackend({.name = "d", .kind = "udmabuf"}, reactor_, kernel_).ok());
   EXPECT_TRUE(kernel_.opened.empty());
   EXPECT_TRUE(kernel_.memfds.empty());
 }
 
 TEST_F(MakeBackendTest, NamesTheSettingThatIsWrong) {
   const auto refusal = [&](const DeviceConfig& config) {
-    const absl::Status status = MakeBackend(config, poster_, kernel_).status();
+    const absl::Status status = MakeBackend(config, reactor_, kernel_).status();
     EXPECT_EQ(ErrorCodeOf(status), ErrorCode::kInvalidArgument);
     EXPECT_TRUE(absl::StartsWith(status.message(), "device \"d\": ")) << status;
     return std::string(status.message());

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <map>
 #include <memory>
@@ -82,6 +83,10 @@ class HabanalabsExporterRig : public testing::Test {
   void Free(Allocation allocation) {
     const absl::Status freed = exporter_->Free(std::move(allocation));
     EXPECT_TRUE(freed.ok()) << freed;
+  }
+  bool AlarmIsReadable() const {
+    pollfd p = {.fd = exporter_->alarm_fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&p, 1, 0) == 1;
   }
   void ResetAndOpen() {
     const absl::Status reset = exporter_->Reset(Drill::kNone);

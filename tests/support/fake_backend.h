@@ -77,9 +77,11 @@ class FakeBackend final : public Backend {
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
   void CheckAlarm(Done<std::optional<Alarm>> done) override;
+  void OnAlarmSign(absl::AnyInvocable<void()> sign) override { GiveSign = std::move(sign); }
   void Reset(Drill drill, Done<absl::Status> done) override;
 
-  std::optional<Alarm> alarm;  // what CheckAlarm() finds, until Reset()
+  std::optional<Alarm> alarm;           // what CheckAlarm() finds, until Reset()
+  absl::AnyInvocable<void()> GiveSign;  // that there may be one
 
  private:
   struct Finished {
