@@ -14,6 +14,7 @@ namespace {
 std::string Note(const v1::Device& device) {
   std::vector<std::string> notes;
   if (!device.failure().empty()) notes.push_back(device.failure());
+  if (!device.warning().empty()) notes.push_back(device.warning());
   if (device.is_default()) notes.push_back("default");
   if (device.can_drill()) notes.push_back("takes drills");
   if (!device.counts_references()) notes.push_back("counts no references");

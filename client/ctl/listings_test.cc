@@ -28,6 +28,15 @@ TEST(Listings, ShowADevice) {
       "references\n");
 }
 
+TEST(Listings, ShowWhatADeviceWarnsOf) {
+  v1::ListDevicesResponse response;
+  v1::Device& device = *response.add_devices();
+  device.set_name("gaudi0");
+  device.set_counts_references(true);
+  device.set_warning("the opener died");
+  EXPECT_NE(TableText(response, kNow).find("  the opener died\n"), std::string::npos);
+}
+
 TEST(Listings, ShowABufferThatSomebodyKept) {
   v1::ListBuffersResponse response;
   v1::Buffer& buffer = *response.add_buffers();

@@ -132,6 +132,7 @@ hlbuf::v1::Device ToProto(const Device& device, const Broker& broker) {
   proto.set_state(ToProtoEnum<hlbuf::v1::DeviceState>(device.state()));
   proto.set_epoch(device.epoch());
   proto.set_failure(device.failure());
+  proto.set_warning(device.warning());
   proto.set_page_bytes(traits.page_bytes);
   proto.set_buffer_bytes_max(traits.buffer_bytes_max);
   proto.set_total_bytes(traits.total_bytes);

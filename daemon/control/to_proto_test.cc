@@ -37,10 +37,14 @@ TEST(ToProto, NamesEveryStateAsTheCoreDoes) {
 }
 
 TEST(ToProto, NamesEveryEventAndVerdictAsTheCoreDoes) {
-  EXPECT_EQ(v1::EventKind_descriptor()->value_count(), static_cast<int>(kEventKindCount) + 1);
-  ExpectSameNames<EventKind, v1::EventKind>(v1::EventKind_descriptor()->value_count(),
-                                            "EVENT_KIND_", EventKindText,
-                                            v1::EventKind_Name<v1::EventKind>);
+  int kinds = 1;
+  for (std::size_t i = 0; i < kEventKindCount; ++i) {
+    const absl::string_view name = EventKindText(static_cast<EventKind>(i));
+    if (name.empty()) continue;  // a number that is not given out
+    ++kinds;
+    EXPECT_EQ(v1::EventKind_Name(static_cast<int>(i) + 1), absl::StrCat("EVENT_KIND_", name));
+  }
+  EXPECT_EQ(v1::EventKind_descriptor()->value_count(), kinds);
   ExpectSameNames<Verdict::Kind, v1::VerdictKind>(v1::VerdictKind_descriptor()->value_count(),
                                                   "VERDICT_KIND_", VerdictText,
                                                   v1::VerdictKind_Name<v1::VerdictKind>);

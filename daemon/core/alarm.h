@@ -9,13 +9,14 @@
 
 namespace hlbuf {
 
-// What a device says of its own state, when that ends the present epoch.
+// What a device says of its own state. All but kOpenerLost ends the present epoch.
 struct Alarm {
   enum class Kind : std::uint8_t {
     kResetPending,  // the device works on for `window`; what is let go until then is let go in
                     // peace
     kReset,         // it is being reset, or was: nothing of this epoch is left on it
     kDisabled,      // it does not come back by itself
+    kOpenerLost,    // it goes on, but the driver will find nobody to kill at its next hard reset
   };
   Kind kind = Kind::kReset;
   // Counted from when the device gave notice, so the less of it is left the later somebody looks. 0

@@ -36,7 +36,8 @@ void AlarmWatch::OnAnswer(Device& device, std::uint64_t question,
   if (question != watched.question) return;
   watched.answered = true;
   if (device.state() != DeviceState::kReady) return;
-  if (alarm.has_value()) return raised_(device, *alarm);
+  if (alarm.has_value()) raised_(device, *alarm);
+  if (device.state() != DeviceState::kReady) return;  // what was raised has begun a reset
   if (watched.ask_again) return Ask(device);
   watched.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
     if (device.state() == DeviceState::kReady) Ask(device);

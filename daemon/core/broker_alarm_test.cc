@@ -214,6 +214,54 @@ TEST_F(CardAlarm, GivesASignDuringAResetInVain) {
   EXPECT_EQ(device().state(), DeviceState::kReady);
 }
 
+// The device goes on, and says so whenever it is asked.
+class OpenerLost : public CardAlarm {
+ protected:
+  void Lose(const std::string& text) {
+    rig_.device.alarm = Alarm{.kind = Alarm::Kind::kOpenerLost, .text = text};
+    rig_.Advance(AlarmWatch::kPause);
+  }
+};
+
+TEST_F(OpenerLost, IsToldOnceAndEndsNothing) {
+  const BufferId buffer = rig_.Buffer(alice_);
+  Lose("the opener died");
+  rig_.Advance(absl::Minutes(1));
+  EXPECT_EQ(rig_.observer.Count(EventKind::kOpenerLost), 1u);
+  EXPECT_EQ(rig_.observer.Last(EventKind::kOpenerLost).device, "fake0");
+  EXPECT_EQ(rig_.observer.Last(EventKind::kOpenerLost).text, "the opener died");
+  EXPECT_EQ(device().warning(), "the opener died");
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+  EXPECT_EQ(rig_.Find(buffer)->state, BufferState::kLive);
+  EXPECT_TRUE(alice_.notices.revokes.empty());
+}
+
+TEST_F(OpenerLost, IsToldAgainWhenTheNextOneIsLostToo) {
+  Lose("the opener died");
+  Lose("its successor died");
+  EXPECT_EQ(rig_.observer.Count(EventKind::kOpenerLost), 2u);
+  EXPECT_EQ(device().warning(), "its successor died");
+}
+
+TEST_F(OpenerLost, LeavesAlarmsToBeHeard) {
+  Lose("the opener died");
+  const std::uint64_t epoch = device().epoch();
+  Raise(Alarm::Kind::kReset);
+  rig_.Run();
+  EXPECT_EQ(device().epoch(), epoch + 1);
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+}
+
+TEST_F(OpenerLost, IsNoMatterInTheNextEpoch) {
+  Lose("the opener died");
+  EXPECT_EQ(rig_.Reset(), "OK");
+  rig_.Run();
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+  EXPECT_EQ(device().warning(), "");
+  Lose("the opener died");
+  EXPECT_EQ(rig_.observer.Count(EventKind::kOpenerLost), 2u);
+}
+
 TEST_F(CardAlarm, ThatComesWhileADrillRunsStartsNoSecondReset) {
   const BufferId buffer = rig_.Buffer(alice_);
   rig_.Hold(buffer, 1);

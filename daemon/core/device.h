@@ -28,13 +28,19 @@ class Device {
   const BackendTraits& traits() const { return backend_->traits(); }
   std::uint64_t used_bytes() const { return used_bytes_; }
   const std::string& failure() const { return failure_; }
+  // What an operator should know though the device works; of this epoch. In words, or empty.
+  const std::string& warning() const { return warning_; }
 
   Backend& backend() { return *backend_; }
   ReleaseProof& proof() { return *proof_; }
   void set_proof(std::unique_ptr<ReleaseProof> proof) { proof_ = std::move(proof); }
 
   void Apply(DeviceEvent on) { state_ = Checked(Next(state_, on)); }
-  void BeginEpoch() { ++epoch_; }
+  void BeginEpoch() {
+    ++epoch_;
+    warning_.clear();
+  }
+  void set_warning(std::string words) { warning_ = std::move(words); }
   void set_failure(std::string words) { failure_ = std::move(words); }
   void Use(std::uint64_t bytes) { used_bytes_ += bytes; }
   void Unuse(std::uint64_t bytes) { used_bytes_ -= bytes; }
@@ -54,6 +60,7 @@ class Device {
   std::uint64_t epoch_;
   std::uint64_t used_bytes_ = 0;
   std::string failure_;
+  std::string warning_;
   std::uint64_t jobs_ = 0;
   absl::AnyInvocable<void() &&> when_idle_;
 };

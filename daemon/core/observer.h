@@ -34,6 +34,7 @@ struct Verdict {
 };
 absl::string_view VerdictText(Verdict::Kind kind);
 
+// Numbers are those of the control API's, less its UNSPECIFIED.
 enum class EventKind : std::uint8_t {
   kDeviceState,
   kBufferAllocated,
@@ -50,8 +51,9 @@ enum class EventKind : std::uint8_t {
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
   kOperatorRequest,          // `domain` and `pid` asked for a change through the control API
+  kOpenerLost = 17,          // whoever opened `device` died without a reset, and it goes on
 };
-inline constexpr std::size_t kEventKindCount = 15;
+inline constexpr std::size_t kEventKindCount = 18;  // 15 and 16 are not given out
 absl::string_view EventKindText(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.

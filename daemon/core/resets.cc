@@ -55,10 +55,18 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
 }
 
 void Resets::OnAlarm(Device& device, const Alarm& alarm) {
+  if (alarm.kind == Alarm::Kind::kOpenerLost) return WarnOnce(device, alarm.text);
   const bool in_time =
       alarm.kind == Alarm::Kind::kResetPending && alarm.window > absl::ZeroDuration();
   const absl::Duration grace = std::min(grace_, in_time ? alarm.window * 3 / 4 : kLateGrace);
   Start(device, Drill::kNone, grace, alarm.text, [](const ResetReport&) {});
+}
+
+// It is said again whenever the device is asked.
+void Resets::WarnOnce(Device& device, const std::string& text) {
+  if (device.warning() == text) return;
+  device.set_warning(text);
+  ledger_.Tell({.kind = EventKind::kOpenerLost, .device = device.name(), .text = text});
 }
 
 void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why,

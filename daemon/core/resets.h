@@ -61,6 +61,7 @@ class Resets {
   };
   void Step(Device& device, DeviceEvent on, absl::string_view why);
   void OnAlarm(Device& device, const Alarm& alarm);
+  void WarnOnce(Device& device, const std::string& text);
   void Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why, Done done);
   void Close(Device& device);
   void OnReset(Device& device, const absl::Status& reset);

@@ -25,10 +25,20 @@ class DeviceOpener {
   // O_RDWR and close-on-exec. The status of a failed open() has its errno (WithErrno()), for the
   // caller to explain; any other says why the opener itself failed.
   virtual absl::StatusOr<UniqueFd> Open(const std::string& path) = 0;
-  // Keeps a copy of `fd` under `id` until Drop(): of the opened device itself, it has one already.
+  // Keeps a copy of `fd` under `id` until Drop(). Whoever opened the device has a copy of that.
   virtual absl::Status Keep(std::uint64_t id, int fd) = 0;
   // OK: no copy is left under any of `ids`. Unknown ones are fine.
   virtual absl::Status Drop(absl::Span<const std::uint64_t> ids) = 0;
+
+  // Whether it has died, and all its copies with it, or are about to go. Waits for nothing.
+  virtual bool Died() const { return false; }
+  // Hangs up when it dies; -1: it does not. Changes in Open(), End(), Begin(), and when the device
+  // is dropped.
+  virtual int death_fd() const { return -1; }
+  // Ends what has died, and says how it did: "process 4711 killed by SIGKILL".
+  virtual std::string End() { return ""; }
+  // After End(): one that has nothing open, and keeps what it is given from now on.
+  virtual absl::Status Begin() { return absl::OkStatus(); }
 };
 
 // Opens in this process, which thereby is what the driver kills, and keeps nothing.

@@ -111,6 +111,11 @@ absl::Status HabanalabsCard::RegisterNotifier() {
   return opener_.Keep(kKeptNotifier, notifier_.get());
 }
 
+absl::Status HabanalabsCard::KeepAgain() {
+  RETURN_IF_ERROR(opener_.Keep(kKeptCard, compute_->fd()));
+  return opener_.Keep(kKeptNotifier, notifier_.get());
+}
+
 absl::Status HabanalabsCard::Close() {
   if (!is_open()) return absl::OkStatus();
   const absl::Status dropped = opener_.Drop({kKeptNotifier, kKeptCard});

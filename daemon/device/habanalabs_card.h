@@ -43,6 +43,8 @@ class HabanalabsCard {
 
   // Finds the card and opens both nodes. Open already: closes it first.
   absl::Status Open();
+  // Gives an opener that did not open the card copies of what it would have. Only while open.
+  absl::Status KeepAgain();
   // Whatever it returns, this process has the card no more; dma-bufs of it keep it open, though.
   absl::Status Close();
   bool is_open() const { return compute_.has_value(); }

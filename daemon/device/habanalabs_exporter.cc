@@ -21,6 +21,7 @@ HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& sys
     : config_(config),
       syscalls_(syscalls),
       opener_(opener ? std::move(opener) : std::make_unique<DirectOpener>(syscalls)),
+      copies_(syscalls, *opener_),
       card_(syscalls, *opener_, config.pci, std::move(roots), limits),
       traits_({.kind = "habanalabs",
                .page_bytes = PageBytes(),
@@ -39,6 +40,7 @@ absl::Status HabanalabsExporter::Open() {
   RETURN_IF_ERROR(Close());
   RETURN_IF_ERROR(card_.Open());
   alarms_.Add(card_.notifier_fd(), EPOLLIN);
+  alarms_.Add(opener_->death_fd(), 0);
   if (const absl::Status set_up = SetUpMemory(); !set_up.ok()) {
     (void)Close();
     return set_up;
@@ -93,7 +95,7 @@ absl::StatusOr<Allocation> HabanalabsExporter::ExportPlace(const HabanalabsMemor
   Allocation made{.fd = *std::move(dmabuf), .size_bytes = size_bytes, .window = place.window};
   if (syscalls_.Inode(made.fd.get(), &made.inode) != 0) return CallFailed("fstat()", errno);
   NameDmaBuf(syscalls_, made.fd.get(), BufferName("gaudi", ++serial_));
-  RETURN_IF_ERROR(Keep(made));
+  RETURN_IF_ERROR(copies_.Keep(made.fd.get(), made.inode));
   return made;
 }
 
@@ -107,28 +109,7 @@ absl::Status HabanalabsExporter::ExplainExport(const absl::Status& failed) const
                             "; enable a large BAR in the machine's firmware"));
 }
 
-absl::Status HabanalabsExporter::Keep(const Allocation& made) {
-  // Before the attempt: a failed one can leave a copy, too.
-  kept_.insert_or_assign(made.fd.get(), made.inode);
-  const absl::Status kept = opener_->Keep(made.inode, made.fd.get());
-  if (!kept.ok()) DropCopies({made.fd.get()});
-  return kept;
-}
-
-void HabanalabsExporter::DropCopies(absl::Span<const int> fds) {
-  for (const int fd : fds)
-    if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped());
-  (void)DropKept();
-}
-
-// What could not be dropped is tried again with the next ones. Until then the kernel counts it, so
-// nothing is taken for proven that is not.
-absl::Status HabanalabsExporter::DropKept() {
-  if (to_drop_.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR(opener_->Drop(to_drop_));
-  to_drop_.clear();
-  return absl::OkStatus();
-}
+void HabanalabsExporter::DropCopies(absl::Span<const int> fds) { (void)copies_.Drop(fds); }
 
 absl::Status HabanalabsExporter::Free(Allocation allocation) {
   DropCopies({allocation.fd.get()});
@@ -139,15 +120,48 @@ absl::Status HabanalabsExporter::Free(Allocation allocation) {
 }
 
 absl::Status HabanalabsExporter::Close() {
-  for (const auto& [fd, id] : kept_) to_drop_.push_back(id);
-  kept_.clear();
-  const absl::Status dropped = DropKept();
+  const absl::Status dropped = copies_.DropAll();
   if (!card_.is_open()) return dropped;
   if (memory_ != nullptr) memory_->OnClosed();
   cleared_at_close_ = card_.ScrubsMemory();
   alarms_.Remove(card_.notifier_fd());
+  alarms_.Remove(opener_->death_fd());
+  opener_lost_.clear();
+  successors_ = 0;
   const absl::Status closed = card_.Close();
   return dropped.ok() ? closed : dropped;
+}
+
+std::optional<Alarm> HabanalabsExporter::CheckAlarm() {
+  // Before the card is asked: a reset that killed the opener shows there.
+  const bool died = opener_->Died();
+  if (std::optional<Alarm> alarm = card_.CheckAlarm()) return alarm;
+  if (died) ReplaceOpener();
+  if (opener_lost_.empty()) return std::nullopt;
+  return Alarm{.kind = Alarm::Kind::kOpenerLost, .text = opener_lost_};
+}
+
+void HabanalabsExporter::ReplaceOpener() {
+  alarms_.Remove(opener_->death_fd());
+  const std::string end = opener_->End();
+  const absl::Status kept = [&] {
+    if (++successors_ > kSuccessorsMax)
+      return absl::ResourceExhaustedError(absl::StrCat(kSuccessorsMax, " successors died, too"));
+    RETURN_IF_ERROR(opener_->Begin());
+    alarms_.Add(opener_->death_fd(), 0);
+    RETURN_IF_ERROR(card_.KeepAgain());
+    return copies_.KeepAgain();
+  }();
+  opener_lost_ = absl::StrCat(
+      card_.nodes().pci, ": ", successors_ == 1 ? "the opener of the card" : "a successor of it",
+      " died without a reset (", end,
+      "); the card goes on, but the next hard reset will find no process to kill, and waits until "
+      "the service closes the card; ",
+      traits_.can_drill
+          ? absl::StrCat("`hl-bufctl simulate-reset ", config_.name, "` at a quiet moment")
+          : "a restart of the service at a quiet moment",
+      " opens it anew");
+  if (!kept.ok()) absl::StrAppend(&opener_lost_, "; nobody keeps copies: ", kept.message());
 }
 
 absl::Status HabanalabsExporter::Reset(Drill drill) {

@@ -5,9 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
+#include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -16,6 +15,7 @@
 #include "daemon/device/exporter.h"
 #include "daemon/device/habanalabs_card.h"
 #include "daemon/device/habanalabs_memory.h"
+#include "daemon/device/kept_copies.h"
 #include "daemon/device/ready_fds.h"
 #include "daemon/device/syscalls.h"
 
@@ -27,8 +27,14 @@ namespace hlbuf {
 // What a reset takes away cannot be held: a dma-buf that is still open keeps the card from being
 // opened again, ours too. So every Allocation has to be freed, or its descriptor closed, for
 // Reset() to succeed; freed later, it is nothing but closed.
+//
+// An opener that dies without a reset is followed by another one, which keeps copies as the first
+// did; but it did not open the card, so the driver does not kill it.
 class HabanalabsExporter final : public Exporter {
  public:
+  // Of an opener whose successors die as well, no more are begun.
+  static constexpr int kSuccessorsMax = 3;
+
   // The opener keeps a copy of every dma-buf, by its inode. nullptr: a DirectOpener.
   HabanalabsExporter(const DeviceConfig& config, Syscalls& syscalls,
                      std::unique_ptr<DeviceOpener> opener = nullptr, SystemRoots roots = {},
@@ -44,7 +50,7 @@ class HabanalabsExporter final : public Exporter {
   // UNIMPLEMENTED for Drill::kFails: a real card cannot be asked to stay away.
   absl::Status Reset(Drill drill) override;
   void DropCopies(absl::Span<const int> fds) override;
-  std::optional<Alarm> CheckAlarm() override { return card_.CheckAlarm(); }
+  std::optional<Alarm> CheckAlarm() override;
   int alarm_fd() const override { return alarms_.fd(); }
   void Interrupt() override { card_.Interrupt(); }
 
@@ -56,13 +62,13 @@ class HabanalabsExporter final : public Exporter {
   absl::StatusOr<Allocation> ExportPlace(const HabanalabsMemory::Place& place,
                                          std::uint64_t size_bytes);
   absl::Status ExplainExport(const absl::Status& failed) const;
-  absl::Status Keep(const Allocation& made);
-  absl::Status DropKept();
+  void ReplaceOpener();
   absl::Status Close();
 
   const DeviceConfig config_;
   Syscalls& syscalls_;
   const std::unique_ptr<DeviceOpener> opener_;
+  KeptCopies copies_;
   HabanalabsCard card_;
   const ReadyFds alarms_;
   BackendTraits traits_;
@@ -70,8 +76,8 @@ class HabanalabsExporter final : public Exporter {
   CardMemory shape_;                          // of memory_
   bool cleared_at_close_ = false;
   std::uint64_t serial_ = 0;
-  absl::flat_hash_map<int, std::uint64_t> kept_;  // our descriptor to the opener's id
-  std::vector<std::uint64_t> to_drop_;            // what the opener may still have
+  std::string opener_lost_;  // of this opening: that, and what it means; or empty
+  int successors_ = 0;       // that the opener has had
 };
 
 }  // namespace hlbuf

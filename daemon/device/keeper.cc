@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/keeper.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -56,8 +57,16 @@ Keeper::Keeper(KeeperProcess process, UniqueFd connection, KeeperLimits limits)
     : limits_(limits), process_(std::move(process)), connection_(std::move(connection)) {}
 
 Keeper::~Keeper() {
+  if (connection_.fd() >= 0) End();
+}
+
+std::optional<std::string> Keeper::End() {
   connection_.Close();
-  static_cast<void>(process_.End(limits_.end, limits_.killed));
+  return process_.End(limits_.end, limits_.killed);
+}
+
+bool Keeper::HasHungUp() const {
+  return (Await(connection_.fd(), 0, Deadline(absl::ZeroDuration())) & POLLHUP) != 0;
 }
 
 absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Spawn(const std::string& program,

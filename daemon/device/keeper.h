@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -54,8 +55,7 @@ class Keeper {
   // Errors: also those of socketpair() and posix_spawn(), in words
   static absl::StatusOr<std::unique_ptr<Keeper>> Spawn(const std::string& program,
                                                        KeeperLimits limits);
-  // Ends and reaps it. Waits for KeeperLimits::end, and for KeeperLimits::killed after a SIGKILL.
-  ~Keeper();
+  ~Keeper();  // End()
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
@@ -76,6 +76,13 @@ class Keeper {
   // After everything that was asked for before.
   absl::StatusOr<KeeperCount> Count();
 
+  // Ends and reaps it, and says how it ended: "killed by SIGKILL". Waits for KeeperLimits::end, and
+  // for KeeperLimits::killed after a SIGKILL of its own; nullopt: it lives on all the same. After
+  // this it can only be destroyed.
+  std::optional<std::string> End();
+
+  // It has ended, or is about to. Waits for nothing.
+  bool HasHungUp() const;
   // Hangs up (EPOLLHUP) when the keeper ends. Not to be read: watch it with no event asked for.
   int fd() const { return connection_.fd(); }
   pid_t pid() const { return process_.pid(); }

@@ -2,8 +2,10 @@
 #ifndef HLBUF_DAEMON_DEVICE_KEEPER_OPENER_H_
 #define HLBUF_DAEMON_DEVICE_KEEPER_OPENER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "daemon/device/device_opener.h"
 #include "daemon/device/keeper.h"
@@ -13,23 +15,33 @@ namespace hlbuf {
 // Opens by a keeper, a new one for each life of the device: a hard reset kills the one that opened
 // it, and not this process. Worker thread.
 //
-// A keeper that was killed without a reset has taken its copies along, and the device goes on: what
-// it would have kept is not missed before the next start of this process.
+// A keeper that has died keeps nothing, and what it is told to drop is dropped: that is no error
+// here. That it died, and whether that was a reset, is for the caller to find out.
 class KeeperOpener final : public DeviceOpener {
  public:
-  explicit KeeperOpener(std::string program, KeeperLimits limits = {})
-      : program_(std::move(program)), limits_(limits) {}
+  // Told what concerns no caller: a keeper that does not end. Worker thread.
+  using Warn = std::function<void(const std::string&)>;
+
+  explicit KeeperOpener(
+      std::string program, KeeperLimits limits = {}, Warn warn = [](const std::string&) {})
+      : program_(std::move(program)), limits_(limits), warn_(std::move(warn)) {}
+  ~KeeperOpener() override { KeeperOpener::End(); }
 
   absl::StatusOr<UniqueFd> Open(const std::string& path) override;
   absl::Status Keep(std::uint64_t id, int fd) override;
   // Dropping the device itself (kDevice) ends the keeper.
   absl::Status Drop(absl::Span<const std::uint64_t> ids) override;
+  bool Died() const override { return keeper_ != nullptr && keeper_->HasHungUp(); }
+  int death_fd() const override { return keeper_ == nullptr ? -1 : keeper_->fd(); }
+  std::string End() override;
+  absl::Status Begin() override;
 
   const Keeper* keeper() const { return keeper_.get(); }
 
  private:
   const std::string program_;
   const KeeperLimits limits_;
+  const Warn warn_;
   std::unique_ptr<Keeper> keeper_;
 };
 

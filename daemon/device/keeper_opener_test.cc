@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/keeper_opener.h"
 
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/spawned_keeper.h"
 
@@ -52,6 +58,63 @@ TEST_F(KeeperOpenerTest, GoesOnWhenItsKeeperIsKilledAndOpensByANewOne) {
   EXPECT_TRUE(opener_.Drop({7}).ok());
   ASSERT_TRUE(opener_.Open("/dev/zero").ok());
   EXPECT_NE(opener_.keeper()->pid(), first);
+}
+
+TEST_F(KeeperOpenerTest, HasNotDiedAsLongAsItHasNoKeeperOrItRuns) {
+  EXPECT_FALSE(opener_.Died());
+  EXPECT_EQ(opener_.death_fd(), -1);
+  ASSERT_TRUE(opener_.Open("/dev/zero").ok());
+  EXPECT_FALSE(opener_.Died());
+  EXPECT_GE(opener_.death_fd(), 0);
+}
+
+TEST_F(KeeperOpenerTest, SaysThatItsKeeperDiedAndOfWhat) {
+  ASSERT_TRUE(opener_.Open("/dev/zero").ok());
+  const pid_t pid = opener_.keeper()->pid();
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_NE(Comes(opener_.death_fd(), 0) & POLLHUP, 0);
+  EXPECT_TRUE(opener_.Died());
+  EXPECT_EQ(opener_.End(), absl::StrCat("process ", pid, " killed by SIGKILL"));
+  EXPECT_FALSE(opener_.Died());
+  EXPECT_EQ(opener_.keeper(), nullptr);
+}
+
+TEST_F(KeeperOpenerTest, GoesOnWithAKeeperThatHasNothingOpenAndTakesCopies) {
+  ASSERT_TRUE(opener_.Open("/dev/zero").ok());
+  ASSERT_EQ(::kill(opener_.keeper()->pid(), SIGKILL), 0);
+  ASSERT_NE(Comes(opener_.death_fd(), 0), 0);
+  opener_.End();
+  ASSERT_TRUE(opener_.Begin().ok());
+  const auto open = DescriptorsOf(opener_.keeper()->pid());
+  EXPECT_TRUE(std::none_of(open.begin(), open.end(),
+                           [](const auto& entry) { return entry.second == "/dev/zero"; }));
+  ASSERT_TRUE(opener_.Keep(7, Memfd("kept").get()).ok());
+  ASSERT_TRUE(opener_.Drop({8}).ok());
+  EXPECT_EQ(CountMemfds(opener_.keeper()->pid(), "kept"), 1u);
+}
+
+TEST_F(KeeperOpenerTest, SaysWhyThereIsNoSuccessor) {
+  KeeperOpener opener("/no/such/keeper");
+  EXPECT_TRUE(absl::StrContains(opener.Begin().message(), "/no/such/keeper"));
+  EXPECT_EQ(opener.keeper(), nullptr);
+}
+
+// Held in its end by a tracer, as by a driver that does not let it go.
+TEST_F(KeeperOpenerTest, WarnsOfAKeeperThatDoesNotEnd) {
+  std::vector<std::string> warnings;
+  KeeperOpener opener(Program(), {.end = absl::Milliseconds(20), .killed = absl::Milliseconds(20)},
+                      [&](const std::string& text) { warnings.push_back(text); });
+  ASSERT_TRUE(opener.Open("/dev/zero").ok());
+  const pid_t pid = opener.keeper()->pid();
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACEEXIT), 0);
+  EXPECT_EQ(opener.End(), absl::StrCat("process ", pid, " does not end"));
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_TRUE(absl::StartsWith(warnings[0], absl::StrCat("hl-bufd-keeper, process ", pid)));
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  ASSERT_EQ(::ptrace(PTRACE_DETACH, pid, nullptr, nullptr), 0);
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
 }
 
 }  // namespace

@@ -51,6 +51,12 @@ int Spawn(const std::string& program, int channel, pid_t& pid) {
   return ::posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, environment);
 }
 
+std::string EndText(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return absl::StrCat("ended with status ", info.si_status);
+  const char* const signal = ::sigabbrev_np(info.si_status);
+  return absl::StrCat("killed by SIG", signal != nullptr ? signal : "?");
+}
+
 }  // namespace
 
 absl::StatusOr<KeeperProcess> KeeperProcess::Start(const std::string& program, int channel) {
@@ -70,18 +76,17 @@ std::string KeeperProcess::Fate() const {
   const int result =
       ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT);
   if (result != 0 || info.si_pid == 0) return "runs";
-  if (info.si_code == CLD_EXITED) return absl::StrCat("ended with status ", info.si_status);
-  const char* const signal = ::sigabbrev_np(info.si_status);
-  return absl::StrCat("killed by SIG", signal != nullptr ? signal : "?");
+  return EndText(info);
 }
 
-bool KeeperProcess::End(absl::Duration patience, absl::Duration after_kill) {
+std::optional<std::string> KeeperProcess::End(absl::Duration patience, absl::Duration after_kill) {
   if (Await(pidfd_.get(), POLLIN, Deadline(patience)) == 0) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-    if (Await(pidfd_.get(), POLLIN, Deadline(after_kill)) == 0) return false;
+    if (Await(pidfd_.get(), POLLIN, Deadline(after_kill)) == 0) return std::nullopt;
   }
   siginfo_t info = {};
-  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) == 0;
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) return std::nullopt;
+  return EndText(info);
 }
 
 }  // namespace hlbuf

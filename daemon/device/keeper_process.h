@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,9 +32,10 @@ class KeeperProcess {
   int pidfd() const { return pidfd_.get(); }
   // "killed by SIGKILL", "ended with status 1", "runs".
   std::string Fate() const;
-  // Waits for its end, kills it if that does not come in `patience`, and reaps it. False: it has
-  // not ended in `after_kill` either; a driver does not let it go, and a zombie will stay.
-  bool End(absl::Duration patience, absl::Duration after_kill);
+  // Waits for its end, kills it if that does not come in `patience`, reaps it, and says how it
+  // ended, as Fate() does. nullopt: it has not ended in `after_kill` either; a driver does not let
+  // it go, and a zombie will stay.
+  std::optional<std::string> End(absl::Duration patience, absl::Duration after_kill);
 
  private:
   explicit KeeperProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

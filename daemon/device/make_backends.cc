@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "daemon/base/log.h"
 #include "daemon/core/error.h"
 #include "daemon/device/device_worker.h"
 #include "daemon/device/dma_heap_exporter.h"
@@ -29,8 +30,11 @@ std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls) {
 
 // The driver kills whoever opened the card when it resets it.
 std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls) {
-  return std::make_unique<HabanalabsExporter>(config, syscalls,
-                                              std::make_unique<KeeperOpener>(DefaultKeeperPath()));
+  const auto warn = [name = config.name](const std::string& text) {
+    Log(LogLevel::kWarning, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
+  };
+  return std::make_unique<HabanalabsExporter>(
+      config, syscalls, std::make_unique<KeeperOpener>(DefaultKeeperPath(), KeeperLimits(), warn));
 }
 
 struct Kind {

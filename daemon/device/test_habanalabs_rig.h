@@ -33,6 +33,7 @@ class FakeOpener final : public DeviceOpener {
   }
   absl::Status Keep(std::uint64_t id, int fd) override {
     if (!fail_keep.ok()) return std::exchange(fail_keep, absl::OkStatus());
+    if (died) return absl::OkStatus();
     copies[id] = Copy(fd);
     return absl::OkStatus();
   }
@@ -42,7 +43,29 @@ class FakeOpener final : public DeviceOpener {
     for (const std::uint64_t id : ids) copies.erase(id);
     return absl::OkStatus();
   }
+  // As a kill: nobody has the copies any more.
+  void Die() {
+    copies.clear();
+    died = true;
+  }
+  bool Died() const override { return died; }
+  int death_fd() const override { return death.get(); }
+  std::string End() override {
+    ++ended;
+    died = false;
+    return "process 4711 killed by SIGKILL";
+  }
+  absl::Status Begin() override {
+    ++begun;
+    return std::exchange(fail_begin, absl::OkStatus());
+  }
+
   std::map<std::uint64_t, UniqueFd> copies;
+  bool died = false;
+  int ended = 0;
+  int begun = 0;  // successors
+  UniqueFd death;
+  absl::Status fail_begin;
   absl::Status fail_keep;
   absl::Status fail_drop;
   int drops = 0;

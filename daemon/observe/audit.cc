@@ -27,6 +27,7 @@ LogLevel LevelOf(const Event& event) {
     case EventKind::kProtocolBroken:
     case EventKind::kPingUnanswered:
     case EventKind::kReferencesOutliveLeases:
+    case EventKind::kOpenerLost:
       return LogLevel::kWarning;
     case EventKind::kBufferAllocated:
     case EventKind::kBufferFreed:
