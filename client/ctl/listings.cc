@@ -54,7 +54,13 @@ std::string TableText(const v1::ListDevicesResponse& response, absl::Time) {
                absl::StrCat(device.epoch()), SizeText(device.used_bytes()),
                device.total_bytes() == 0 ? "" : SizeText(device.total_bytes()),
                SizeText(device.buffer_bytes_max()), Note(device)});
-  return table.Text();
+  std::string text = table.Text();
+  for (const v1::Device& device : response.devices())
+    if (device.reserved_bytes() > 0)
+      absl::StrAppend(&text, PrintableText(device.name()), ": ", SizeText(device.reserved_bytes()),
+                      " are free, but reserved to domains whose bytes are still there; ",
+                      PrintableText(device.reserved_hint()), "\n");
+  return text;
 }
 
 std::string TableText(const v1::ListBuffersResponse& response, absl::Time now) {

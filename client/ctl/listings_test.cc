@@ -37,6 +37,19 @@ TEST(Listings, ShowWhatADeviceWarnsOf) {
   EXPECT_NE(TableText(response, kNow).find("  the opener died\n"), std::string::npos);
 }
 
+TEST(Listings, SayBelowTheTableWhatIsReserved) {
+  v1::ListDevicesResponse response;
+  v1::Device& device = *response.add_devices();
+  device.set_name("gaudi0");
+  EXPECT_EQ(TableText(response, kNow).find("reserved"), std::string::npos);
+  device.set_reserved_bytes(4096);
+  device.set_reserved_hint("reset the card");
+  EXPECT_NE(TableText(response, kNow)
+                .find("\ngaudi0: 4KiB are free, but reserved to domains whose bytes are still "
+                      "there; reset the card\n"),
+            std::string::npos);
+}
+
 TEST(Listings, ShowABufferThatSomebodyKept) {
   v1::ListBuffersResponse response;
   v1::Buffer& buffer = *response.add_buffers();

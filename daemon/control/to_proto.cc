@@ -133,6 +133,8 @@ hlbuf::v1::Device ToProto(const Device& device, const Broker& broker) {
   proto.set_epoch(device.epoch());
   proto.set_failure(device.failure());
   proto.set_warning(device.warning());
+  proto.set_reserved_bytes(device.reserved_bytes());
+  if (device.reserved_bytes() > 0) proto.set_reserved_hint(traits.reserved_hint);
   proto.set_page_bytes(traits.page_bytes);
   proto.set_buffer_bytes_max(traits.buffer_bytes_max);
   proto.set_total_bytes(traits.total_bytes);

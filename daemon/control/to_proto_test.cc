@@ -149,6 +149,17 @@ TEST(ToProto, KeepsARevocationBelowWhatAMessageCarries) {
   EXPECT_EQ(large.held_count(), 1000u);
 }
 
+TEST(ToProto, SaysHowReservedBytesComeBackWhereThereAreSome) {
+  RigOptions options;
+  options.traits.reserved_hint = "reset the card";
+  BrokerRig rig(options);
+  EXPECT_EQ(ToProto(*rig.broker.FindDevice("fake0"), rig.broker).reserved_hint(), "");
+  rig.device.reserved = 4096;
+  const v1::Device device = ToProto(*rig.broker.FindDevice("fake0"), rig.broker);
+  EXPECT_EQ(device.reserved_bytes(), 4096u);
+  EXPECT_EQ(device.reserved_hint(), "reset the card");
+}
+
 TEST(ToProto, LeavesOutWhatAnEventDoesNotSay) {
   FakeClock clock;
   const v1::Event bare =

@@ -32,6 +32,7 @@ struct BackendTraits {
   bool can_drill = false;              // Reset() is a drill that costs nobody a device
   bool survives_reset = true;          // what is still out then is memory of the next epoch, too
   bool raises_alarms = false;          // CheckAlarm() can have something to say
+  std::string reserved_hint;           // how reserved bytes come back; empty: there are none
 };
 
 struct AllocationSpec {
@@ -66,6 +67,9 @@ class Backend {
 
   virtual ~Backend() = default;
   virtual const BackendTraits& traits() const = 0;
+  // Free, but not for everybody: bytes of domains that used it before are still there. As of the
+  // last call that was answered.
+  virtual std::uint64_t reserved_bytes() const { return 0; }
 
   virtual void Open(Done<absl::Status> done) = 0;
   virtual void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) = 0;

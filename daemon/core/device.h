@@ -27,6 +27,9 @@ class Device {
   std::uint64_t epoch() const { return epoch_; }
   const BackendTraits& traits() const { return backend_->traits(); }
   std::uint64_t used_bytes() const { return used_bytes_; }
+  // Part of used_bytes(): of buffers that are DRAINING.
+  std::uint64_t draining_bytes() const { return draining_bytes_; }
+  std::uint64_t reserved_bytes() const { return backend_->reserved_bytes(); }
   const std::string& failure() const { return failure_; }
   // What an operator should know though the device works; of this epoch. In words, or empty.
   const std::string& warning() const { return warning_; }
@@ -44,6 +47,8 @@ class Device {
   void set_failure(std::string words) { failure_ = std::move(words); }
   void Use(std::uint64_t bytes) { used_bytes_ += bytes; }
   void Unuse(std::uint64_t bytes) { used_bytes_ -= bytes; }
+  void DrainBegan(std::uint64_t bytes) { draining_bytes_ += bytes; }
+  void DrainEnded(std::uint64_t bytes) { draining_bytes_ -= bytes; }
 
   // Allocations and frees that the worker has not finished. The device is closed only when there
   // are none.
@@ -59,6 +64,7 @@ class Device {
   DeviceState state_ = DeviceState::kAbsent;
   std::uint64_t epoch_;
   std::uint64_t used_bytes_ = 0;
+  std::uint64_t draining_bytes_ = 0;
   std::string failure_;
   std::string warning_;
   std::uint64_t jobs_ = 0;

@@ -25,6 +25,7 @@ std::unique_ptr<ReleaseProof> Draining::MakeProof(Backend& backend) {
 void Draining::Begin(BufferRecord& buffer, BufferEvent on) {
   buffer.state = Checked(Next(buffer.state, on));
   buffer.draining_since = buffer.unleased_since = ledger_.clock.Now();
+  buffer.device->DrainBegan(buffer.bytes.amount());
   ledger_.registry.DropName(buffer);
   if (buffer.device->traits().counts_references) {
     buffer.device->proof().Watch(buffer.id, buffer.allocation.fd.get());
@@ -39,6 +40,7 @@ void Draining::BeginUngranted(BufferRecord& buffer) {
       Next(buffer.state, exported ? BufferEvent::kExportedLate : BufferEvent::kExportFailed));
   if (!exported) return Forget(buffer, "");
   buffer.draining_since = buffer.unleased_since = ledger_.clock.Now();
+  buffer.device->DrainBegan(buffer.bytes.amount());
   ledger_.registry.DropName(buffer);
   Free(buffer);
 }
@@ -103,6 +105,7 @@ void Draining::Free(BufferRecord& buffer) {
 void Draining::OnFreed(BufferRecord& buffer, const absl::Status& freed) {
   buffer.state = Checked(Next(buffer.state, BufferEvent::kLetGo));
   Device& device = *buffer.device;
+  device.DrainEnded(buffer.bytes.amount());
   std::string fate = FateOf(buffer);
   ledger_.Tell(EventKind::kBufferFreed, buffer,
                freed.ok() ? fate : absl::StrCat(fate, "; ", freed.message()));

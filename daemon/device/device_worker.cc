@@ -53,9 +53,11 @@ void DeviceWorker::Run() {
 
 void DeviceWorker::Open(Done<absl::Status> done) {
   queue_.Put(Lane::kPrompt, [this, done = std::move(done)]() mutable -> Completion {
-    return [this, status = exporter_->Open(), traits = exporter_->traits(),
-            done = std::move(done)]() mutable {
+    absl::Status status = exporter_->Open();
+    return [this, status = std::move(status), traits = exporter_->traits(),
+            reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
       traits_ = std::move(traits);
+      reserved_bytes_ = reserved;
       std::move(done)(std::move(status));
     };
   });
@@ -64,7 +66,10 @@ void DeviceWorker::Open(Done<absl::Status> done) {
 void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
   queue_.Put(Lane::kPrompt,
              [this, spec = std::move(spec), done = std::move(done)]() mutable -> Completion {
-               return [allocation = exporter_->Export(spec), done = std::move(done)]() mutable {
+               absl::StatusOr<Allocation> allocation = exporter_->Export(spec);
+               return [this, allocation = std::move(allocation),
+                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
+                 reserved_bytes_ = reserved;
                  std::move(done)(std::move(allocation));
                };
              });
@@ -86,7 +91,10 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
   queue_.Put(
       Lane::kPrompt,
       [this, allocation = std::move(allocation), done = std::move(done)]() mutable -> Completion {
-        return [status = exporter_->Free(std::move(allocation)), done = std::move(done)]() mutable {
+        absl::Status status = exporter_->Free(std::move(allocation));
+        return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
+                done = std::move(done)]() mutable {
+          reserved_bytes_ = reserved;
           std::move(done)(std::move(status));
         };
       });
@@ -112,7 +120,10 @@ void DeviceWorker::OnAlarmSign(absl::AnyInvocable<void()> sign) {
 
 void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {
   queue_.Put(Lane::kBarrier, [this, drill, done = std::move(done)]() mutable -> Completion {
-    return [status = exporter_->Reset(drill), done = std::move(done)]() mutable {
+    absl::Status status = exporter_->Reset(drill);
+    return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
+            done = std::move(done)]() mutable {
+      reserved_bytes_ = reserved;
       std::move(done)(std::move(status));
     };
   });

@@ -34,6 +34,7 @@ class DeviceWorker final : public Backend {
   ~DeviceWorker() override;
 
   const BackendTraits& traits() const override { return traits_; }
+  std::uint64_t reserved_bytes() const override { return reserved_bytes_; }
   void Open(Done<absl::Status> done) override;
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
@@ -45,7 +46,9 @@ class DeviceWorker final : public Backend {
  private:
   void Run();  // worker thread
 
-  BackendTraits traits_;  // broker thread: as of the last Open() that was answered
+  // Broker thread: as of the last Open(), and of the last call that was answered.
+  BackendTraits traits_;
+  std::uint64_t reserved_bytes_ = 0;
   const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt(), alarm_fd() from any
   Reactor& reactor_;
   std::unique_ptr<FdWatch> alarm_watch_;  // broker thread; of the exporter's descriptor

@@ -105,6 +105,7 @@ struct Script {
   Gate go_on;          // and ends after this
   std::string copies;  // a file that DropCopies() overwrites with "count: 1"
   int alarm_fd = -1;
+  std::atomic<std::uint64_t> reserved = 0;
   std::atomic<bool> grown = false;
   std::atomic<bool> signals_blocked = false;
   std::atomic<std::thread::id> thread;
@@ -140,6 +141,7 @@ class ScriptedExporter final : public Exporter {
     if (!script_.copies.empty() && !fds.empty())
       std::ofstream(script_.copies) << "pos:\t0\ncount:\t1\n";
   }
+  std::uint64_t reserved_bytes() const override { return script_.reserved; }
   int alarm_fd() const override { return script_.alarm_fd; }
   void Interrupt() override { script_.go_on.Open(); }
 
@@ -228,6 +230,23 @@ TEST_F(DeviceWorkerTest, ChangesItsTraitsOnlyWhenOpenIsAnswered) {
   EXPECT_EQ(worker_->traits().buffer_bytes_max, 0u);
   ASSERT_TRUE(loop_.RunUntil([&] { return answered; }));
   EXPECT_EQ(worker_->traits().buffer_bytes_max, 1u << 20);
+}
+
+TEST_F(DeviceWorkerTest, TellsReservedBytesWithEachAnswer) {
+  HoldUp();
+  script_.reserved = 4096;
+  GoOn();
+  EXPECT_EQ(worker_->reserved_bytes(), 0u) << "nothing was answered";
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(worker_->reserved_bytes(), 4096u);
+  script_.reserved = 8192;
+  worker_->Free({}, [this](absl::Status) { done_.push_back("freed"); });
+  ASSERT_TRUE(RunUntilDone(2));
+  EXPECT_EQ(worker_->reserved_bytes(), 8192u);
+  script_.reserved = 0;
+  Reset("reset");
+  ASSERT_TRUE(RunUntilDone(3));
+  EXPECT_EQ(worker_->reserved_bytes(), 0u);
 }
 
 TEST_F(DeviceWorkerTest, AnswersInTheOrderOfTheCalls) {

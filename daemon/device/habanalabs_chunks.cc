@@ -220,8 +220,10 @@ HabanalabsMemory::Usage HabanalabsChunks::usage() const {
       usage.withheld_bytes += chunk.size_bytes;
     else
       usage.out_bytes += chunk.size_bytes - free;
-    usage.reserved_bytes += chunk.windows.reserved_bytes();
+    if (memory_.isolates) usage.reserved_bytes += chunk.windows.reserved_bytes();
   }
+  if (memory_.isolates && !suspected_.empty())
+    usage.reserved_bytes += memory_.total_bytes - std::min(chunk_bytes_, memory_.total_bytes);
   return usage;
 }
 

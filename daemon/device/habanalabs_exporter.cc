@@ -47,6 +47,10 @@ absl::Status HabanalabsExporter::Open() {
   }
   traits_.total_bytes = traits_.buffer_bytes_max = shape_.total_bytes;
   traits_.can_drill = config_.drills && card_.MayHardReset();
+  traits_.reserved_hint = card_.ScrubsMemory()
+                              ? "the driver clears it when the card is reset (memory_scrub=1)"
+                              : "load habanalabs with memory_scrub=1 and reset the card, or set "
+                                "isolation = \"none\"";
   return absl::OkStatus();
 }
 

@@ -42,6 +42,7 @@ class HabanalabsExporter final : public Exporter {
   ~HabanalabsExporter() override;
 
   const BackendTraits& traits() const override { return traits_; }
+  std::uint64_t reserved_bytes() const override { return usage().reserved_bytes; }
   absl::Status Open() override;
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec) override;
   absl::Status Free(Allocation allocation) override;

@@ -258,6 +258,19 @@ TEST_F(HabanalabsExporterTest, GivesNothingOutThatItsOpenerCannotKeep) {
   EXPECT_EQ(card_->log.back(), "UNMAP");
 }
 
+TEST_F(HabanalabsExporterTest, SaysWhatIsReservedAndHowItComesBack) {
+  StartOpen();
+  EXPECT_EQ(exporter_->reserved_bytes(), 0u);
+  Free(Export(kPage));
+  EXPECT_EQ(exporter_->reserved_bytes(), kPage);
+  EXPECT_TRUE(absl::StartsWith(exporter_->traits().reserved_hint,
+                               "load habanalabs with memory_scrub=1 and reset the card"));
+  machine_.SetMemoryScrub(true);
+  ResetAndOpen();
+  EXPECT_EQ(exporter_->reserved_bytes(), 0u);
+  EXPECT_TRUE(absl::StrContains(exporter_->traits().reserved_hint, "when the card is reset"));
+}
+
 TEST_F(HabanalabsExporterTest, ServesSeveralCardsSideBySide) {
   machine_.Add({.pci = "0000:b3:00.0", .module_id = 1});
   HabanalabsExporter other({.name = "gaudi1", .kind = "habanalabs", .pci = "0000:b3:00.0"},

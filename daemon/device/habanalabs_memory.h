@@ -38,7 +38,8 @@ class HabanalabsMemory {
   };
   struct Usage {
     std::uint64_t out_bytes = 0;
-    std::uint64_t reserved_bytes = 0;  // free, but for one domain each
+    // Free, but for one domain each, or for none, since bytes of others are suspected there.
+    std::uint64_t reserved_bytes = 0;
     std::uint64_t withheld_bytes = 0;  // free by our count, exported by the driver's
   };
 

@@ -124,6 +124,7 @@ TEST_F(HabanalabsMemoryTest, FreesAnEmptyChunkWhereNobodyCaresWhoseBytesItHas) {
   StartMapped(8, /*isolates=*/false);
   EXPECT_TRUE(memory_->GiveBack(Take(kPage, kAlice).window).ok());
   EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP", "UNMAP", "FREE"}));
+  EXPECT_EQ(memory_->usage().reserved_bytes, 0u);
   EXPECT_EQ(driver_->DramUsage()->dram_free_mem, 8 * kDriverPage);
   Take(8 * kDriverPage, kBob);
 }
@@ -172,8 +173,9 @@ TEST_F(HabanalabsMemoryTest, SuspectsAllFreeMemoryOfTheBytesThatWereThereBeforeI
   const std::string refusal = Refusal(kPage, kBob);
   EXPECT_TRUE(absl::StrContains(refusal, "may have bytes of other domains")) << refusal;
   EXPECT_TRUE(absl::StrContains(refusal, "isolation = \"none\"")) << refusal;
+  EXPECT_EQ(memory_->usage().reserved_bytes, 8 * kDriverPage);
   Take(kPage, kAlice);
-  EXPECT_EQ(memory_->usage().reserved_bytes, kDriverPage - kPage);
+  EXPECT_EQ(memory_->usage().reserved_bytes, 8 * kDriverPage - kPage);
   Refusal(kPage, kBob);
 }
 
@@ -333,6 +335,7 @@ TEST_F(HabanalabsMemoryTest, KnowsTheHistoryOfEachPhysicalAddressOverResets) {
 TEST_F(HabanalabsMemoryTest, SharesPhysicalMemoryWithoutIsolation) {
   StartPhysical(/*isolates=*/false);
   EXPECT_TRUE(memory_->GiveBack(Take(8 * kDriverPage, kAlice).window).ok());
+  EXPECT_EQ(memory_->usage().reserved_bytes, 0u) << "for nobody in particular";
   Take(8 * kDriverPage, kBob);
 }
 

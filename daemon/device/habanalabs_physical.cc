@@ -26,7 +26,8 @@ class PhysicalMemory final : public HabanalabsMemory {
   absl::StatusOr<Place> Take(std::uint64_t size_bytes, const Domain& domain) override;
   absl::Status GiveBack(std::uint64_t window) override;
   Usage usage() const override {
-    return {.out_bytes = out_bytes_, .reserved_bytes = windows_.reserved_bytes()};
+    return {.out_bytes = out_bytes_,
+            .reserved_bytes = memory_.isolates ? windows_.reserved_bytes() : 0};
   }
 
  private:

@@ -108,7 +108,10 @@ std::string BrokerRig::Empty() {
   const bool asks = std::any_of(broker.devices().begin(), broker.devices().end(),
                                 [](const auto& each) { return each->traits().raises_alarms; });
   expect(asks || broker.NextDeadline() == absl::InfiniteFuture(), "deadlines");
-  for (const auto& each : broker.devices()) expect(each->used_bytes() == 0, "used bytes");
+  for (const auto& each : broker.devices()) {
+    expect(each->used_bytes() == 0, "used bytes");
+    expect(each->draining_bytes() == 0, "draining bytes");
+  }
   for (FakeBackend* backend : devices) {
     expect(backend->allocated() == 0, "allocations");
     for (const std::string& violation : backend->violations) expect(false, violation);

@@ -69,9 +69,11 @@ class FakeBackend final : public Backend {
   absl::Status fail_open, fail_allocate, fail_free, fail_reset;
   // A drill that fails shows when the device is opened again, not in its reset.
   bool reset_always_succeeds = false;
-  bool unreadable = false;  // counts are 0 as long as this is set
+  std::uint64_t reserved = 0;  // what reserved_bytes() says
+  bool unreadable = false;     // counts are 0 as long as this is set
 
   const BackendTraits& traits() const override { return traits_; }
+  std::uint64_t reserved_bytes() const override { return reserved; }
   void Open(Done<absl::Status> done) override;
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
