@@ -26,6 +26,7 @@
 #include "daemon/event_log_feed.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/observe/metrics.h"
 #include "daemon/observe/refusal_limit.h"
 #include "daemon/readiness.h"
 #include "daemon/session/listen_at.h"
@@ -112,6 +113,7 @@ class Daemon {
         loop_(loop),
         events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
         audit_(events_, clock_, config.log_level),
+        metrics_(events_),
         feed_(events_),
         limited_(events_, clock_),
         broker_(SettingsOf(config), PolicyOf(config), clock_, limited_),
@@ -133,6 +135,7 @@ class Daemon {
   Syscalls syscalls_;
   EventLog events_;
   Audit audit_;
+  Metrics metrics_;
   EventLogFeed feed_;
   RefusalLimit limited_;
   Broker broker_;
@@ -180,8 +183,9 @@ absl::Status Daemon::Start() {
                    Listen(sockets.control, SOCK_STREAM, kControlMode, std::nullopt));
   control_file_ = std::move(control.file);
   ASSIGN_OR_RETURN(control_,
-                   ControlServer::Start(broker_, loop_, clock_, feed_, std::move(control.socket),
-                                        PeerAt, ControlSettingsOf(config_)));
+                   ControlServer::Start(
+                       broker_, loop_, clock_, feed_, std::move(control.socket), PeerAt,
+                       [this] { return metrics_.Text(broker_); }, ControlSettingsOf(config_)));
   return ArmTimer();
 }
 

@@ -80,6 +80,7 @@ ExitCode Main(int argc, const char* const* argv) {
   AddRevokeCommand(app, invocation);
   AddSimulateResetCommand(app, invocation);
   AddWatchCommand(app, invocation);
+  AddMetricsCommand(app, invocation);
   app.footer(kFooter);  // after them: commands inherit it
   try {
     app.parse(argc, argv);

@@ -13,6 +13,7 @@ namespace hlbuf::ctl {
 void AddListCommands(CLI::App& app, Invocation& invocation);
 void AddRevokeCommand(CLI::App& app, Invocation& invocation);
 void AddSimulateResetCommand(CLI::App& app, Invocation& invocation);
+void AddMetricsCommand(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
 
 // Reads the command line and does what it says.

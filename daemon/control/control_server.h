@@ -61,6 +61,7 @@ class ControlServer {
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Broker& broker, EventLoop& loop,
                                                               const Clock& clock, EventFeed& feed,
                                                               UniqueFd listener, Identify identify,
+                                                              MetricsText metrics,
                                                               ControlSettings settings);
   ~ControlServer();
 
@@ -76,7 +77,7 @@ class ControlServer {
 
  private:
   ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
-                Identify identify, const ControlSettings& settings);
+                Identify identify, MetricsText metrics, const ControlSettings& settings);
   void Accept(UniqueFd socket);
   void TellRefused(const Domain& domain, pid_t pid, absl::string_view why);
 

@@ -111,6 +111,17 @@ grpc::ServerUnaryReactor* ControlService::SimulateReset(grpc::CallbackServerCont
   });
 }
 
+grpc::ServerUnaryReactor* ControlService::GetMetrics(grpc::CallbackServerContext* context,
+                                                     const v1::GetMetricsRequest*,
+                                                     v1::GetMetricsResponse* response) {
+  return Serve(context,
+               [this, response](const Caller& caller, const std::shared_ptr<Reply>& reply) {
+                 const absl::Status allowed = Require(Role::kViewer, caller, "read the metrics");
+                 if (allowed.ok()) response->set_text(metrics_());
+                 reply->Send(allowed);
+               });
+}
+
 grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
     grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
   auto* const stream = new WatchStream(poster_, watchers_);

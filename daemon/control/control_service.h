@@ -2,7 +2,9 @@
 #ifndef HLBUF_DAEMON_CONTROL_CONTROL_SERVICE_H_
 #define HLBUF_DAEMON_CONTROL_CONTROL_SERVICE_H_
 
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "daemon/base/poster.h"
@@ -15,16 +17,20 @@
 
 namespace hlbuf {
 
+// OpenMetrics text, as of now. Broker thread.
+using MetricsText = std::function<std::string()>;
+
 // hlbuf.v1.Control. gRPC's threads enter here and only post; everything is answered from the broker
 // thread, where a caller's identity is looked up once, first of all.
 class ControlService final : public hlbuf::v1::Control::CallbackService {
  public:
   ControlService(Poster& poster, Broker& broker, const ControlConnections& connections,
-                 Watchers& watchers, CallerQuota::Limits calls)
+                 Watchers& watchers, MetricsText metrics, CallerQuota::Limits calls)
       : poster_(poster),
         broker_(broker),
         connections_(connections),
         watchers_(watchers),
+        metrics_(std::move(metrics)),
         changes_(broker),
         quota_("calls in progress", calls) {}
 
@@ -55,6 +61,9 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   grpc::ServerUnaryReactor* SimulateReset(grpc::CallbackServerContext* context,
                                           const hlbuf::v1::SimulateResetRequest* request,
                                           hlbuf::v1::SimulateResetResponse* response) override;
+  grpc::ServerUnaryReactor* GetMetrics(grpc::CallbackServerContext* context,
+                                       const hlbuf::v1::GetMetricsRequest* request,
+                                       hlbuf::v1::GetMetricsResponse* response) override;
   grpc::ServerWriteReactor<hlbuf::v1::WatchEventsResponse>* WatchEvents(
       grpc::CallbackServerContext* context, const hlbuf::v1::WatchEventsRequest* request) override;
 
@@ -79,6 +88,7 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   Broker& broker_;
   const ControlConnections& connections_;
   Watchers& watchers_;
+  const MetricsText metrics_;
   Changes changes_;
   CallerQuota quota_;
   bool stopping_ = false;

@@ -67,8 +67,9 @@ struct Event {
   RevocationId revocation;
   Domain domain;  // whose buffer or session
   pid_t pid = 0;
-  std::string text;                // for people; peers' bytes never reach it unchecked
-  std::optional<Verdict> verdict;  // kBufferVerdict
+  std::string text;                  // for people; peers' bytes never reach it unchecked
+  std::optional<Verdict> verdict;    // kBufferVerdict
+  std::optional<DeviceState> state;  // kDeviceState: the new one
 };
 
 // Broker thread. Must not call back into the broker, must not block.

@@ -31,7 +31,8 @@ void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   ledger_.Tell(
       {.kind = EventKind::kDeviceState,
        .device = device.name(),
-       .text = absl::StrCat(StateText(device.state()), ", epoch ", device.epoch(), ": ", why)});
+       .text = absl::StrCat(StateText(device.state()), ", epoch ", device.epoch(), ": ", why),
+       .state = device.state()});
   for (const auto& [id, session] : ledger_.sessions)
     if (session->state == SessionState::kReady)
       session->notices->OnDevice(device.name(), device.state(), device.epoch());

@@ -49,6 +49,16 @@ class Ctl : public DaemonTest {
   TemporaryDirectory directory_;
 };
 
+TEST_F(Ctl, PrintsMetrics) {
+  LibraryClient alice = Client(Alice());
+  alice.Allocate(kBytes);
+  const Finished text = Run({"metrics"});
+  EXPECT_EQ(text.exit_status, kOk);
+  EXPECT_TRUE(Contains(text.output, "\nhlbuf_device_used_bytes{device=\"dev0\"} 65536\n"));
+  EXPECT_TRUE(Contains(text.output, "\n# EOF\n"));
+  EXPECT_TRUE(Contains(Json<hlbuf::v1::GetMetricsResponse>({"metrics"}).text(), "# EOF\n"));
+}
+
 TEST_F(Ctl, ListsWhoHoldsWhat) {
   LibraryClient alice = Client(Alice());
   const HeldBuffer made = alice.Allocate(kBytes, "weights", {"job=7"});

@@ -68,7 +68,7 @@ ControlRig::ControlRig(ControlRigOptions options)
         on_accept_(socket);
         return next_peer_;
       },
-      options.settings);
+      [this] { return metrics_.Text(*broker_); }, options.settings);
   const absl::Status timer = thread_.loop().SetTimer(
       [this] { return std::min(broker_->NextDeadline(), server_->NextDeadline()); },
       [this] {

@@ -15,6 +15,7 @@
 #include "daemon/device/syscalls.h"
 #include "daemon/event_log_feed.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/observe/metrics.h"
 #include "hlbuf/v1/control.grpc.pb.h"
 #include "tests/support/fake_notices.h"
 #include "tests/support/loop_thread.h"
@@ -78,6 +79,7 @@ class ControlRig {
   BootClock clock_;
   EventLog log_;
   EventLogFeed feed_{log_};
+  Metrics metrics_{log_};
   Syscalls syscalls_;
   LoopThread thread_;
   absl::StatusOr<Peer> next_peer_;
