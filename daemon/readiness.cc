@@ -12,7 +12,7 @@ namespace hlbuf {
 namespace {
 
 bool IsSettled(const Device& device) {
-  return device.state() == DeviceState::kReady || device.state() == DeviceState::kFailed;
+  return device.is_open() || device.state() == DeviceState::kFailed;
 }
 
 // "Serving software0 (READY), heap (FAILED)"

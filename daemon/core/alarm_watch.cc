@@ -10,9 +10,9 @@ void AlarmWatch::Begin(Device& device) {
   Ask(device);
 }
 
-// What comes while the device is not READY is asked for when it is again.
+// What comes while the device is not open is asked for when it is again.
 void AlarmWatch::OnSign(Device& device) {
-  if (device.state() != DeviceState::kReady) return;
+  if (!device.is_open()) return;
   Watched& watched = watched_.at(&device);
   if (watched.answered) return Ask(device);
   watched.ask_again = true;
@@ -35,12 +35,12 @@ void AlarmWatch::OnAnswer(Device& device, std::uint64_t question,
   Watched& watched = watched_.at(&device);
   if (question != watched.question) return;
   watched.answered = true;
-  if (device.state() != DeviceState::kReady) return;
+  if (!device.is_open()) return;
   if (alarm.has_value()) raised_(device, *alarm);
-  if (device.state() != DeviceState::kReady) return;  // what was raised has begun a reset
+  if (!device.is_open()) return;  // what was raised has begun a reset
   if (watched.ask_again) return Ask(device);
   watched.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
-    if (device.state() == DeviceState::kReady) Ask(device);
+    if (device.is_open()) Ask(device);
   });
 }
 

@@ -15,7 +15,7 @@
 
 namespace hlbuf {
 
-// Asks devices whether they have something to say, as long as they are READY: at once when they
+// Asks devices whether they have something to say, as long as they are open: at once when they
 // give a sign, and again and again, for some resets of a habanalabs card send no event, and only
 // its status and its reset counter tell of them.
 class AlarmWatch {
@@ -26,7 +26,7 @@ class AlarmWatch {
 
   AlarmWatch(Ledger& ledger, Raised raised) : ledger_(ledger), raised_(std::move(raised)) {}
 
-  // Of a device that has become READY. Ends by itself when it is READY no longer.
+  // Of a device that has been opened. Ends by itself when it is READY or DRAINED no longer.
   void Begin(Device& device);
 
  private:

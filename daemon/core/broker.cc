@@ -15,10 +15,12 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
     : settings_(std::move(settings)),
       policy_(std::move(policy)),
       ledger_(clock, observer, settings_.limits, settings_.first_id),
+      emptying_(ledger_),
       draining_(
           ledger_,
           [this](BufferRecord& buffer, Verdict verdict) { revocations_.OnLetGo(buffer, verdict); },
-          [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); }),
+          [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); },
+          [this](const Device& device) { emptying_.OnFreed(device); }),
       revocations_(ledger_, draining_),
       resets_(ledger_, draining_, revocations_, settings_.reset_grace) {}
 
@@ -126,10 +128,7 @@ absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> bu
 
 absl::Status Broker::SimulateReset(absl::string_view name, Drill drill, absl::Duration grace,
                                    Resets::Done done) {
-  Device* device = FindDevice(name);
-  if (device == nullptr)
-    return Error(ErrorCode::kNotFound,
-                 absl::StrCat("there is no device '", name, "'; ListDevices shows those that are"));
+  ASSIGN_OR_RETURN(Device * device, FindNamed(name));
   if (!device->traits().can_drill)
     return Error(ErrorCode::kUnimplemented,
                  absl::StrCat(name, " is ", device->traits().kind,

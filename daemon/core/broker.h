@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/types/span.h"
 #include "daemon/core/device.h"
 #include "daemon/core/draining.h"
+#include "daemon/core/emptying.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/policy.h"
 #include "daemon/core/resets.h"
@@ -37,6 +39,12 @@ struct AllocateRequest {
   std::string name;
   std::string device;
   std::vector<std::string> labels;
+};
+
+struct DrainRequest {
+  std::string by;                       // in words: who asks
+  std::optional<absl::Duration> grace;  // asks back what is held; not set: it may be held on
+  absl::Duration patience;              // how long to wait until nothing of the device is held
 };
 
 struct OpenItem {
@@ -117,6 +125,13 @@ class Broker {
   absl::Status SimulateReset(absl::string_view device, Drill drill, absl::Duration grace,
                              Resets::Done done);
 
+  // Keeps the device out of use, whatever its state, over resets, until UndrainDevice(). `done` is
+  // called when nothing of it is allocated any more, when the patience is over, or when it is
+  // drained no longer. Errors: NOT_FOUND; `done` is not called then.
+  absl::Status DrainDevice(absl::string_view device, DrainRequest request, Emptying::Done done);
+  // Nothing happens when it is not drained. Errors: NOT_FOUND.
+  absl::Status UndrainDevice(absl::string_view device);
+
   // What to wait for, and what to do then.
   absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }
   void RunDeadlines() { ledger_.deadlines.Run(ledger_.clock.Now()); }
@@ -126,6 +141,7 @@ class Broker {
   void Tell(Event event) { ledger_.Tell(std::move(event)); }
 
  private:
+  absl::StatusOr<Device*> FindNamed(absl::string_view device) const;
   absl::StatusOr<std::unique_ptr<BufferRecord>> Admit(SessionRecord& session,
                                                       AllocateRequest request);
   // Of the session's account; a refusal is told.
@@ -133,7 +149,7 @@ class Broker {
                               std::uint64_t amount);
   void OnAllocated(BufferId id, SessionId session, Charge lease,
                    absl::StatusOr<Allocation> allocation, Allocated done);
-  static absl::Status StillWanted(const BufferRecord& buffer, const SessionRecord* session);
+  absl::Status StillWanted(const BufferRecord& buffer, const SessionRecord* session) const;
   absl::StatusOr<BufferRecord*> Find(const SessionRecord& session, const OpenItem& item) const;
   absl::StatusOr<Grant> OpenOne(SessionRecord& session, const OpenItem& item, Charge& leases);
   void TellRefused(const SessionRecord& session, absl::Span<const absl::StatusOr<Grant>> results);
@@ -148,6 +164,7 @@ class Broker {
   BrokerSettings settings_;
   Policy policy_;
   Ledger ledger_;
+  Emptying emptying_;
   Draining draining_;
   Revocations revocations_;
   Resets resets_;

@@ -12,7 +12,18 @@
 namespace hlbuf {
 namespace {
 
-absl::Status Unavailable(const Device& device) {
+absl::Status Drained(const Device& device, absl::Time now) {
+  const absl::Duration ago = absl::Trunc(now - device.drain()->since, absl::Seconds(1));
+  return Error(ErrorCode::kDeviceUnavailable,
+               absl::StrCat(device.name(), " is DRAINED: ", device.drain()->by,
+                            " took it out of use ", absl::FormatDuration(ago),
+                            " ago; use another device, or wait for a DEVICE notice that it is "
+                            "READY, which takes `hl-bufctl undrain ",
+                            device.name(), "`"));
+}
+
+absl::Status Unavailable(const Device& device, absl::Time now) {
+  if (device.state() == DeviceState::kDrained) return Drained(device, now);
   return Error(ErrorCode::kDeviceUnavailable,
                absl::StrCat(device.name(), " is ", StateText(device.state()),
                             device.failure().empty() ? "" : ": ", device.failure(),
@@ -97,7 +108,7 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
       policy_.Decide(session.peer, Verb::kAllocate, {.device = device.name()});
   if (!decision.allowed)
     return Refuse(session, Verb::kAllocate, absl::StrCat("on ", device.name()), decision);
-  if (device.state() != DeviceState::kReady) return Unavailable(device);
+  if (device.state() != DeviceState::kReady) return Unavailable(device, ledger_.clock.Now());
   ASSIGN_OR_RETURN(const std::uint64_t bytes, ExportedBytes(device, request.size_bytes));
   if (!request.name.empty() &&
       ledger_.registry.FindByName(*session.account, request.name) != nullptr)
@@ -136,12 +147,12 @@ void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated
 }
 
 // The world may have changed since the worker was asked.
-absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord* session) {
+absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord* session) const {
   if (session == nullptr || session->state != SessionState::kReady)
     return Error(ErrorCode::kGone, "its session ended while it was allocated");
   const Device& device = *buffer.device;
   if (device.state() != DeviceState::kReady || device.epoch() != buffer.epoch)
-    return Unavailable(device);
+    return Unavailable(device, ledger_.clock.Now());
   return absl::OkStatus();
 }
 
@@ -211,6 +222,8 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
         absl::StrCat("buffer ", IdText(buffer->id), " of uid ", buffer->owner->domain.uid),
         decision);
   RETURN_IF_ERROR(CheckLive(*buffer));
+  if (buffer->device->state() == DeviceState::kDrained)
+    return Drained(*buffer->device, ledger_.clock.Now());
   const LeaseRecord& lease = ledger_.Grant(session, *buffer, decision.share, leases.Split(1));
   return Grant{.buffer = buffer->id,
                .lease = lease.id,

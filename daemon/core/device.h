@@ -4,15 +4,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
 #include "daemon/core/backend.h"
 #include "daemon/core/release_proof.h"
 #include "daemon/core/states.h"
 
 namespace hlbuf {
+
+// An operator's wish to keep a device out of use. It outlives the resets of the device.
+struct Drain {
+  std::string by;    // in words: who asked
+  absl::Time since;  // of the injected clock
+};
 
 // One device of the broker: its backend, its state, its epoch, and what is in progress on its
 // worker.
@@ -33,6 +41,10 @@ class Device {
   const std::string& failure() const { return failure_; }
   // What an operator should know though the device works; of this epoch. In words, or empty.
   const std::string& warning() const { return warning_; }
+  // Whatever the state is: where it is set, the device is DRAINED as soon as it is open.
+  const std::optional<Drain>& drain() const { return drain_; }
+  // Its memory can be held, and it can say that it is going to be reset.
+  bool is_open() const { return state_ == DeviceState::kReady || state_ == DeviceState::kDrained; }
 
   Backend& backend() { return *backend_; }
   ReleaseProof& proof() { return *proof_; }
@@ -45,6 +57,7 @@ class Device {
   }
   void set_warning(std::string words) { warning_ = std::move(words); }
   void set_failure(std::string words) { failure_ = std::move(words); }
+  void set_drain(std::optional<Drain> drain) { drain_ = std::move(drain); }
   void Use(std::uint64_t bytes) { used_bytes_ += bytes; }
   void Unuse(std::uint64_t bytes) { used_bytes_ -= bytes; }
   void DrainBegan(std::uint64_t bytes) { draining_bytes_ += bytes; }
@@ -67,6 +80,7 @@ class Device {
   std::uint64_t draining_bytes_ = 0;
   std::string failure_;
   std::string warning_;
+  std::optional<Drain> drain_;
   std::uint64_t jobs_ = 0;
   absl::AnyInvocable<void() &&> when_idle_;
 };

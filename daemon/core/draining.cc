@@ -115,9 +115,11 @@ void Draining::OnFreed(BufferRecord& buffer, const absl::Status& freed) {
 
 void Draining::Forget(BufferRecord& buffer, std::string fate) {
   const Domain owner = buffer.owner->domain;
-  buffer.device->Unuse(buffer.bytes.amount());
+  Device& device = *buffer.device;
+  device.Unuse(buffer.bytes.amount());
   ledger_.registry.Remove(buffer, std::move(fate));
   ledger_.accounts.DropIfIdle(owner);
+  freed_(device);
 }
 
 std::string Draining::FateOf(const BufferRecord& buffer) const {

@@ -23,8 +23,14 @@ class Draining {
   // Told for each count that was above zero.
   using Counted = absl::AnyInvocable<void(BufferRecord&)>;
 
-  Draining(Ledger& ledger, LetGo let_go, Counted counted)
-      : ledger_(ledger), let_go_(std::move(let_go)), counted_(std::move(counted)) {}
+  // Told when the memory of a buffer is the device's again, and its record gone.
+  using Freed = absl::AnyInvocable<void(const Device&)>;
+
+  Draining(Ledger& ledger, LetGo let_go, Counted counted, Freed freed)
+      : ledger_(ledger),
+        let_go_(std::move(let_go)),
+        counted_(std::move(counted)),
+        freed_(std::move(freed)) {}
 
   // For a device that was added: makes its ReleaseProof.
   std::unique_ptr<ReleaseProof> MakeProof(Backend& backend);
@@ -51,6 +57,7 @@ class Draining {
   Ledger& ledger_;
   LetGo let_go_;
   Counted counted_;
+  Freed freed_;
 };
 
 }  // namespace hlbuf

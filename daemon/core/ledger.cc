@@ -64,6 +64,13 @@ LeaseRecord* Ledger::FindLease(LeaseId id) const {
   return it == leases.end() ? nullptr : it->get();
 }
 
+std::vector<BufferRecord*> Ledger::HeldOf(const Device& device) const {
+  std::vector<BufferRecord*> held;
+  for (const auto& [id, buffer] : registry.in_order())
+    if (buffer->device == &device && buffer->allocation.fd) held.push_back(buffer);
+  return held;
+}
+
 void Ledger::Tell(Event event) {
   event.time = clock.Now();
   observer.OnEvent(event);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
@@ -38,6 +39,10 @@ struct Ledger {
   // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then, and tells so. Once for
   // each lease.
   void SetDeadline(const LeaseRecord& lease, absl::Time deadline);
+
+  // Everything of a device that somebody may still hold, the oldest first. What is on its way back
+  // to the device already is nobody's.
+  std::vector<BufferRecord*> HeldOf(const Device& device) const;
 
   // Fills in the time and what is known of the buffer, and tells the observer.
   void Tell(Event event);

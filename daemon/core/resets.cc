@@ -15,27 +15,22 @@ namespace {
 // descriptor, for minutes if it must, but every second of it is one in which nobody has the device.
 constexpr absl::Duration kLateGrace = absl::Seconds(5);
 
-// Everything of the device that somebody may still hold. What is on its way back to the device
-// already is nobody's.
-std::vector<BufferRecord*> HeldOf(const Ledger& ledger, const Device& device) {
-  std::vector<BufferRecord*> held;
-  for (const auto& [id, buffer] : ledger.registry.in_order())
-    if (buffer->device == &device && buffer->allocation.fd) held.push_back(buffer);
-  return held;
-}
-
 }  // namespace
 
 void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   device.Apply(on);
+  TellState(device, why);
+  for (const auto& [id, session] : ledger_.sessions)
+    if (session->state == SessionState::kReady)
+      session->notices->OnDevice(device.name(), device.state(), device.epoch());
+}
+
+void Resets::TellState(const Device& device, absl::string_view why) {
   ledger_.Tell(
       {.kind = EventKind::kDeviceState,
        .device = device.name(),
        .text = absl::StrCat(StateText(device.state()), ", epoch ", device.epoch(), ": ", why),
        .state = device.state()});
-  for (const auto& [id, session] : ledger_.sessions)
-    if (session->state == SessionState::kReady)
-      session->notices->OnDevice(device.name(), device.state(), device.epoch());
 }
 
 void Resets::Open(Device& device) {
@@ -44,7 +39,7 @@ void Resets::Open(Device& device) {
 }
 
 absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Done done) {
-  if (device.state() != DeviceState::kReady && device.state() != DeviceState::kFailed)
+  if (!device.is_open() && device.state() != DeviceState::kFailed)
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(device.name(), " is ", StateText(device.state()),
                               "; wait until it is READY and ask again"));
@@ -77,7 +72,7 @@ void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::stri
   const bool failed = device.state() == DeviceState::kFailed;
   Step(device, DeviceEvent::kReset, why);
   if (failed) return Close(device);  // nothing is leased
-  revocations_.Begin(HeldOf(ledger_, device), RevokeReason::kReset, grace,
+  revocations_.Begin(ledger_.HeldOf(device), RevokeReason::kReset, grace,
                      [this, &device](const RevocationReport& report) {
                        running_.at(&device).report.revocation = report;
                        Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
@@ -88,7 +83,7 @@ void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::stri
 // The broker never is what a driver waits for: what somebody still holds is given up.
 void Resets::Close(Device& device) {
   if (!device.traits().survives_reset) {
-    for (BufferRecord* buffer : HeldOf(ledger_, device)) draining_.GiveUp(*buffer);
+    for (BufferRecord* buffer : ledger_.HeldOf(device)) draining_.GiveUp(*buffer);
   }
   device.WhenIdle([this, &device] {
     Step(device, DeviceEvent::kClosed, "resetting");
@@ -116,7 +111,11 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
   if (opened.ok()) {
     StopRetrying(device);
     device.set_failure("");
-    Step(device, DeviceEvent::kOpened, "open for allocations");
+    if (device.drain().has_value())
+      Step(device, DeviceEvent::kOpenedDrained,
+           absl::StrCat("kept out of use by ", device.drain()->by));
+    else
+      Step(device, DeviceEvent::kOpened, "open for allocations");
     End(device, opened);
     return alarms_.Begin(device);
   }
@@ -128,6 +127,22 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
                                               " after this failure"));
   Step(device, DeviceEvent::kOpenFailed, device.failure());
   End(device, opened);
+}
+
+void Resets::Drain(Device& device, std::string by) {
+  if (device.drain().has_value()) return;
+  const std::string why = absl::StrCat("taken out of use by ", by);
+  device.set_drain(hlbuf::Drain{.by = std::move(by), .since = ledger_.clock.Now()});
+  if (device.state() == DeviceState::kReady) return Step(device, DeviceEvent::kDrain, why);
+  TellState(device, absl::StrCat(why, "; it will be DRAINED when it is open"));
+}
+
+void Resets::Undrain(Device& device) {
+  if (!device.drain().has_value()) return;
+  device.set_drain(std::nullopt);
+  if (device.state() == DeviceState::kDrained)
+    return Step(device, DeviceEvent::kUndrain, "open for allocations");
+  TellState(device, "no longer kept out of use; it will be READY when it is open");
 }
 
 absl::Duration Resets::RetryLater(Device& device) {

@@ -20,7 +20,7 @@ namespace hlbuf {
 struct ResetReport {
   RevocationReport revocation;
   std::uint64_t epoch = 0;  // of the device afterwards
-  absl::Status outcome;     // OK: READY again
+  absl::Status outcome;     // OK: READY again, or DRAINED
 };
 
 // Leads a device through the steps of its life: opening, and from a reset's notice to the next
@@ -46,8 +46,14 @@ class Resets {
         alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }) {}
 
   void Open(Device& device);
-  // Errors: DEVICE_UNAVAILABLE when the device is not READY or FAILED; `done` is not called then.
+  // Errors: DEVICE_UNAVAILABLE when the device is not READY, DRAINED or FAILED; `done` is not
+  // called then.
   absl::Status Begin(Device& device, Drill drill, absl::Duration grace, Done done);
+
+  // Keeps a device out of use, from now on and over its resets, until Undrain(). What somebody
+  // holds of it stays his. A device that is drained already stays so, by whom it was.
+  void Drain(Device& device, std::string by);
+  void Undrain(Device& device);
 
  private:
   struct Running {
@@ -60,6 +66,7 @@ class Resets {
     Deadlines::Handle timer;
   };
   void Step(Device& device, DeviceEvent on, absl::string_view why);
+  void TellState(const Device& device, absl::string_view why);
   void OnAlarm(Device& device, const Alarm& alarm);
   void WarnOnce(Device& device, const std::string& text);
   void Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why, Done done);

@@ -30,8 +30,8 @@ absl::string_view StateText(SessionState state) {
 }
 
 absl::string_view StateText(DeviceState state) {
-  static constexpr std::array<absl::string_view, 7> kNames = {
-      "ABSENT", "OPENING", "READY", "REVOKING", "CLOSING", "RESETTING", "FAILED"};
+  static constexpr std::array<absl::string_view, 8> kNames = {
+      "ABSENT", "OPENING", "READY", "REVOKING", "CLOSING", "RESETTING", "FAILED", "DRAINED"};
   return Named(kNames, state);
 }
 

@@ -43,6 +43,7 @@ enum class DeviceState : std::uint8_t {
   kClosing,
   kResetting,
   kFailed,
+  kDrained,  // open, but an operator keeps it out of use
 };
 enum class DeviceEvent : std::uint8_t {
   kOpen,
@@ -53,6 +54,9 @@ enum class DeviceEvent : std::uint8_t {
   kClosed,    // nothing of ours is in the device's way
   kResetDone,
   kResetFailed,
+  kDrain,
+  kUndrain,
+  kOpenedDrained,  // opened, and it was drained before or meanwhile
 };
 
 // clang-format off
@@ -105,16 +109,20 @@ inline constexpr auto kDeviceTransitions = [] {
   using enum DeviceState;
   using enum DeviceEvent;
   return std::to_array<Transition<DeviceState, DeviceEvent>>({
-      {kAbsent,    kOpen,        kOpening},
-      {kOpening,   kOpened,      kReady},
-      {kOpening,   kOpenFailed,  kFailed},
-      {kReady,     kReset,       kRevoking},
-      {kRevoking,  kAllLetGo,    kClosing},
-      {kClosing,   kClosed,      kResetting},
-      {kResetting, kResetDone,   kOpening},
-      {kResetting, kResetFailed, kFailed},
-      {kFailed,    kOpen,        kOpening},   // tried again
-      {kFailed,    kReset,       kClosing},   // nothing is leased: nobody to wait for
+      {kAbsent,    kOpen,          kOpening},
+      {kOpening,   kOpened,        kReady},
+      {kOpening,   kOpenedDrained, kDrained},
+      {kOpening,   kOpenFailed,    kFailed},
+      {kReady,     kReset,         kRevoking},
+      {kReady,     kDrain,         kDrained},
+      {kDrained,   kUndrain,       kReady},
+      {kDrained,   kReset,         kRevoking},
+      {kRevoking,  kAllLetGo,      kClosing},
+      {kClosing,   kClosed,        kResetting},
+      {kResetting, kResetDone,     kOpening},
+      {kResetting, kResetFailed,   kFailed},
+      {kFailed,    kOpen,          kOpening},   // tried again
+      {kFailed,    kReset,         kClosing},   // nothing is leased: nobody to wait for
   });
 }();
 // clang-format on

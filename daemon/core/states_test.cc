@@ -82,23 +82,24 @@ TEST(DeviceStates, GoRoundFromResetToReset) {
   using enum DeviceEvent;
   const Expected<DeviceState, DeviceEvent> expected = {
       {kAbsent, {{kOpen, kOpening}}},
-      {kOpening, {{kOpened, kReady}, {kOpenFailed, kFailed}}},
-      {kReady, {{kReset, kRevoking}}},
+      {kOpening, {{kOpened, kReady}, {kOpenedDrained, kDrained}, {kOpenFailed, kFailed}}},
+      {kReady, {{kReset, kRevoking}, {kDrain, kDrained}}},
+      {kDrained, {{kReset, kRevoking}, {kUndrain, kReady}}},
       {kRevoking, {{kAllLetGo, kClosing}}},
       {kClosing, {{kClosed, kResetting}}},
       {kResetting, {{kResetDone, kOpening}, {kResetFailed, kFailed}}},
       {kFailed, {{kOpen, kOpening}, {kReset, kClosing}}},
   };
-  ExpectMachine(expected, 7, 8);
+  ExpectMachine(expected, 8, 11);
   ExpectOneRowForEachPair(kDeviceTransitions);
 }
 
 TEST(States, HaveNamesThatDiffer) {
   std::set<absl::string_view> names;
-  for (int s = 0; s < 7; ++s) names.insert(StateText(static_cast<DeviceState>(s)));
-  EXPECT_EQ(names.size(), 7u);
+  for (int s = 0; s < 8; ++s) names.insert(StateText(static_cast<DeviceState>(s)));
+  EXPECT_EQ(names.size(), 8u);
   EXPECT_FALSE(names.contains("UNKNOWN"));
-  EXPECT_EQ(StateText(static_cast<DeviceState>(7)), "UNKNOWN");
+  EXPECT_EQ(StateText(static_cast<DeviceState>(8)), "UNKNOWN");
   EXPECT_EQ(StateText(BufferState::kFreed), "FREED");
   EXPECT_EQ(StateText(static_cast<BufferState>(5)), "UNKNOWN");
   EXPECT_EQ(StateText(LeaseState::kOverdue), "OVERDUE");

@@ -184,6 +184,8 @@ hlbuf_wire_device_state WireState(DeviceState state) {
       return HLBUF_WIRE_DEVICE_RESETTING;
     case DeviceState::kFailed:
       return HLBUF_WIRE_DEVICE_FAILED;
+    case DeviceState::kDrained:
+      return HLBUF_WIRE_DEVICE_DRAINED;
   }
   return HLBUF_WIRE_DEVICE_ABSENT;
 }

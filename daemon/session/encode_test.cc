@@ -185,7 +185,8 @@ TEST_F(EncodeTest, DeviceInEveryState) {
       {DeviceState::kRevoking, HLBUF_WIRE_DEVICE_REVOKING},
       {DeviceState::kClosing, HLBUF_WIRE_DEVICE_CLOSING},
       {DeviceState::kResetting, HLBUF_WIRE_DEVICE_RESETTING},
-      {DeviceState::kFailed, HLBUF_WIRE_DEVICE_FAILED}};
+      {DeviceState::kFailed, HLBUF_WIRE_DEVICE_FAILED},
+      {DeviceState::kDrained, HLBUF_WIRE_DEVICE_DRAINED}};
   for (const auto& [state, wire] : states) {
     const Packet packet =
         Sent<hlbuf_wire_device>(writer_.Device("accel0", state, 77), HLBUF_WIRE_DEVICE);

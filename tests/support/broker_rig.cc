@@ -182,4 +182,8 @@ std::string BrokerRig::Reset(absl::Duration grace, Drill drill) {
       "fake0", drill, grace, [this](const ResetReport& report) { resets.push_back(report); }));
 }
 
+std::string BrokerRig::Drain(DrainRequest request) {
+  return CodeOf(broker.DrainDevice("fake0", std::move(request), [this] { ++drains_ended; }));
+}
+
 }  // namespace hlbuf

@@ -92,6 +92,9 @@ class BrokerRig {
   // As an operator; what became of it is in `reports` and `resets`.
   std::string Revoke(std::vector<BufferId> buffers, absl::Duration grace = absl::Seconds(10));
   std::string Reset(absl::Duration grace = absl::Seconds(20), Drill drill = Drill::kNone);
+  // Counts in `drains_ended` those that are over.
+  std::string Drain(DrainRequest request = {.by = "uid 0"});
+  std::string Undrain() { return CodeOf(broker.UndrainDevice("fake0")); }
 
   FakeClock clock;
   FakeObserver observer;
@@ -100,6 +103,7 @@ class BrokerRig {
   FakeBackend& device;  // fake0
   std::vector<RevocationReport> reports;
   std::vector<ResetReport> resets;
+  int drains_ended = 0;
 
  private:
   std::vector<std::unique_ptr<FakeClient>> clients_;
