@@ -69,7 +69,8 @@ std::string DomainText(const v1::Domain& domain) {
 }
 
 std::string PeerText(const v1::Peer& peer) {
-  return absl::StrCat("uid ", peer.uid(), " pid ", peer.pid(), InContainer(peer.container()));
+  return absl::StrCat("uid ", peer.uid(), " pid ", peer.pid(), InContainer(peer.container()),
+                      peer.job() == 0 ? "" : absl::StrCat(" job ", peer.job()));
 }
 
 std::string HolderText(const v1::Holder& holder) {

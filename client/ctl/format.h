@@ -32,7 +32,7 @@ std::string PrintableText(const std::string& text);
 
 // "uid 1000", and " in CONTAINER" where there is one.
 std::string DomainText(const v1::Domain& domain);
-// "uid 1000 pid 4711", likewise.
+// "uid 1000 pid 4711", likewise, and " job 12" of Slurm's.
 std::string PeerText(const v1::Peer& peer);
 std::string HolderText(const v1::Holder& holder);
 // "uid 1001" or "gid 100"; empty when nobody is named.

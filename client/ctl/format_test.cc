@@ -53,6 +53,16 @@ TEST(PrintableText, LetsNobodySteerTheTerminal) {
   EXPECT_EQ(PrintableText("weights/0 \"x\""), "weights/0 \"x\"");
 }
 
+TEST(PeerText, NamesTheJobWhereThereIsOne) {
+  v1::Peer peer;
+  peer.set_uid(1000);
+  peer.set_pid(4711);
+  EXPECT_EQ(PeerText(peer), "uid 1000 pid 4711");
+  peer.set_container("cafe");
+  peer.set_job(12);
+  EXPECT_EQ(PeerText(peer), "uid 1000 pid 4711 in cafe job 12");
+}
+
 TEST(DomainText, NamesTheContainerWhereThereIsOne) {
   v1::Domain domain;
   domain.set_uid(1000);

@@ -114,6 +114,7 @@ hlbuf::v1::Peer ToProto(const Peer& peer) {
   proto.set_pid(peer.pid);
   proto.set_container(peer.container);
   proto.set_unit(peer.unit);
+  proto.set_job(peer.job);
   return proto;
 }
 
@@ -170,6 +171,7 @@ hlbuf::v1::Buffer ToProto(const BufferRecord& buffer, const WallTimes& wall) {
   }
   if (buffer.revoked.has_value()) proto.set_revoke_reason(ToProto(*buffer.revoked));
   if (buffer.verdict.has_value()) *proto.mutable_verdict() = ToProto(*buffer.verdict);
+  proto.set_job(buffer.job);
   return proto;
 }
 

@@ -84,6 +84,18 @@ TEST(ToProto, ShowsWhatABufferIs) {
   EXPECT_FALSE(proto.has_verdict());
 }
 
+TEST(ToProto, ShowsTheJobOfAPeerAndOfWhatItAllocated) {
+  BrokerRig rig;
+  Peer peer = PeerOf(1000);
+  peer.job = 77;
+  FakeClient& owner = rig.Connect(peer);
+  const BufferId buffer = rig.Buffer(owner);
+  const WallTimes wall(rig.clock);
+  EXPECT_EQ(ToProto(owner.session(), wall).peer().job(), 77u);
+  EXPECT_EQ(ToProto(*owner.session().leases.at(0), wall).holder().job(), 77u);
+  EXPECT_EQ(ToProto(*rig.Find(buffer), wall).job(), 77u);
+}
+
 TEST(ToProto, ShowsWhatARevocationLeftBehind) {
   BrokerRig rig;
   FakeClient& owner = rig.Connect(PeerOf(1000));

@@ -123,6 +123,7 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
   buffer->device = &device;
   buffer->epoch = device.epoch();
   buffer->owner = session.account;
+  buffer->job = session.peer.job;
   buffer->since = ledger_.clock.Now();
   buffer->allocation.size_bytes = bytes;
   return buffer;

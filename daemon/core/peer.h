@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,7 @@ struct Peer {
   pid_t pid = 0;              // 0: not visible from the daemon's pid namespace
   std::string container;      // id or name as its cgroup shows it, else empty
   std::string unit;           // systemd unit of its cgroup, else empty
+  std::uint32_t job = 0;      // of Slurm, by its cgroup; 0: none
 
   // An unmapped uid or an invisible process is nobody: no rule ever matches it.
   bool known() const { return uid != kNobodyUid && uid != static_cast<uid_t>(-1) && pid > 0; }

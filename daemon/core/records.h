@@ -70,6 +70,7 @@ struct BufferRecord {
   // Its FD is empty while ALLOCATING, and again once it went back to the device.
   Allocation allocation;
   BufferState state = BufferState::kAllocating;
+  std::uint32_t job = 0;                // of the session that allocated it; 0: none
   bool outlived = false;                // kReferencesOutliveLeases was told
   std::optional<RevokeReason> revoked;  // why, if it ever was
   std::uint32_t references = 0;         // others' references as last counted, while DRAINING

@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -107,6 +108,31 @@ std::string UnitIn(absl::string_view path) {
   return Escaped(unit, ":-_.\\@");  // what systemd.unit(5) allows in a name
 }
 
+// Of "job_123".
+std::uint32_t JobNumber(absl::string_view component) {
+  std::uint32_t job = 0;
+  const bool is_job = absl::ConsumePrefix(&component, "job_") && !component.empty() &&
+                      std::all_of(component.begin(), component.end(), absl::ascii_isdigit) &&
+                      absl::SimpleAtoi(component, &job);
+  return is_job ? job : 0;
+}
+
+// "NAME", or "NODE_NAME" and "NAME_NODE" where one machine plays several nodes.
+bool IsSlurms(absl::string_view component, absl::string_view name) {
+  return component == name || absl::EndsWith(component, absl::StrCat("_", name)) ||
+         absl::StartsWith(component, absl::StrCat(name, "_"));
+}
+
+// "/system.slice/slurmstepd.scope/job_N/..." in the unified hierarchy, "/slurm/uid_U/job_N/..." in
+// the others.
+std::uint32_t JobIn(absl::string_view path) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(path, absl::MaxSplits('/', 4));
+  if (parts.size() < 4 || !parts[0].empty()) return 0;
+  const bool unified = absl::EndsWith(parts[1], ".slice") && IsSlurms(parts[2], "slurmstepd.scope");
+  const bool legacy = IsSlurms(parts[1], "slurm") && absl::StartsWith(parts[2], "uid_");
+  return unified || legacy ? JobNumber(parts[3]) : 0;
+}
+
 }  // namespace
 
 CgroupPlace ParseCgroup(absl::string_view text) {
@@ -114,6 +140,8 @@ CgroupPlace ParseCgroup(absl::string_view text) {
   CgroupPlace place = {.container = ContainersIn(paths.chosen), .unit = UnitIn(paths.chosen)};
   for (auto path = paths.all.begin(); path != paths.all.end() && place.container.empty(); ++path)
     place.container = ContainersIn(*path);
+  for (auto path = paths.all.begin(); path != paths.all.end() && place.job == 0; ++path)
+    place.job = JobIn(*path);
   return place;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HLBUF_DAEMON_SESSION_CGROUP_H_
 #define HLBUF_DAEMON_SESSION_CGROUP_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -17,6 +18,10 @@ struct CgroupPlace {
   // its name.
   std::string container;
   std::string unit;  // the innermost systemd unit; empty if there is none
+  // Of Slurm, as its daemon has named the group near the root, where only root makes groups; 0 if
+  // there is none. A container that the job started is in the job, too; what a container calls a
+  // group of its own says nothing.
+  std::uint32_t job = 0;
 };
 
 // Reads the text of /proc/<pid>/cgroup: the unified hierarchy's line ("0::/path") where there is

@@ -92,10 +92,52 @@ TEST(Cgroup, ReadsTheSystemdLineOfAHybridHierarchy) {
             "a.service");
 }
 
+std::uint32_t JobOf(const std::string& path) { return ParseCgroup("0::" + path + "\n").job; }
+
+TEST(Cgroup, FindsASlurmJob) {
+  EXPECT_EQ(JobOf("/system.slice/slurmstepd.scope/job_123/step_0/user/task_0"), 123u);
+  EXPECT_EQ(JobOf("/system.slice/node7_slurmstepd.scope/job_123/step_batch/user"), 123u);
+  EXPECT_EQ(JobOf("/system.slice/slurmstepd.scope/job_4294967293"), 4294967293u);
+  EXPECT_EQ(ParseCgroup("9:memory:/slurm/uid_1000/job_77/step_0\n0::/\n").job, 77u);
+  EXPECT_EQ(ParseCgroup("1:name=systemd:/system.slice/slurmd.service\n"
+                        "3:freezer:/slurm_node7/uid_1000/job_77/step_0\n")
+                .job,
+            77u);
+}
+
+TEST(Cgroup, FindsTheJobOfAContainerThatTheJobStarted) {
+  const CgroupPlace place =
+      ParseCgroup("0::/system.slice/slurmstepd.scope/job_9/step_0/user/docker-" + kId + ".scope\n");
+  EXPECT_EQ(place.job, 9u);
+  EXPECT_EQ(place.container, kId);
+}
+
+// Who may make groups somewhere further down can call them what he likes.
+TEST(Cgroup, TakesNoJobThatAnybodyCouldHaveNamed) {
+  for (const char* path :
+       {"/user.slice/user-1000.slice/user@1000.service/slurmstepd.scope/job_1",
+        "/user.slice/user-1000.slice/user@1000.service/system.slice/slurmstepd.scope/job_1",
+        "/docker/slurm/uid_0/job_1", "/lxc/web/system.slice/slurmstepd.scope/job_1",
+        "/../system.slice/slurmstepd.scope/job_1", "/machine.slice/x/slurmstepd.scope/job_1"})
+    EXPECT_EQ(JobOf(path), 0u) << path;
+}
+
+TEST(Cgroup, TakesNothingElseForAJob) {
+  for (const char* path :
+       {"/system.slice/slurmstepd.scope", "/system.slice/slurmstepd.scope/system",
+        "/system.slice/slurmstepd.scope/job_", "/system.slice/slurmstepd.scope/job_x",
+        "/system.slice/slurmstepd.scope/job_-1", "/system.slice/slurmstepd.scope/job_+1",
+        "/system.slice/slurmstepd.scope/job_ 1", "/system.slice/slurmstepd.scope/job_4294967296",
+        "/system.slice/myslurmstepd.scope/job_1", "/slurmy/uid_1/job_1", "/slurm/job_1",
+        "/slurm/user_1/job_1", "slurm/uid_1/job_1"})
+    EXPECT_EQ(JobOf(path), 0u) << path;
+}
+
 TEST(Cgroup, SaysNothingAboutTextThatIsNone) {
   for (const char* text : {"", "\n", "0", "0::", "::::", "0:/a.service", "\0"}) {
     EXPECT_EQ(ParseCgroup(text).unit, "") << text;
     EXPECT_EQ(ParseCgroup(text).container, "") << text;
+    EXPECT_EQ(ParseCgroup(text).job, 0u) << text;
   }
 }
 

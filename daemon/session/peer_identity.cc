@@ -93,6 +93,7 @@ absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   const CgroupPlace place = ParseCgroup(*cgroup);
   identity.peer.container = place.container;
   identity.peer.unit = place.unit;
+  identity.peer.job = place.job;
   return identity;
 }
 
