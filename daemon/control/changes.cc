@@ -48,12 +48,6 @@ absl::StatusOr<Drill> ReadDrill(v1::Drill drill) {
   }
 }
 
-template <class Request>
-absl::StatusOr<absl::Duration> GraceOf(const Request& request, absl::Duration otherwise) {
-  if (!request.has_grace()) return otherwise;
-  return ReadGrace(request.grace());
-}
-
 std::string SomeIds(const std::vector<BufferId>& ids) {
   constexpr std::size_t kShown = 4;
   std::string text;
@@ -102,28 +96,26 @@ absl::Status Changes::Begin(const Caller& caller, const v1::RevokeBuffersRequest
                             v1::RevokeBuffersResponse& response,
                             const std::shared_ptr<Reply>& reply) {
   ASSIGN_OR_RETURN(const std::vector<BufferId> ids, ReadBuffers(request));
-  ASSIGN_OR_RETURN(const absl::Duration grace, GraceOf(request, broker_.settings().operator_grace));
+  ASSIGN_OR_RETURN(const absl::Duration grace,
+                   ReadGrace(request, broker_.settings().operator_grace));
   RETURN_IF_ERROR(Authorize(
       caller, absl::StrCat("revoke ", SomeIds(ids), " within ", absl::FormatDuration(grace))));
-  const Clock& clock = broker_.ledger().clock;
-  const absl::Time now = clock.Now();
   if (request.no_wait()) {
     ASSIGN_OR_RETURN(const RevocationId id,
                      broker_.RevokeBuffers(ids, grace, [](const RevocationReport&) {}));
-    v1::Revocation& revocation = *response.mutable_revocation();
-    revocation = ToProto(RevocationReport{.id = id, .began = now, .deadline = now + grace},
-                         WallTimes(clock));
-    revocation.clear_end_time();
+    *response.mutable_revocation() = Begun(id, grace);
     return absl::OkStatus();
   }
-  return broker_
-      .RevokeBuffers(ids, grace,
-                     [reply, &response, &clock](const RevocationReport& report) {
-                       if (!reply->open()) return;
-                       *response.mutable_revocation() = ToProto(report, WallTimes(clock));
-                       reply->Send(absl::OkStatus());
-                     })
-      .status();
+  return broker_.RevokeBuffers(ids, grace, AnswerWithReport(response, reply)).status();
+}
+
+v1::Revocation Changes::Begun(RevocationId id, absl::Duration grace) const {
+  const Clock& clock = broker_.ledger().clock;
+  const absl::Time now = clock.Now();
+  v1::Revocation revocation =
+      ToProto(RevocationReport{.id = id, .began = now, .deadline = now + grace}, WallTimes(clock));
+  revocation.clear_end_time();
+  return revocation;
 }
 
 void Changes::SimulateReset(const Caller& caller, const v1::SimulateResetRequest& request,
@@ -141,7 +133,7 @@ absl::Status Changes::Begin(const Caller& caller, const v1::SimulateResetRequest
                             v1::SimulateResetResponse& response,
                             const std::shared_ptr<Reply>& reply) {
   ASSIGN_OR_RETURN(const Drill drill, ReadDrill(request.drill()));
-  ASSIGN_OR_RETURN(const absl::Duration grace, GraceOf(request, broker_.settings().reset_grace));
+  ASSIGN_OR_RETURN(const absl::Duration grace, ReadGrace(request, broker_.settings().reset_grace));
   RETURN_IF_ERROR(Authorize(caller, absl::StrCat("drill a reset of ", Printable(request.device()),
                                                  " within ", absl::FormatDuration(grace))));
   Resets::Done done = [](const ResetReport&) {};

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "daemon/control/role.h"
+#include "daemon/control/to_proto.h"
 #include "daemon/control/unary_call.h"
 #include "daemon/core/broker.h"
 #include "hlbuf/v1/control.pb.h"
@@ -27,6 +28,13 @@ class Changes {
   void SimulateReset(const Caller& caller, const hlbuf::v1::SimulateResetRequest& request,
                      hlbuf::v1::SimulateResetResponse& response,
                      const std::shared_ptr<Reply>& reply);
+  void RevokeHoldings(const Caller& caller, const hlbuf::v1::RevokeHoldingsRequest& request,
+                      hlbuf::v1::RevokeHoldingsResponse& response,
+                      const std::shared_ptr<Reply>& reply);
+  void DrainDevice(const Caller& caller, const hlbuf::v1::DrainDeviceRequest& request,
+                   hlbuf::v1::DrainDeviceResponse& response, const std::shared_ptr<Reply>& reply);
+  void UndrainDevice(const Caller& caller, const hlbuf::v1::UndrainDeviceRequest& request,
+                     hlbuf::v1::Device& response, const std::shared_ptr<Reply>& reply);
   // Answers those that wait for an outcome.
   void Stop(const absl::Status& status);
 
@@ -37,6 +45,25 @@ class Changes {
   absl::Status Begin(const Caller& caller, const hlbuf::v1::SimulateResetRequest& request,
                      hlbuf::v1::SimulateResetResponse& response,
                      const std::shared_ptr<Reply>& reply);
+  absl::Status Begin(const Caller& caller, const hlbuf::v1::RevokeHoldingsRequest& request,
+                     hlbuf::v1::RevokeHoldingsResponse& response,
+                     const std::shared_ptr<Reply>& reply);
+  absl::Status Begin(const Caller& caller, const hlbuf::v1::DrainDeviceRequest& request,
+                     hlbuf::v1::DrainDeviceResponse& response, const std::shared_ptr<Reply>& reply);
+  absl::Status Undrain(const Caller& caller, const hlbuf::v1::UndrainDeviceRequest& request,
+                       hlbuf::v1::Device& response);
+  void AnswerDrain(const std::string& device, hlbuf::v1::DrainDeviceResponse& response,
+                   Reply& reply);
+  // A revocation that has no verdicts yet.
+  hlbuf::v1::Revocation Begun(RevocationId id, absl::Duration grace) const;
+  template <class Response>
+  Revocations::Done AnswerWithReport(Response& response, const std::shared_ptr<Reply>& reply) {
+    return [reply, &response, &clock = broker_.ledger().clock](const RevocationReport& report) {
+      if (!reply->open()) return;
+      *response.mutable_revocation() = ToProto(report, WallTimes(clock));
+      reply->Send(absl::OkStatus());
+    };
+  }
   // PERMISSION_DENIED, and an event; or only the event of who asks for what.
   absl::Status Authorize(const Caller& caller, const std::string& what);
   void Wait(const std::shared_ptr<Reply>& reply);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/control/listing.h"
+#include "daemon/control/plan_to_proto.h"
 #include "daemon/control/unary_call.h"
 #include "daemon/control/watch_stream.h"
 #include "daemon/core/error.h"
@@ -100,6 +101,39 @@ grpc::ServerUnaryReactor* ControlService::RevokeBuffers(grpc::CallbackServerCont
                                                   const std::shared_ptr<Reply>& reply) {
     changes_.RevokeBuffers(caller, *request, *response, reply);
   });
+}
+
+grpc::ServerUnaryReactor* ControlService::RevokeHoldings(grpc::CallbackServerContext* context,
+                                                         const v1::RevokeHoldingsRequest* request,
+                                                         v1::RevokeHoldingsResponse* response) {
+  return Serve(context, [this, request, response](const Caller& caller,
+                                                  const std::shared_ptr<Reply>& reply) {
+    changes_.RevokeHoldings(caller, *request, *response, reply);
+  });
+}
+
+grpc::ServerUnaryReactor* ControlService::DrainDevice(grpc::CallbackServerContext* context,
+                                                      const v1::DrainDeviceRequest* request,
+                                                      v1::DrainDeviceResponse* response) {
+  return Serve(context, [this, request, response](const Caller& caller,
+                                                  const std::shared_ptr<Reply>& reply) {
+    changes_.DrainDevice(caller, *request, *response, reply);
+  });
+}
+
+grpc::ServerUnaryReactor* ControlService::UndrainDevice(grpc::CallbackServerContext* context,
+                                                        const v1::UndrainDeviceRequest* request,
+                                                        v1::Device* response) {
+  return Serve(context, [this, request, response](const Caller& caller,
+                                                  const std::shared_ptr<Reply>& reply) {
+    changes_.UndrainDevice(caller, *request, *response, reply);
+  });
+}
+
+grpc::ServerUnaryReactor* ControlService::PlanReset(grpc::CallbackServerContext* context,
+                                                    const v1::PlanResetRequest* request,
+                                                    v1::ResetPlan* response) {
+  return Ask(context, request, response, &hlbuf::PlanReset);
 }
 
 grpc::ServerUnaryReactor* ControlService::SimulateReset(grpc::CallbackServerContext* context,

@@ -58,6 +58,18 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   grpc::ServerUnaryReactor* RevokeBuffers(grpc::CallbackServerContext* context,
                                           const hlbuf::v1::RevokeBuffersRequest* request,
                                           hlbuf::v1::RevokeBuffersResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeHoldings(grpc::CallbackServerContext* context,
+                                           const hlbuf::v1::RevokeHoldingsRequest* request,
+                                           hlbuf::v1::RevokeHoldingsResponse* response) override;
+  grpc::ServerUnaryReactor* DrainDevice(grpc::CallbackServerContext* context,
+                                        const hlbuf::v1::DrainDeviceRequest* request,
+                                        hlbuf::v1::DrainDeviceResponse* response) override;
+  grpc::ServerUnaryReactor* UndrainDevice(grpc::CallbackServerContext* context,
+                                          const hlbuf::v1::UndrainDeviceRequest* request,
+                                          hlbuf::v1::Device* response) override;
+  grpc::ServerUnaryReactor* PlanReset(grpc::CallbackServerContext* context,
+                                      const hlbuf::v1::PlanResetRequest* request,
+                                      hlbuf::v1::ResetPlan* response) override;
   grpc::ServerUnaryReactor* SimulateReset(grpc::CallbackServerContext* context,
                                           const hlbuf::v1::SimulateResetRequest* request,
                                           hlbuf::v1::SimulateResetResponse* response) override;

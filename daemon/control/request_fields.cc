@@ -15,12 +15,15 @@ absl::StatusOr<std::uint64_t> ReadId(absl::string_view field, absl::string_view 
                             "'; an id is 1 to 16 hexadecimal digits, as lists show it"));
 }
 
-absl::StatusOr<absl::Duration> ReadGrace(const google::protobuf::Duration& grace) {
-  const absl::Duration read = absl::Seconds(grace.seconds()) + absl::Nanoseconds(grace.nanos());
-  if (grace.nanos() < 0 || grace.nanos() > 999'999'999 || read < absl::ZeroDuration() ||
+absl::StatusOr<absl::Duration> ReadDuration(absl::string_view field,
+                                            const google::protobuf::Duration& duration) {
+  const absl::Duration read =
+      absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  if (duration.nanos() < 0 || duration.nanos() > 999'999'999 || read < absl::ZeroDuration() ||
       read > kGraceMax)
-    return Error(ErrorCode::kInvalidArgument, absl::StrCat("grace is ", absl::FormatDuration(read),
-                                                           "; it is from 0 to one hour"));
+    return Error(
+        ErrorCode::kInvalidArgument,
+        absl::StrCat(field, " is ", absl::FormatDuration(read), "; it is from 0 to one hour"));
   return read;
 }
 

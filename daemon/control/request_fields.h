@@ -23,7 +23,14 @@ absl::StatusOr<std::uint64_t> ReadId(absl::string_view field, absl::string_view 
 
 inline constexpr absl::Duration kGraceMax = absl::Hours(1);
 // From 0 to kGraceMax.
-absl::StatusOr<absl::Duration> ReadGrace(const google::protobuf::Duration& grace);
+absl::StatusOr<absl::Duration> ReadDuration(absl::string_view field,
+                                            const google::protobuf::Duration& duration);
+// The field `grace` of a request, or else what is configured.
+template <class Request>
+absl::StatusOr<absl::Duration> ReadGrace(const Request& request, absl::Duration otherwise) {
+  if (!request.has_grace()) return otherwise;
+  return ReadDuration("grace", request.grace());
+}
 
 // The values of an enum that a request asks for.
 class WantedValues {

@@ -145,6 +145,10 @@ hlbuf::v1::Device ToProto(const Device& device, const Broker& broker) {
   proto.set_simulated(traits.simulated);
   proto.set_can_drill(traits.can_drill);
   proto.set_is_default(broker.default_device() == &device);
+  if (const auto& drain = device.drain(); drain.has_value()) {
+    proto.set_drained_by(drain->by);
+    *proto.mutable_drained_time() = WallTimes(broker.ledger().clock)(drain->since);
+  }
   return proto;
 }
 

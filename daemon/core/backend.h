@@ -14,6 +14,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "daemon/core/alarm.h"
 #include "daemon/core/peer.h"
 #include "proto/wire/unique_fd.h"
@@ -33,6 +34,9 @@ struct BackendTraits {
   bool survives_reset = true;          // what is still out then is memory of the next epoch, too
   bool raises_alarms = false;          // CheckAlarm() can have something to say
   std::string reserved_hint;           // how reserved bytes come back; empty: there are none
+  // For how long its driver waits, before most of its resets, until everybody has let go. 0: not
+  // at all.
+  absl::Duration reset_window = absl::ZeroDuration();
 };
 
 struct AllocationSpec {

@@ -18,6 +18,7 @@
 #include "daemon/core/emptying.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/policy.h"
+#include "daemon/core/reset_plan.h"
 #include "daemon/core/resets.h"
 #include "daemon/core/revocations.h"
 
@@ -45,6 +46,18 @@ struct DrainRequest {
   std::string by;                       // in words: who asks
   std::optional<absl::Duration> grace;  // asks back what is held; not set: it may be held on
   absl::Duration patience;              // how long to wait until nothing of the device is held
+};
+
+// Whose things an operator asks back.
+struct Whose {
+  enum class Kind : std::uint8_t { kUid, kJob };
+  Kind kind = Kind::kUid;
+  std::uint32_t id = 0;
+
+  bool Is(const Peer& peer) const { return (kind == Kind::kUid ? peer.uid : peer.job) == id; }
+  bool Owns(const BufferRecord& buffer) const {
+    return (kind == Kind::kUid ? buffer.owner->domain.uid : buffer.job) == id;
+  }
 };
 
 struct OpenItem {
@@ -120,6 +133,9 @@ class Broker {
   // named twice is revoked once.
   absl::StatusOr<RevocationId> RevokeBuffers(absl::Span<const BufferId> buffers,
                                              absl::Duration grace, Revocations::Done done);
+  // Ends every buffer of a user or a job, for everybody, and asks back what its sessions hold of
+  // others' buffers, which live on. What is being allocated for it is not granted.
+  RevocationId RevokeHoldings(Whose whose, absl::Duration grace, Revocations::Done done);
   // Errors: NOT_FOUND, DEVICE_UNAVAILABLE, UNIMPLEMENTED (a device that can only be reset for
   // real).
   absl::Status SimulateReset(absl::string_view device, Drill drill, absl::Duration grace,
@@ -131,6 +147,8 @@ class Broker {
   absl::Status DrainDevice(absl::string_view device, DrainRequest request, Emptying::Done done);
   // Nothing happens when it is not drained. Errors: NOT_FOUND.
   absl::Status UndrainDevice(absl::string_view device);
+  // Errors: NOT_FOUND.
+  absl::StatusOr<ResetPlan> PlanReset(absl::string_view device) const;
 
   // What to wait for, and what to do then.
   absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }

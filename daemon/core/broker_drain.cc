@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // What operators ask of the broker before maintenance, and after a job.
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/error.h"
+#include "daemon/core/names.h"
 
 namespace hlbuf {
 
 absl::StatusOr<Device*> Broker::FindNamed(absl::string_view name) const {
   if (Device* device = FindDevice(name); device != nullptr) return device;
-  return Error(ErrorCode::kNotFound,
-               absl::StrCat("there is no device '", name, "'; ListDevices shows those that are"));
+  return Error(ErrorCode::kNotFound, absl::StrCat("there is no device '", Printable(name),
+                                                  "'; ListDevices shows those that are"));
 }
 
 absl::Status Broker::DrainDevice(absl::string_view name, DrainRequest request,
@@ -31,6 +33,30 @@ absl::Status Broker::UndrainDevice(absl::string_view name) {
   resets_.Undrain(*device);
   emptying_.EndAll(*device);
   return absl::OkStatus();
+}
+
+RevocationId Broker::RevokeHoldings(Whose whose, absl::Duration grace, Revocations::Done done) {
+  std::vector<BufferRecord*> buffers;
+  for (const auto& [id, buffer] : ledger_.registry.in_order()) {
+    if (!whose.Owns(*buffer)) continue;
+    if (buffer->allocation.fd)
+      buffers.push_back(buffer);
+    else if (buffer->state == BufferState::kAllocating)
+      buffer->revoked = RevokeReason::kOperator;
+  }
+  std::vector<LeaseRecord*> alone;
+  for (const auto& [id, session] : ledger_.sessions)
+    if (whose.Is(session->peer))
+      for (LeaseRecord* lease : session->leases)
+        if (!whose.Owns(*lease->buffer)) alone.push_back(lease);
+  return revocations_.Begin(buffers, alone, RevokeReason::kOperator, grace, std::move(done));
+}
+
+absl::StatusOr<ResetPlan> Broker::PlanReset(absl::string_view name) const {
+  ASSIGN_OR_RETURN(const Device* device, FindNamed(name));
+  for (const auto& [id, session] : ledger_.sessions)
+    if (session->in_flight.amount() > 0) session->notices->Sweep();
+  return hlbuf::PlanReset(ledger_, *device, settings_.reset_grace);
 }
 
 }  // namespace hlbuf

@@ -151,6 +151,9 @@ void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated
 absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord* session) const {
   if (session == nullptr || session->state != SessionState::kReady)
     return Error(ErrorCode::kGone, "its session ended while it was allocated");
+  if (buffer.revoked.has_value())
+    return Error(ErrorCode::kRevoked,
+                 "an operator asked back what this user or job holds, while it was allocated");
   const Device& device = *buffer.device;
   if (device.state() != DeviceState::kReady || device.epoch() != buffer.epoch)
     return Unavailable(device, ledger_.clock.Now());

@@ -37,7 +37,9 @@ bool Ledger::AskBack(LeaseRecord& lease, absl::Time deadline) {
 }
 
 void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
-  lease_deadlines_[lease.id] = deadlines.At(deadline, [this, id = lease.id] {
+  Deadlines::Handle& timer = lease_deadlines_[lease.id];
+  deadlines.Cancel(timer);
+  timer = deadlines.At(deadline, [this, id = lease.id] {
     lease_deadlines_.erase(id);
     LeaseRecord& due = *FindLease(id);
     if (due.state != LeaseState::kRevoking) return;
@@ -46,10 +48,17 @@ void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
   });
 }
 
+void Ledger::WhenEnded(const LeaseRecord& lease, absl::AnyInvocable<void() &&> then) {
+  when_ended_[lease.id].push_back(std::move(then));
+}
+
 void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
-  if (lease.state != LeaseState::kActive)
+  decltype(when_ended_)::node_type told;
+  if (lease.state != LeaseState::kActive) {
     if (const auto asked_back = lease_deadlines_.extract(lease.id); !asked_back.empty())
       deadlines.Cancel(asked_back.mapped());
+    told = when_ended_.extract(lease.id);
+  }
   lease.state = Checked(Next(lease.state, on));
   if (observer.wants_leases())
     Tell(EventKind::kLeaseEnded, lease,
@@ -57,6 +66,8 @@ void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
   Unlist(lease.session->leases, &LeaseRecord::place_in_session, lease);
   Unlist(lease.buffer->leases, &LeaseRecord::place_in_buffer, lease);
   leases.erase(lease.id);
+  if (told.empty()) return;
+  for (auto& then : told.mapped()) std::move(then)();
 }
 
 LeaseRecord* Ledger::FindLease(LeaseId id) const {

@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
 #include "daemon/base/clock.h"
 #include "daemon/core/deadlines.h"
 #include "daemon/core/ids.h"
@@ -33,11 +34,13 @@ struct Ledger {
   // Ends a lease and forgets it. What that means for its buffer is the caller's affair.
   void End(LeaseRecord& lease, LeaseEvent on);
   LeaseRecord* FindLease(LeaseId id) const;
+  // Calls `then` when a lease that was asked back has ended, however.
+  void WhenEnded(const LeaseRecord& lease, absl::AnyInvocable<void() &&> then);
   // Asks a lease back. False: its session was told a deadline as early before, and need not hear
   // of it again.
   static bool AskBack(LeaseRecord& lease, absl::Time deadline);
-  // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then, and tells so. Once for
-  // each lease.
+  // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then, and tells so. A second
+  // deadline of the same lease takes the place of the first.
   void SetDeadline(const LeaseRecord& lease, absl::Time deadline);
 
   // Everything of a device that somebody may still hold, the oldest first. What is on its way back
@@ -62,6 +65,7 @@ struct Ledger {
 
  private:
   absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;
+  absl::flat_hash_map<LeaseId, std::vector<absl::AnyInvocable<void() &&>>> when_ended_;
 };
 
 }  // namespace hlbuf

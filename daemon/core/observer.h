@@ -96,6 +96,9 @@ class Notices {
   virtual void OnRevoke(RevokeReason reason, absl::Time deadline,
                         absl::Span<const RevokedLease> leases) = 0;
   virtual void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) = 0;
+  // Gives back what is charged as in flight and was received meanwhile, because somebody wants to
+  // know. The one call of which that much may reach the broker.
+  virtual void Sweep() {}
 };
 
 }  // namespace hlbuf

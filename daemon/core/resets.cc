@@ -7,16 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
+#include "daemon/core/reset_plan.h"
 
 namespace hlbuf {
-namespace {
-
-// For clients of a device that is being reset already, or is gone: its driver waits for the last
-// descriptor, for minutes if it must, but every second of it is one in which nobody has the device.
-constexpr absl::Duration kLateGrace = absl::Seconds(5);
-
-}  // namespace
-
 void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   device.Apply(on);
   TellState(device, why);
@@ -52,9 +45,8 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
 
 void Resets::OnAlarm(Device& device, const Alarm& alarm) {
   if (alarm.kind == Alarm::Kind::kOpenerLost) return WarnOnce(device, alarm.text);
-  const bool in_time =
-      alarm.kind == Alarm::Kind::kResetPending && alarm.window > absl::ZeroDuration();
-  const absl::Duration grace = std::min(grace_, in_time ? alarm.window * 3 / 4 : kLateGrace);
+  const bool in_time = alarm.kind == Alarm::Kind::kResetPending;
+  const absl::Duration grace = GraceWithin(in_time ? alarm.window : absl::ZeroDuration(), grace_);
   Start(device, Drill::kNone, grace, alarm.text, [](const ResetReport&) {});
 }
 

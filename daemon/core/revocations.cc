@@ -8,19 +8,23 @@
 namespace hlbuf {
 namespace {
 
+Holder HolderOf(const LeaseRecord& lease) {
+  return {.session = lease.session->id,
+          .domain = lease.session->peer.domain(),
+          .pid = lease.session->peer.pid};
+}
+
 std::vector<Holder> HoldersOf(const BufferRecord& buffer) {
   std::vector<Holder> holders;
   holders.reserve(buffer.leases.size());
-  for (const LeaseRecord* lease : buffer.leases)
-    holders.push_back({.session = lease->session->id,
-                       .domain = lease->session->peer.domain(),
-                       .pid = lease->session->peer.pid});
+  for (const LeaseRecord* lease : buffer.leases) holders.push_back(HolderOf(*lease));
   return holders;
 }
 
 }  // namespace
 
-RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
+RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
+                                absl::Span<LeaseRecord* const> alone, RevokeReason reason,
                                 absl::Duration grace, Done done) {
   const auto id = ledger_.ids.Next<RevocationId>();
   auto owned = std::make_unique<Running>();
@@ -41,6 +45,7 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers, RevokeR
       buffer->state = Checked(Next(buffer->state, BufferEvent::kRevoke));
     leases.insert(leases.end(), buffer->leases.begin(), buffer->leases.end());
   }
+  leases.insert(leases.end(), alone.begin(), alone.end());
   ledger_.Tell({.kind = EventKind::kRevocationBegan,
                 .revocation = id,
                 .text = absl::StrCat(RevokeReasonText(reason), ": ", buffers.size(), " buffers, ",
@@ -48,6 +53,7 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers, RevokeR
   const Told told = Notify(leases, reason, running.report.deadline);
   running.report.sessions_told = told.sessions;
   running.report.leases_told = told.leases;
+  for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
   running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
   EndIfSettled(id);
   return id;
@@ -83,7 +89,42 @@ void Revocations::Expire(RevocationId id) {
   running.expired = true;
   const std::vector<BufferId> waiting(running.waiting.begin(), running.waiting.end());
   for (const BufferId buffer : waiting) ExpireBuffer(id, *ledger_.registry.Find(buffer));
+  for (auto& [buffer, alone] : std::exchange(running.alone, {})) ExpireAlone(id, std::move(alone));
   EndIfSettled(id);
+}
+
+void Revocations::WaitFor(RevocationId id, Running& running, const LeaseRecord& lease) {
+  const BufferRecord& buffer = *lease.buffer;
+  Alone& alone = running.alone[buffer.id];
+  alone.device = buffer.device->name();
+  alone.settled = {.buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain};
+  alone.out.insert(lease.id);
+  ledger_.SetDeadline(lease, lease.due);
+  ledger_.WhenEnded(lease, [this, id, buffer_id = buffer.id, lease_id = lease.id] {
+    OnAloneEnded(id, buffer_id, lease_id);
+  });
+}
+
+void Revocations::OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease) {
+  const auto running = running_.find(id);
+  if (running == running_.end()) return;
+  const auto alone = running->second->alone.find(buffer);
+  if (alone == running->second->alone.end()) return;  // it has its verdict
+  alone->second.out.erase(lease);
+  if (!alone->second.out.empty()) return;
+  Alone ended = std::move(alone->second);
+  running->second->alone.erase(alone);
+  ended.settled.verdict = {.kind = Verdict::Kind::kAcknowledged};
+  Report(id, ended.device, std::move(ended.settled));
+  EndIfSettled(id);
+}
+
+void Revocations::ExpireAlone(RevocationId id, Alone alone) {
+  alone.settled.verdict = {.kind = Verdict::Kind::kHeld,
+                           .references = static_cast<std::uint32_t>(alone.out.size())};
+  for (const LeaseId out : alone.out)
+    alone.settled.holders.push_back(HolderOf(*ledger_.FindLease(out)));
+  Report(id, alone.device, std::move(alone.settled));
 }
 
 void Revocations::ExpireBuffer(RevocationId id, BufferRecord& buffer) {
@@ -128,25 +169,28 @@ void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict)
   buffer.verdict = verdict;
   BufferVerdict settled = {
       .buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain, .verdict = verdict};
-  std::string words(VerdictText(verdict.kind));
-  if (verdict.kind == Verdict::Kind::kHeld) {
-    settled.holders = HoldersOf(buffer);
-    absl::StrAppend(&words, ": ", verdict.references, " references, ", settled.holders.size(),
-                    " leases are still out");
-  }
+  if (verdict.kind == Verdict::Kind::kHeld) settled.holders = HoldersOf(buffer);
+  Report(id, buffer.device->name(), std::move(settled));
+}
+
+void Revocations::Report(RevocationId id, absl::string_view device, BufferVerdict settled) {
+  std::string words(VerdictText(settled.verdict.kind));
+  if (settled.verdict.kind == Verdict::Kind::kHeld)
+    absl::StrAppend(&words, ": ", settled.verdict.references, " references, ",
+                    settled.holders.size(), " leases are still out");
   ledger_.Tell({.kind = EventKind::kBufferVerdict,
-                .device = buffer.device->name(),
-                .buffer = buffer.id,
+                .device = std::string(device),
+                .buffer = settled.buffer,
                 .revocation = id,
-                .domain = buffer.owner->domain,
+                .domain = settled.owner,
                 .text = std::move(words),
-                .verdict = verdict});
-  running.report.verdicts.push_back(std::move(settled));
+                .verdict = settled.verdict});
+  running_.at(id)->report.verdicts.push_back(std::move(settled));
 }
 
 void Revocations::EndIfSettled(RevocationId id) {
   const auto it = running_.find(id);
-  if (it == running_.end() || !it->second->waiting.empty()) return;
+  if (it == running_.end() || !it->second->waiting.empty() || !it->second->alone.empty()) return;
   const std::unique_ptr<Running> running = std::move(it->second);
   running_.erase(it);
   ledger_.deadlines.Cancel(running->timer);

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
@@ -53,7 +55,14 @@ class Revocations {
   // Every buffer gets a verdict, then `done` is called: at once if `buffers` is empty. A buffer
   // that already drains is waited for, too.
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,
-                     absl::Duration grace, Done done);
+                     absl::Duration grace, Done done) {
+    return Begin(buffers, {}, reason, grace, std::move(done));
+  }
+  // Asks `alone` back as well, leases of other buffers, which live on. There is a verdict for each
+  // of those buffers too: ACKNOWLEDGED when these leases of it have ended, else HELD, with them.
+  // The count of a buffer does not say whose a reference is, so none is PROVEN.
+  RevocationId Begin(absl::Span<BufferRecord* const> buffers, absl::Span<LeaseRecord* const> alone,
+                     RevokeReason reason, absl::Duration grace, Done done);
 
   // Asks single ACTIVE leases of `buffer` back, which lives on. No verdict: the count of a buffer
   // does not say whose a reference is. What is told of them has no RevocationId.
@@ -65,9 +74,15 @@ class Revocations {
   void OnCounted(BufferRecord& buffer);
 
  private:
+  struct Alone {
+    std::string device;
+    BufferVerdict settled;  // all but the verdict: the buffer may be gone by then
+    absl::flat_hash_set<LeaseId> out;
+  };
   struct Running {
     RevocationReport report;
     absl::flat_hash_set<BufferId> waiting;
+    absl::btree_map<BufferId, Alone> alone;
     Deadlines::Handle timer;
     bool expired = false;
     Done done;
@@ -83,6 +98,10 @@ class Revocations {
   void Expire(RevocationId id);
   void ExpireBuffer(RevocationId id, BufferRecord& buffer);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
+  void WaitFor(RevocationId id, Running& running, const LeaseRecord& lease);
+  void OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease);
+  void ExpireAlone(RevocationId id, Alone alone);
+  void Report(RevocationId id, absl::string_view device, BufferVerdict settled);
   void EndIfSettled(RevocationId id);
 
   Ledger& ledger_;

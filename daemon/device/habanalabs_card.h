@@ -62,6 +62,8 @@ class HabanalabsCard {
   // driver kills whoever opened it.
   absl::Status HardReset();
   bool MayHardReset() const;
+  // How long its driver waits after most announcements of a reset. While it is open.
+  absl::Duration ReleaseWindow() const;
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();

@@ -172,15 +172,18 @@ std::optional<Alarm> HabanalabsCard::AlarmOf(hl::Status status, std::uint32_t re
 
 Alarm HabanalabsCard::PendingReset() const {
   Alarm alarm{.kind = Alarm::Kind::kResetPending};
-  if ((events_ & hl::kEventDeviceUnavailable) == 0)
-    alarm.window = HabanalabsReleaseWindow(
-        compute_->uapi(), syscalls_.ReadText("/proc/sys/kernel/osrelease").value_or(""));
+  if ((events_ & hl::kEventDeviceUnavailable) == 0) alarm.window = ReleaseWindow();
   alarm.text = absl::StrCat(nodes_.pci, ": the driver resets the card ",
                             alarm.window > absl::ZeroDuration()
                                 ? absl::StrCat("within ", absl::FormatDuration(alarm.window))
                                 : "at once",
                             ": ", CausesOf(events_));
   return alarm;
+}
+
+absl::Duration HabanalabsCard::ReleaseWindow() const {
+  return HabanalabsReleaseWindow(compute_->uapi(),
+                                 syscalls_.ReadText("/proc/sys/kernel/osrelease").value_or(""));
 }
 
 absl::Duration HabanalabsReleaseWindow(HabanalabsDriver::Uapi uapi, absl::string_view kernel) {

@@ -51,6 +51,7 @@ absl::Status HabanalabsExporter::Open() {
                               ? "the driver clears it when the card is reset (memory_scrub=1)"
                               : "load habanalabs with memory_scrub=1 and reset the card, or set "
                                 "isolation = \"none\"";
+  traits_.reset_window = card_.ReleaseWindow();
   return absl::OkStatus();
 }
 

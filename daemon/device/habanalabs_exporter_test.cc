@@ -27,6 +27,7 @@ TEST_F(HabanalabsExporterTest, TellsWhatTheCardIs) {
   EXPECT_EQ(exporter_->traits().total_bytes, 8 * kDriverPage);
   EXPECT_EQ(exporter_->traits().buffer_bytes_max, 8 * kDriverPage);
   EXPECT_GE(exporter_->alarm_fd(), 0);
+  EXPECT_EQ(exporter_->traits().reset_window, absl::Seconds(30));
 }
 
 TEST_F(HabanalabsExporterTest, HasOneAlarmDescriptorInAllItsLives) {

@@ -75,7 +75,7 @@ class Session final : public Notices {
   // grant is asked as well, behind it.
   void Ping();
   // Gives back what the peer has received meanwhile.
-  void Sweep();
+  void Sweep() override;
 
   // Until SessionContext::ended was told.
   const SessionRecord& record() const { return *record_; }

@@ -3,6 +3,7 @@
 #define HLBUF_TESTS_SUPPORT_FAKE_NOTICES_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,13 @@ class FakeNotices final : public Notices {
   void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) override {
     devices.push_back({std::string(device), state, epoch});
   }
+  void Sweep() override {
+    if (on_sweep) on_sweep();
+  }
 
   std::vector<Revoke> revokes;
   std::vector<DeviceNotice> devices;
+  std::function<void()> on_sweep;
 };
 
 }  // namespace hlbuf
