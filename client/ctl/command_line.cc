@@ -17,7 +17,7 @@ constexpr const char* kFooter =
     "\n"
     "What you see and may do follows from your groups, as the daemon's configuration names them:\n"
     "everybody sees the devices and what is his own, a viewer sees everything, an operator also\n"
-    "revokes and drills. The service's own user and root are admin.\n"
+    "revokes, drains and drills. The service's own user and root are admin.\n"
     "\n"
     "With --output json a list is one document, {\"buffers\": [...]}, with the names of the fields "
     "as\n"
@@ -25,9 +25,9 @@ constexpr const char* kFooter =
     "\n"
     "Exit status: 0 done; 1 refused or failed; 2 bad command line; 3 the daemon cannot be reached, "
     "or\n"
-    "             did not answer; 4 nothing failed, but the revocation or drill ended with "
-    "buffers\n"
-    "             that are still HELD.\n"
+    "             did not answer; 4 nothing failed, but somebody still has a buffer: what "
+    "`revoke`,\n"
+    "             `drain --wait` and `simulate-reset` ended with, or `plan-reset` expects.\n"
     "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
     "proto/hlbuf/v1/errors.proto.";
 
@@ -78,6 +78,7 @@ ExitCode Main(int argc, const char* const* argv) {
   AddGlobalOptions(app, invocation);
   AddListCommands(app, invocation);
   AddRevokeCommand(app, invocation);
+  AddDrainCommands(app, invocation);
   AddSimulateResetCommand(app, invocation);
   AddWatchCommand(app, invocation);
   AddMetricsCommand(app, invocation);

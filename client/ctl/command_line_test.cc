@@ -36,8 +36,8 @@ TEST(CommandLine, ExplainsItselfAndEachCommand) {
   const Ran all = Ctl({"--help"});
   EXPECT_EQ(all.code, ExitCode::kOk);
   EXPECT_TRUE(Has(all.out, "Exit status: 0 done"));
-  for (const char* command :
-       {"devices", "buffers", "leases", "sessions", "revoke", "simulate-reset", "watch"}) {
+  for (const char* command : {"devices", "buffers", "leases", "sessions", "revoke", "drain",
+                              "undrain", "plan-reset", "simulate-reset", "watch"}) {
     EXPECT_TRUE(Has(all.out, "\n  " + std::string(command) + " ")) << command;
     const Ran one = Ctl({command, "--help"});
     EXPECT_EQ(one.code, ExitCode::kOk) << command;
@@ -46,21 +46,31 @@ TEST(CommandLine, ExplainsItselfAndEachCommand) {
 }
 
 TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
-  const std::vector<std::vector<const char*>> wrong = {{},
-                                                       {"bufers"},
-                                                       {"devices", "--output", "xml"},
-                                                       {"buffers", "--state", "nope"},
-                                                       {"buffers", "--state", "live,nope"},
-                                                       {"buffers", "--owner", "-1"},
-                                                       {"buffers", "--owner", "4294967296"},
-                                                       {"revoke"},
-                                                       {"revoke", "a1", "--grace", "soon"},
-                                                       {"revoke", "a1", "--grace", "-1s"},
-                                                       {"revoke", "a1", "--grace", "inf"},
-                                                       {"simulate-reset"},
-                                                       {"simulate-reset", "dev0", "--drill", "x"},
-                                                       {"watch", "--since", "12"},
-                                                       {"watch", "--kind", "lease"}};
+  const std::vector<std::vector<const char*>> wrong = {
+      {},
+      {"bufers"},
+      {"devices", "--output", "xml"},
+      {"buffers", "--state", "nope"},
+      {"buffers", "--state", "live,nope"},
+      {"buffers", "--owner", "-1"},
+      {"buffers", "--owner", "4294967296"},
+      {"revoke"},
+      {"revoke", "a1", "--grace", "soon"},
+      {"revoke", "a1", "--grace", "-1s"},
+      {"revoke", "a1", "--grace", "inf"},
+      {"drain"},
+      {"drain", "dev0", "--uid", "1"},
+      {"drain", "--uid", "1", "--job", "2"},
+      {"drain", "--job", "x"},
+      {"drain", "dev0", "--timeout", "1s"},
+      {"drain", "--job", "2", "--wait", "--timeout", "1s"},
+      {"drain", "dev0", "--wait", "--timeout", "soon"},
+      {"undrain"},
+      {"plan-reset"},
+      {"simulate-reset"},
+      {"simulate-reset", "dev0", "--drill", "x"},
+      {"watch", "--since", "12"},
+      {"watch", "--kind", "lease"}};
   for (const auto& words : wrong) {
     const Ran ran = Ctl(words);
     EXPECT_EQ(ran.code, ExitCode::kBadUsage) << testing::PrintToString(words);
@@ -97,6 +107,12 @@ TEST(CommandLine, TakesWhatACommandCanBeNarrowedTo) {
            {"sessions", "--container", "c0ffee"},
            {"watch", "--kind", "lease-granted,device_state", "--kind", "Buffer-Freed"},
            {"revoke", "a1", "--no-wait"},
+           {"drain", "dev0"},
+           {"drain", "dev0", "--grace", "5s", "--wait", "--timeout", "1h"},
+           {"drain", "--uid", "0", "--wait"},
+           {"drain", "--job", "77", "--grace", "5s", "--wait"},
+           {"undrain", "dev0"},
+           {"plan-reset", "dev0"},
            {"simulate-reset", "dev0", "--no-wait"}}) {
     std::vector<const char*> all = words;
     all.insert(all.end(), {"--socket", "/nowhere/a"});

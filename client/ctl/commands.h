@@ -11,6 +11,7 @@ namespace hlbuf::ctl {
 // Each adds its subcommands to `app`; the one that is named puts itself into `invocation`, which
 // outlives the parsing.
 void AddListCommands(CLI::App& app, Invocation& invocation);
+void AddDrainCommands(CLI::App& app, Invocation& invocation);
 void AddRevokeCommand(CLI::App& app, Invocation& invocation);
 void AddSimulateResetCommand(CLI::App& app, Invocation& invocation);
 void AddMetricsCommand(CLI::App& app, Invocation& invocation);

@@ -11,10 +11,13 @@
 namespace hlbuf::ctl {
 namespace {
 
-std::string Note(const v1::Device& device) {
+std::string Note(const v1::Device& device, absl::Time now) {
   std::vector<std::string> notes;
   if (!device.failure().empty()) notes.push_back(device.failure());
   if (!device.warning().empty()) notes.push_back(device.warning());
+  if (!device.drained_by().empty())
+    notes.push_back(absl::StrCat("drained by ", device.drained_by(), " ",
+                                 AgeText(device.drained_time(), now), " ago"));
   if (device.is_default()) notes.push_back("default");
   if (device.can_drill()) notes.push_back("takes drills");
   if (!device.counts_references()) notes.push_back("counts no references");
@@ -47,13 +50,13 @@ std::string Shares(const v1::Buffer& buffer) {
 
 }  // namespace
 
-std::string TableText(const v1::ListDevicesResponse& response, absl::Time) {
+std::string TableText(const v1::ListDevicesResponse& response, absl::Time now) {
   Table table({"NAME", "KIND", "STATE", "EPOCH", "USED", "TOTAL", "LARGEST", "NOTE"});
   for (const v1::Device& device : response.devices())
     table.Add({device.name(), device.kind(), StateText(device.state()),
                absl::StrCat(device.epoch()), SizeText(device.used_bytes()),
                device.total_bytes() == 0 ? "" : SizeText(device.total_bytes()),
-               SizeText(device.buffer_bytes_max()), Note(device)});
+               SizeText(device.buffer_bytes_max()), Note(device, now)});
   std::string text = table.Text();
   for (const v1::Device& device : response.devices())
     if (device.reserved_bytes() > 0)

@@ -50,6 +50,19 @@ TEST(Listings, SayBelowTheTableWhatIsReserved) {
             std::string::npos);
 }
 
+TEST(Listings, ShowWhoDrainedADevice) {
+  v1::ListDevicesResponse response;
+  v1::Device& device = *response.add_devices();
+  device.set_name("dev0");
+  device.set_state(v1::DEVICE_STATE_DRAINED);
+  device.set_counts_references(true);
+  device.set_drained_by("uid 0, pid 77");
+  device.mutable_drained_time()->set_seconds(808);
+  const std::string text = TableText(response, kNow);
+  EXPECT_NE(text.find("DRAINED"), std::string::npos) << text;
+  EXPECT_NE(text.find("drained by uid 0, pid 77 3m12s ago"), std::string::npos) << text;
+}
+
 TEST(Listings, ShowABufferThatSomebodyKept) {
   v1::ListBuffersResponse response;
   v1::Buffer& buffer = *response.add_buffers();

@@ -27,10 +27,10 @@ std::string CheckDuration(const std::string& text) {
   return absl::StrCat("'", text, "' is no duration; write 0, 500ms, 10s or 1m30s");
 }
 
-std::optional<std::uint32_t> ReadUid(const std::string& text) {
-  std::uint32_t uid = 0;
-  if (!absl::SimpleAtoi(text, &uid)) return std::nullopt;
-  return uid;
+std::optional<std::uint32_t> ReadNumber(const std::string& text) {
+  std::uint32_t number = 0;
+  if (!absl::SimpleAtoi(text, &number)) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -67,28 +67,42 @@ CLI::Option* AddText(CLI::App& command, const std::string& names, const std::str
   return command.add_option_function<std::string>(names, set, description)->type_name(type);
 }
 
-void AddUid(CLI::App& command, const std::string& names,
-            const std::function<void(std::uint32_t)>& set, const std::string& description) {
-  AddText(
-      command, names, "UID", [set](const std::string& text) { set(*ReadUid(text)); }, description)
-      ->check([](const std::string& text) -> std::string {
-        return ReadUid(text).has_value() ? "" : absl::StrCat("'", text, "' is no uid; a number is");
+CLI::Option* AddNumber(CLI::App& command, const std::string& names, const std::string& type,
+                       const std::function<void(std::uint32_t)>& set,
+                       const std::string& description) {
+  return AddText(
+             command, names, type, [set](const std::string& text) { set(*ReadNumber(text)); },
+             description)
+      ->check([type](const std::string& text) -> std::string {
+        if (ReadNumber(text).has_value()) return "";
+        return absl::StrCat("'", text, "' is no ", absl::AsciiStrToLower(type), "; a number is");
       });
+}
+
+CLI::Option* AddUid(CLI::App& command, const std::string& names,
+                    const std::function<void(std::uint32_t)>& set, const std::string& description) {
+  return AddNumber(command, names, "UID", set, description);
+}
+
+void AddDuration(CLI::App& command, const std::string& names,
+                 const std::function<void(absl::Duration)>& set, const std::string& description) {
+  AddText(
+      command, names, "DURATION", [set](const std::string& text) { set(ReadDuration(text)); },
+      description)
+      ->check(CheckDuration);
+}
+
+void SetDuration(absl::Duration from, google::protobuf::Duration& to) {
+  to.set_seconds(absl::IDivDuration(from, absl::Seconds(1), &from));
+  to.set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(from)));
 }
 
 void AddGrace(CLI::App& command, const std::function<google::protobuf::Duration*()>& grace,
               const std::string& otherwise) {
-  AddText(
-      command, "--grace", "DURATION",
-      [grace](const std::string& text) {
-        absl::Duration rest = ReadDuration(text);
-        google::protobuf::Duration* const to = grace();
-        to->set_seconds(absl::IDivDuration(rest, absl::Seconds(1), &rest));
-        to->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
-      },
+  AddDuration(
+      command, "--grace", [grace](absl::Duration given) { SetDuration(given, *grace()); },
       absl::StrCat("how long holders have to let go, such as 0, 500ms or 10s, at most 1h; ",
-                   "when left out, ", otherwise))
-      ->check(CheckDuration);
+                   "when left out, ", otherwise));
 }
 
 }  // namespace hlbuf::ctl

@@ -12,6 +12,8 @@
 #include <functional>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace hlbuf::ctl {
 
 // What --help says of a command below its options.
@@ -36,9 +38,17 @@ void AddStates(CLI::App& command, const std::function<void(Enum)>& add) {
 CLI::Option* AddText(CLI::App& command, const std::string& names, const std::string& type,
                      const std::function<void(const std::string&)>& set,
                      const std::string& description);
-void AddUid(CLI::App& command, const std::string& names,
-            const std::function<void(std::uint32_t)>& set, const std::string& description);
+// A number of 32 bits.
+CLI::Option* AddNumber(CLI::App& command, const std::string& names, const std::string& type,
+                       const std::function<void(std::uint32_t)>& set,
+                       const std::string& description);
+CLI::Option* AddUid(CLI::App& command, const std::string& names,
+                    const std::function<void(std::uint32_t)>& set, const std::string& description);
 
+// A duration, zero or more.
+void AddDuration(CLI::App& command, const std::string& names,
+                 const std::function<void(absl::Duration)>& set, const std::string& description);
+void SetDuration(absl::Duration from, google::protobuf::Duration& to);
 // --grace DURATION. `grace` is called, to get where the value goes, only when the option is given.
 void AddGrace(CLI::App& command, const std::function<google::protobuf::Duration*()>& grace,
               const std::string& otherwise);

@@ -76,10 +76,13 @@ std::string RevocationText(const v1::Revocation& revocation) {
 }
 
 std::string ResetText(const v1::SimulateResetResponse& response) {
-  const v1::Device& device = response.device();
-  std::string text = response.has_revocation() ? RevocationText(response.revocation()) : "";
-  absl::StrAppend(&text, PrintableText(device.name()), " is ", StateText(device.state()),
-                  ", epoch ", device.epoch());
+  return (response.has_revocation() ? RevocationText(response.revocation()) : "") +
+         DeviceText(response.device());
+}
+
+std::string DeviceText(const v1::Device& device) {
+  std::string text = absl::StrCat(PrintableText(device.name()), " is ", StateText(device.state()),
+                                  ", epoch ", device.epoch());
   if (!device.failure().empty()) absl::StrAppend(&text, ": ", PrintableText(device.failure()));
   return text + "\n";
 }

@@ -15,6 +15,9 @@ std::string RevocationText(const v1::Revocation& revocation);
 // Likewise; then what became of the device.
 std::string ResetText(const v1::SimulateResetResponse& response);
 
+// "dev0 is READY, epoch 3", and why it failed.
+std::string DeviceText(const v1::Device& device);
+
 // Whether somebody still has one of its buffers; such verdicts are never left out.
 bool HasHeld(const v1::Revocation& revocation);
 

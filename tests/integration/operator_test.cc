@@ -1,53 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // hl-bufctl as an operator runs it: what it shows, and the exit status that scripts decide by.
-#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
 
-#include "absl/strings/str_format.h"
 #include "hlbuf/v1/control.pb.h"
-#include "tests/support/daemon_process.h"
-#include "tests/support/library_client.h"
-#include "tests/support/texts.h"
+#include "tests/support/ctl_test.h"
 
 namespace hlbuf {
 namespace {
 
 constexpr std::uint64_t kBytes = 64 << 10;
-enum ExitStatus { kOk = 0, kFailed = 1, kBadUsage = 2, kUnreachable = 3, kHeld = 4 };
 
-std::string IdText(std::uint64_t id) { return absl::StrFormat("%x", id); }
-std::string LetGo() { return CountsReferences() ? "PROVEN" : "ACKNOWLEDGED"; }
-
-class Ctl : public DaemonTest {
- protected:
-  Ctl() { Use(); }
-  LibraryClient Client(const User& user) { return {user, daemon().client_socket()}; }
-
-  Program Command(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), BuiltPath("client/ctl/hl-bufctl"));
-    return {.arguments = std::move(arguments),
-            .environment = {"HLBUF_CONTROL=" + daemon().control_socket()},
-            .output = directory_.path() + "/output"};
-  }
-  Finished Run(std::vector<std::string> arguments) { return RunToEnd(Command(arguments)); }
-  // What it printed as JSON.
-  template <class Message>
-  Message Json(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--output", "json"});
-    const Finished finished = Run(arguments);
-    EXPECT_EQ(finished.exit_status, kOk) << finished.output;
-    Message message;
-    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(finished.output, &message).ok())
-        << finished.output;
-    return message;
-  }
-  std::string Output() const { return ReadAll(directory_.path() + "/output"); }
-
- private:
-  TemporaryDirectory directory_;
-};
+using Ctl = CtlTest;
 
 TEST_F(Ctl, PrintsMetrics) {
   LibraryClient alice = Client(Alice());
