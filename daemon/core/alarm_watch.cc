@@ -10,9 +10,9 @@ void AlarmWatch::Begin(Device& device) {
   Ask(device);
 }
 
-// What comes while the device is not open is asked for when it is again.
+// What comes while the device is closed is asked for when it is open again.
 void AlarmWatch::OnSign(Device& device) {
-  if (!device.is_open()) return;
+  if (!Listens(device)) return;
   Watched& watched = watched_.at(&device);
   if (watched.answered) return Ask(device);
   watched.ask_again = true;
@@ -28,19 +28,23 @@ void AlarmWatch::Ask(Device& device) {
       });
 }
 
-// An answer of an earlier life of the device, or one that comes when a reset runs already, says
-// nothing new.
+bool AlarmWatch::Listens(const Device& device) {
+  return device.is_open() || device.state() == DeviceState::kRevoking;
+}
+
+// An answer of an earlier life of the device, or one that comes when it is being closed already,
+// says nothing new.
 void AlarmWatch::OnAnswer(Device& device, std::uint64_t question,
                           const std::optional<Alarm>& alarm) {
   Watched& watched = watched_.at(&device);
   if (question != watched.question) return;
   watched.answered = true;
-  if (!device.is_open()) return;
+  if (!Listens(device)) return;
   if (alarm.has_value()) raised_(device, *alarm);
-  if (!device.is_open()) return;  // what was raised has begun a reset
+  if (!Listens(device)) return;  // what was raised has ended it
   if (watched.ask_again) return Ask(device);
   watched.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
-    if (device.is_open()) Ask(device);
+    if (Listens(device)) Ask(device);
   });
 }
 

@@ -15,9 +15,10 @@
 
 namespace hlbuf {
 
-// Asks devices whether they have something to say, as long as they are open: at once when they
-// give a sign, and again and again, for some resets of a habanalabs card send no event, and only
-// its status and its reset counter tell of them.
+// Asks devices whether they have something to say, from when they are open until everybody has been
+// asked back: a driver may come to reset at once what it had announced, or what only was a drill.
+// At once when they give a sign, and again and again, for some resets of a habanalabs card send no
+// event, and only its status and its reset counter tell of them.
 class AlarmWatch {
  public:
   // Small beside the seconds that a driver waits, and so long that asking costs nothing.
@@ -26,7 +27,8 @@ class AlarmWatch {
 
   AlarmWatch(Ledger& ledger, Raised raised) : ledger_(ledger), raised_(std::move(raised)) {}
 
-  // Of a device that has been opened. Ends by itself when it is READY or DRAINED no longer.
+  // Of a device that has been opened. Ends by itself when it is closed. What it says again and
+  // again is told again and again.
   void Begin(Device& device);
 
  private:
@@ -39,6 +41,7 @@ class AlarmWatch {
   void OnSign(Device& device);
   void Ask(Device& device);
   void OnAnswer(Device& device, std::uint64_t question, const std::optional<Alarm>& alarm);
+  static bool Listens(const Device& device);
 
   Ledger& ledger_;
   Raised raised_;

@@ -204,14 +204,13 @@ TEST_F(CardAlarm, IsAskedForNoMoreOftenAfterManySigns) {
   EXPECT_EQ(asked, 1);
 }
 
-TEST_F(CardAlarm, GivesASignDuringAResetInVain) {
-  const BufferId buffer = rig_.Buffer(alice_);
-  rig_.Hold(buffer, 1);
-  EXPECT_EQ(rig_.Reset(absl::Seconds(20)), "OK");
+TEST_F(CardAlarm, IsAskedForAtOnceWhileADrillRunsToo) {
+  rig_.Hold(rig_.Buffer(alice_), 1);
+  EXPECT_EQ(rig_.Reset(absl::Hours(1)), "OK");
+  rig_.device.alarm = Alarm{.kind = Alarm::Kind::kReset};
   rig_.device.GiveSign();
-  EXPECT_FALSE(rig_.device.Work()) << "the reset asks by itself";
-  rig_.Advance(absl::Seconds(21));
-  EXPECT_EQ(device().state(), DeviceState::kReady);
+  rig_.Run();
+  EXPECT_EQ(alice_.notices.revokes.size(), 2u);
 }
 
 // The device goes on, and says so whenever it is asked.
@@ -260,6 +259,46 @@ TEST_F(OpenerLost, IsNoMatterInTheNextEpoch) {
   EXPECT_EQ(device().warning(), "");
   Lose("the opener died");
   EXPECT_EQ(rig_.observer.Count(EventKind::kOpenerLost), 2u);
+}
+
+// The driver begins at once what it had announced.
+TEST_F(CardAlarm, ThatComesDuringTheFirstShortensIt) {
+  const LeaseId lease = alice_.Allocate();
+  rig_.Hold(rig_.Find(lease)->buffer->id, 1);
+  Raise(Alarm::Kind::kResetPending, absl::Seconds(30));
+  rig_.Advance(absl::Seconds(2));
+  const absl::Time first = alice_.notices.revokes.at(0).deadline;
+  Raise(Alarm::Kind::kReset);
+  ASSERT_EQ(alice_.notices.revokes.size(), 2u);
+  EXPECT_LT(alice_.notices.revokes[1].deadline, first);
+  EXPECT_LE(alice_.notices.revokes[1].deadline, rig_.clock.Now() + absl::Seconds(5));
+  const std::uint64_t epoch = device().epoch();
+  rig_.Advance(absl::Seconds(6));
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+  EXPECT_EQ(device().epoch(), epoch + 1) << "one reset";
+}
+
+TEST_F(CardAlarm, ThatIsRaisedAgainTellsNobodyAgain) {
+  const LeaseId lease = alice_.Allocate();
+  rig_.Hold(rig_.Find(lease)->buffer->id, 1);
+  Raise(Alarm::Kind::kResetPending, absl::Seconds(30));
+  const std::size_t told = rig_.observer.Count(EventKind::kDeviceState);
+  rig_.Advance(absl::Seconds(10));
+  EXPECT_EQ(alice_.notices.revokes.size(), 1u);
+  EXPECT_EQ(rig_.observer.Count(EventKind::kDeviceState), told);
+}
+
+// Whoever drills with an hour of grace does not keep the driver waiting for an hour.
+TEST_F(CardAlarm, ThatComesWhileADrillRunsShortensTheDrill) {
+  const BufferId buffer = rig_.Buffer(alice_);
+  rig_.Hold(buffer, 1);
+  EXPECT_EQ(rig_.Reset(absl::Hours(1)), "OK");
+  Raise(Alarm::Kind::kResetPending, absl::Seconds(8));
+  EXPECT_EQ(alice_.notices.revokes.size(), 2u);
+  rig_.Advance(absl::Seconds(7));
+  EXPECT_EQ(device().state(), DeviceState::kReady);
+  ASSERT_EQ(rig_.resets.size(), 1u);
+  EXPECT_EQ(rig_.resets[0].revocation.verdicts.at(0).verdict.kind, Verdict::Kind::kHeld);
 }
 
 TEST_F(CardAlarm, ThatComesWhileADrillRunsStartsNoSecondReset) {

@@ -47,6 +47,8 @@ void Resets::OnAlarm(Device& device, const Alarm& alarm) {
   if (alarm.kind == Alarm::Kind::kOpenerLost) return WarnOnce(device, alarm.text);
   const bool in_time = alarm.kind == Alarm::Kind::kResetPending;
   const absl::Duration grace = GraceWithin(in_time ? alarm.window : absl::ZeroDuration(), grace_);
+  if (device.state() == DeviceState::kRevoking)
+    return Hurry(device, ledger_.clock.Now() + grace, alarm.text);
   Start(device, Drill::kNone, grace, alarm.text, [](const ResetReport&) {});
 }
 
@@ -57,6 +59,12 @@ void Resets::WarnOnce(Device& device, const std::string& text) {
   ledger_.Tell({.kind = EventKind::kOpenerLost, .device = device.name(), .text = text});
 }
 
+// A second reset during the first, which asks everything back already. It has no more time than the
+// first, and perhaps less.
+void Resets::Hurry(Device& device, absl::Time deadline, absl::string_view why) {
+  if (revocations_.Hurry(running_.at(&device).revocation, deadline)) TellState(device, why);
+}
+
 void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why,
                    Done done) {
   StopRetrying(device);
@@ -64,12 +72,13 @@ void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::stri
   const bool failed = device.state() == DeviceState::kFailed;
   Step(device, DeviceEvent::kReset, why);
   if (failed) return Close(device);  // nothing is leased
-  revocations_.Begin(ledger_.HeldOf(device), RevokeReason::kReset, grace,
-                     [this, &device](const RevocationReport& report) {
-                       running_.at(&device).report.revocation = report;
-                       Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
-                       Close(device);
-                     });
+  running_.at(&device).revocation =
+      revocations_.Begin(ledger_.HeldOf(device), RevokeReason::kReset, grace,
+                         [this, &device](const RevocationReport& report) {
+                           running_.at(&device).report.revocation = report;
+                           Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
+                           Close(device);
+                         });
 }
 
 // The broker never is what a driver waits for: what somebody still holds is given up.

@@ -58,6 +58,7 @@ class Resets {
  private:
   struct Running {
     Drill drill = Drill::kNone;
+    RevocationId revocation;
     ResetReport report;
     Done done;
   };
@@ -69,6 +70,7 @@ class Resets {
   void TellState(const Device& device, absl::string_view why);
   void OnAlarm(Device& device, const Alarm& alarm);
   void WarnOnce(Device& device, const std::string& text);
+  void Hurry(Device& device, absl::Time deadline, absl::string_view why);
   void Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why, Done done);
   void Close(Device& device);
   void OnReset(Device& device, const absl::Status& reset);

@@ -59,6 +59,22 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
   return id;
 }
 
+bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
+  const auto it = running_.find(id);
+  if (it == running_.end() || it->second->report.deadline <= deadline) return false;
+  Running& running = *it->second;
+  running.report.deadline = deadline;
+  ledger_.deadlines.Cancel(running.timer);
+  running.timer = ledger_.deadlines.At(deadline, [this, id] { Expire(id); });
+  std::vector<LeaseRecord*> leases;
+  for (const BufferId waiting : running.waiting) {
+    const LeaseList& of_buffer = ledger_.registry.Find(waiting)->leases;
+    leases.insert(leases.end(), of_buffer.begin(), of_buffer.end());
+  }
+  Notify(leases, running.report.reason, deadline);
+  return true;
+}
+
 void Revocations::AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* const> leases,
                           RevokeReason reason, absl::Duration grace) {
   if (leases.empty()) return;

@@ -64,6 +64,10 @@ class Revocations {
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, absl::Span<LeaseRecord* const> alone,
                      RevokeReason reason, absl::Duration grace, Done done);
 
+  // Moves the deadline of a running revocation forward, and tells the holders of its buffers.
+  // False: it is not later than `deadline` anyway, or over.
+  bool Hurry(RevocationId id, absl::Time deadline);
+
   // Asks single ACTIVE leases of `buffer` back, which lives on. No verdict: the count of a buffer
   // does not say whose a reference is. What is told of them has no RevocationId.
   void AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* const> leases,
