@@ -144,6 +144,10 @@ struct hlbuf_wire_allocate {
   uint16_t device_bytes; /* device (0: the only device, or the configured default), */
   uint16_t label_bytes;  /* labels: `key=value`, separated by one NUL byte */
   uint16_t reserved;
+  /* Appended; a frame of 40 fixed bytes says 0. For how long the request may wait for a device that
+   * is in reset, or not open yet; 0: not at all, UINT32_MAX: as long as it takes. */
+  uint32_t wait_ms;
+  uint32_t reserved2;
 };
 
 /* Fixed part of ALLOCATED; its packet carries one descriptor. */
@@ -282,7 +286,7 @@ struct hlbuf_wire_error {
 static_assert(sizeof(struct hlbuf_wire_header) == 16, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_hello) == 32, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_welcome) == 48, "layout is ABI");
-static_assert(sizeof(struct hlbuf_wire_allocate) == 40, "layout is ABI");
+static_assert(sizeof(struct hlbuf_wire_allocate) == 48, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_allocated) == 48, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_open) == 24, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_open_item) == 24, "layout is ABI");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
 #include <string.h>
 
 #include "client/src/call.h"
@@ -36,6 +37,14 @@ static int join_labels(const hlbuf_allocate_options* options, char* into, size_t
   return HLBUF_OK;
 }
 
+/* As long as the call itself. */
+static uint32_t wait_ms(hlbuf_client* client) {
+  pthread_mutex_lock(&client->lock);
+  const int32_t timeout_ms = client->timeout_ms;
+  pthread_mutex_unlock(&client->lock);
+  return timeout_ms < 0 ? UINT32_MAX : (uint32_t)timeout_ms;
+}
+
 static int build_allocate(const hlbuf_allocate_options* options, struct allocate_frame* frame,
                           size_t* ret_bytes, hlbuf_error* error) {
   size_t name = 0, device = 0, labels = 0;
@@ -67,6 +76,8 @@ int hlbuf_allocate(hlbuf_client* client, const hlbuf_allocate_options* options,
   size_t bytes;
   code = build_allocate(&own, &frame, &bytes, error);
   if (code != HLBUF_OK) return code;
+  if (hlbuf_is_forked(client)) return hlbuf_fail_forked(error);
+  if (own.wait_for_device != 0) frame.fixed.wait_ms = wait_ms(client);
   struct hlbuf_call call = {.reply = HLBUF_WIRE_ALLOCATED,
                             .take = hlbuf_take_allocated,
                             .into = ret_buffer,

@@ -22,7 +22,11 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
           [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); },
           [this](const Device& device) { emptying_.OnFreed(device); }),
       revocations_(ledger_, draining_),
-      resets_(ledger_, draining_, revocations_, settings_.reset_grace) {}
+      waiting_(
+          ledger_, [this](Waiting waiting) { Try(std::move(waiting)); },
+          [this](const Device& device) { return Unavailable(device); }),
+      resets_(ledger_, draining_, revocations_, settings_.reset_grace,
+              [this](const Device& device) { OnDeviceState(device); }) {}
 
 // Backends first: what their workers still had to say is said to nobody, and no descriptor outlives
 // them.
@@ -82,6 +86,9 @@ void Broker::Park(SessionRecord& session, SessionEvent on, absl::string_view why
   const bool greeted = session.state == SessionState::kReady;
   session.state = Checked(Next(session.state, on));
   while (!session.leases.empty()) EndLease(*session.leases.back(), LeaseEvent::kSessionEnded);
+  if (session.waiting_allocations > 0)
+    waiting_.RefuseOf([&session](const SessionRecord& other) { return &other == &session; },
+                      Error(ErrorCode::kGone, "its session ended while it waited"));
   if (greeted) ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
 }
 
@@ -104,6 +111,13 @@ void Broker::EndLease(LeaseRecord& lease, LeaseEvent on) {
     draining_.OnLeaseEnded(buffer);
   else if (buffer.leases.empty())
     draining_.Begin(buffer, BufferEvent::kLastLeaseEnded);
+}
+
+void Broker::OnDeviceState(const Device& device) {
+  if (device.state() == DeviceState::kReady)
+    waiting_.TryAgain(device);
+  else if (!resets_.IsComing(device))
+    waiting_.Refuse(device);
 }
 
 absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> buffers,

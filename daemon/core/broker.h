@@ -21,6 +21,7 @@
 #include "daemon/core/reset_plan.h"
 #include "daemon/core/resets.h"
 #include "daemon/core/revocations.h"
+#include "daemon/core/waiting_allocations.h"
 
 namespace hlbuf {
 
@@ -33,13 +34,6 @@ struct BrokerSettings {
   absl::Duration reset_grace = absl::Seconds(20);
   std::uint64_t first_id = 1;
   std::uint64_t first_epoch = 1;
-};
-
-struct AllocateRequest {
-  std::uint64_t size_bytes = 0;
-  std::string name;
-  std::string device;
-  std::vector<std::string> labels;
 };
 
 struct DrainRequest {
@@ -107,8 +101,9 @@ class Broker {
 
   // `done` runs later, with a lease, unless the session has been parked meanwhile: then it gets
   // GONE and holds nothing. Errors: INVALID_ARGUMENT, NOT_FOUND (device), PERMISSION_DENIED,
-  // ALREADY_EXISTS, QUOTA_EXCEEDED, DEVICE_UNAVAILABLE, and those of Backend::Allocate.
-  using Allocated = absl::AnyInvocable<void(absl::StatusOr<LeaseId>) &&>;
+  // ALREADY_EXISTS, QUOTA_EXCEEDED, DEVICE_UNAVAILABLE (after the request's wait, if the device
+  // comes back by itself), and those of Backend::Allocate.
+  using Allocated = AwaitedAllocation::Done;
   void Allocate(SessionRecord& session, AllocateRequest request, Allocated done);
 
   // One result for each item, in order. Not OK: the limits do not allow the whole batch, and
@@ -165,8 +160,16 @@ class Broker {
   // Of the session's account; a refusal is told.
   absl::StatusOr<Charge> Take(const SessionRecord& session, Resource resource,
                               std::uint64_t amount);
-  void OnAllocated(BufferId id, SessionId session, Charge lease,
+  using Waiting = WaitingAllocations::Waiting;
+  void Try(Waiting asked);
+  // `again` is what to ask for once more; null: nobody waits.
+  void OnAllocated(BufferId id, SessionId session, Charge lease, std::unique_ptr<Waiting> again,
                    absl::StatusOr<Allocation> allocation, Allocated done);
+  // Refuses, unless the device is all that is in the way, and somebody waits for it.
+  void RefuseOrWait(std::unique_ptr<Waiting> again, const absl::Status& refusal, Allocated done);
+  void OnDeviceState(const Device& device);
+  const Device* NamedOrDefault(absl::string_view device) const;
+  absl::Status Unavailable(const Device& device) const;
   absl::Status StillWanted(const BufferRecord& buffer, const SessionRecord* session) const;
   absl::StatusOr<BufferRecord*> Find(const SessionRecord& session, const OpenItem& item) const;
   absl::StatusOr<Grant> OpenOne(SessionRecord& session, const OpenItem& item, Charge& leases);
@@ -185,6 +188,7 @@ class Broker {
   Emptying emptying_;
   Draining draining_;
   Revocations revocations_;
+  WaitingAllocations waiting_;
   Resets resets_;
   std::vector<std::unique_ptr<Device>> devices_;
 };

@@ -22,14 +22,6 @@ absl::Status Drained(const Device& device, absl::Time now) {
                             device.name(), "`"));
 }
 
-absl::Status Unavailable(const Device& device, absl::Time now) {
-  if (device.state() == DeviceState::kDrained) return Drained(device, now);
-  return Error(ErrorCode::kDeviceUnavailable,
-               absl::StrCat(device.name(), " is ", StateText(device.state()),
-                            device.failure().empty() ? "" : ": ", device.failure(),
-                            "; a DEVICE notice tells when it is READY"));
-}
-
 // Rounded up to the device's page, or why not.
 absl::StatusOr<std::uint64_t> ExportedBytes(const Device& device, std::uint64_t size_bytes) {
   const BackendTraits& traits = device.traits();
@@ -70,6 +62,14 @@ absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view 
 
 }  // namespace
 
+absl::Status Broker::Unavailable(const Device& device) const {
+  if (device.state() == DeviceState::kDrained) return Drained(device, ledger_.clock.Now());
+  return Error(ErrorCode::kDeviceUnavailable,
+               absl::StrCat(device.name(), " is ", StateText(device.state()),
+                            device.failure().empty() ? "" : ": ", device.failure(),
+                            "; a DEVICE notice tells when it is READY"));
+}
+
 absl::Status Broker::Refuse(const SessionRecord& session, Verb verb, absl::string_view what,
                             const Decision& decision) {
   absl::Status refusal = Refusal(session, verb, what, decision);
@@ -97,7 +97,7 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
   if (!request.name.empty()) RETURN_IF_ERROR(CheckName("buffer name", request.name));
   RETURN_IF_ERROR(CheckLabels(request.labels));
   if (!request.device.empty()) RETURN_IF_ERROR(CheckName("device name", request.device));
-  const Device* named = request.device.empty() ? default_device() : FindDevice(request.device);
+  const Device* named = NamedOrDefault(request.device);
   if (named == nullptr)
     return Error(ErrorCode::kNotFound,
                  request.device.empty()
@@ -108,7 +108,7 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
       policy_.Decide(session.peer, Verb::kAllocate, {.device = device.name()});
   if (!decision.allowed)
     return Refuse(session, Verb::kAllocate, absl::StrCat("on ", device.name()), decision);
-  if (device.state() != DeviceState::kReady) return Unavailable(device, ledger_.clock.Now());
+  if (device.state() != DeviceState::kReady) return Unavailable(device);
   ASSIGN_OR_RETURN(const std::uint64_t bytes, ExportedBytes(device, request.size_bytes));
   if (!request.name.empty() &&
       ledger_.registry.FindByName(*session.account, request.name) != nullptr)
@@ -129,11 +129,32 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
   return buffer;
 }
 
+const Device* Broker::NamedOrDefault(absl::string_view name) const {
+  return name.empty() ? default_device() : FindDevice(name);
+}
+
 void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated done) {
-  absl::StatusOr<std::unique_ptr<BufferRecord>> admitted = Admit(session, std::move(request));
-  if (!admitted.ok()) return std::move(done)(admitted.status());
+  const absl::Time until = ledger_.clock.Now() + request.wait;
+  Try({.session = &session,
+       .device = NamedOrDefault(request.device),
+       .request = std::move(request),
+       .until = until,
+       .done = std::move(done)});
+}
+
+void Broker::Try(Waiting asked) {
+  SessionRecord& session = *asked.session;
+  std::unique_ptr<Waiting> again;
+  if (asked.request.wait > absl::ZeroDuration())
+    again = std::make_unique<Waiting>(Waiting{.session = asked.session,
+                                              .device = asked.device,
+                                              .request = asked.request,
+                                              .until = asked.until});
+  absl::StatusOr<std::unique_ptr<BufferRecord>> admitted = Admit(session, std::move(asked.request));
+  if (!admitted.ok())
+    return RefuseOrWait(std::move(again), admitted.status(), std::move(asked.done));
   absl::StatusOr<Charge> lease = Take(session, Resource::kLeases, 1);
-  if (!lease.ok()) return std::move(done)(lease.status());
+  if (!lease.ok()) return std::move(asked.done)(lease.status());
   (*admitted)->id = ledger_.ids.Next<BufferId>();
   BufferRecord& buffer = ledger_.registry.Add(*std::move(admitted));
   Device& device = *buffer.device;
@@ -142,9 +163,20 @@ void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated
   device.backend().Allocate(
       {.size_bytes = buffer.allocation.size_bytes, .domain = buffer.owner->domain},
       [this, id = buffer.id, session_id = session.id, lease = *std::move(lease),
-       done = std::move(done)](absl::StatusOr<Allocation> allocation) mutable {
-        OnAllocated(id, session_id, std::move(lease), std::move(allocation), std::move(done));
+       again = std::move(again),
+       done = std::move(asked.done)](absl::StatusOr<Allocation> allocation) mutable {
+        OnAllocated(id, session_id, std::move(lease), std::move(again), std::move(allocation),
+                    std::move(done));
       });
+}
+
+void Broker::RefuseOrWait(std::unique_ptr<Waiting> again, const absl::Status& refusal,
+                          Allocated done) {
+  if (again == nullptr || ErrorCodeOf(refusal) != ErrorCode::kDeviceUnavailable ||
+      !resets_.IsComing(*again->device))
+    return std::move(done)(refusal);
+  again->done = std::move(done);
+  waiting_.Add(std::move(*again));
 }
 
 // The world may have changed since the worker was asked.
@@ -156,12 +188,13 @@ absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord
                  "an operator asked back what this user or job holds, while it was allocated");
   const Device& device = *buffer.device;
   if (device.state() != DeviceState::kReady || device.epoch() != buffer.epoch)
-    return Unavailable(device, ledger_.clock.Now());
+    return Unavailable(device);
   return absl::OkStatus();
 }
 
 void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
-                         absl::StatusOr<Allocation> allocation, Allocated done) {
+                         std::unique_ptr<Waiting> again, absl::StatusOr<Allocation> allocation,
+                         Allocated done) {
   BufferRecord& buffer = *ledger_.registry.Find(id);
   Device& device = *buffer.device;
   const auto it = ledger_.sessions.find(session_id);
@@ -175,7 +208,8 @@ void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
     lease.GiveBack();
     draining_.BeginUngranted(buffer);
     device.JobEnded();
-    return std::move(done)(outcome);
+    if (session == nullptr || session->state != SessionState::kReady) again.reset();
+    return RefuseOrWait(std::move(again), outcome, std::move(done));
   }
   buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
   ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);

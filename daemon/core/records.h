@@ -42,6 +42,7 @@ struct SessionRecord {
   std::optional<absl::Time> unanswered_ping_since;  // told to operators, never counted as anything
   std::vector<LeaseRecord*> leases;
   Charge charge;
+  std::uint32_t waiting_allocations = 0;  // for a device that is not READY
   Charge in_flight;  // descriptors sent that the peer has not received yet, as far as we know
 };
 

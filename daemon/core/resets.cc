@@ -16,6 +16,12 @@ void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   for (const auto& [id, session] : ledger_.sessions)
     if (session->state == SessionState::kReady)
       session->notices->OnDevice(device.name(), device.state(), device.epoch());
+  stepped_(device);
+}
+
+bool Resets::IsComing(const Device& device) const {
+  if (device.drain().has_value()) return false;
+  return device.state() != DeviceState::kFailed || retries_.contains(&device);
 }
 
 void Resets::TellState(const Device& device, absl::string_view why) {
@@ -136,6 +142,7 @@ void Resets::Drain(Device& device, std::string by) {
   device.set_drain(hlbuf::Drain{.by = std::move(by), .since = ledger_.clock.Now()});
   if (device.state() == DeviceState::kReady) return Step(device, DeviceEvent::kDrain, why);
   TellState(device, absl::StrCat(why, "; it will be DRAINED when it is open"));
+  stepped_(device);
 }
 
 void Resets::Undrain(Device& device) {

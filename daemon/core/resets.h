@@ -38,14 +38,21 @@ class Resets {
 
   // A device that says that it will be reset gives its clients `grace`, or less: what is left of
   // its own window after closing, for which a quarter is kept.
-  Resets(Ledger& ledger, Draining& draining, Revocations& revocations, absl::Duration grace)
+  // `stepped` is told of each new state of a device, behind its clients, and when one that is away
+  // is drained.
+  using Stepped = absl::AnyInvocable<void(Device&)>;
+  Resets(Ledger& ledger, Draining& draining, Revocations& revocations, absl::Duration grace,
+         Stepped stepped)
       : ledger_(ledger),
         draining_(draining),
         revocations_(revocations),
         grace_(grace),
+        stepped_(std::move(stepped)),
         alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }) {}
 
   void Open(Device& device);
+  // Whether the device is READY, or will be without an operator's doing.
+  bool IsComing(const Device& device) const;
   // Errors: DEVICE_UNAVAILABLE when the device is not READY, DRAINED or FAILED; `done` is not
   // called then.
   absl::Status Begin(Device& device, Drill drill, absl::Duration grace, Done done);
@@ -84,9 +91,11 @@ class Resets {
   Draining& draining_;
   Revocations& revocations_;
   const absl::Duration grace_;
+  Stepped stepped_;
   AlarmWatch alarms_;
   absl::flat_hash_map<Device*, Running> running_;
-  absl::flat_hash_map<Device*, Retry> retries_;  // of devices that could not be opened last time
+  absl::flat_hash_map<const Device*, Retry>
+      retries_;  // of devices that could not be opened last time
 };
 
 }  // namespace hlbuf

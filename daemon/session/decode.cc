@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -14,15 +15,17 @@ namespace {
 
 absl::Status Broken(absl::string_view what) { return Error(ErrorCode::kProtocolError, what); }
 
-// Header and fixed part; what a newer peer appended to it is skipped. `trailing` is what follows.
+// Header and fixed part; what a newer peer appended to it is skipped, and what an older one does
+// not have behind its `least_bytes` is zero. `trailing` is what follows.
 template <class Fixed>
-absl::StatusOr<Fixed> ReadFixed(Frame frame, Frame& trailing) {
-  Fixed fixed;
+absl::StatusOr<Fixed> ReadFixed(Frame frame, Frame& trailing,
+                                std::size_t least_bytes = sizeof(Fixed)) {
+  Fixed fixed = {};
   const std::size_t fixed_bytes =
       reinterpret_cast<const hlbuf_wire_header*>(frame.data())->fixed_bytes;
-  if (fixed_bytes < sizeof(Fixed))
-    return Broken(absl::StrCat("fixed_bytes is ", fixed_bytes, ", below ", sizeof(Fixed)));
-  std::memcpy(&fixed, frame.data(), sizeof(Fixed));
+  if (fixed_bytes < least_bytes)
+    return Broken(absl::StrCat("fixed_bytes is ", fixed_bytes, ", below ", least_bytes));
+  std::memcpy(&fixed, frame.data(), std::min(fixed_bytes, sizeof(Fixed)));
   trailing = frame.subspan(fixed_bytes);
   return fixed;
 }
@@ -84,9 +87,10 @@ absl::StatusOr<Hello> DecodeHello(Frame frame) {
 
 absl::StatusOr<AllocateRequest> DecodeAllocate(Frame frame) {
   Frame trailing;
-  ASSIGN_OR_RETURN(const hlbuf_wire_allocate fixed,
-                   ReadFixed<hlbuf_wire_allocate>(frame, trailing));
-  if (fixed.flags != 0 || fixed.reserved != 0)
+  ASSIGN_OR_RETURN(
+      const hlbuf_wire_allocate fixed,
+      ReadFixed<hlbuf_wire_allocate>(frame, trailing, offsetof(hlbuf_wire_allocate, wait_ms)));
+  if (fixed.flags != 0 || fixed.reserved != 0 || fixed.reserved2 != 0)
     return Broken("a reserved field of ALLOCATE is not 0");
   const std::size_t name_bytes = fixed.name_bytes;
   const std::size_t device_bytes = fixed.device_bytes;
@@ -94,7 +98,10 @@ absl::StatusOr<AllocateRequest> DecodeAllocate(Frame frame) {
   const absl::string_view text = Text(trailing);
   AllocateRequest request = {.size_bytes = fixed.size_bytes,
                              .name = std::string(text.substr(0, name_bytes)),
-                             .device = std::string(text.substr(name_bytes, device_bytes))};
+                             .device = std::string(text.substr(name_bytes, device_bytes)),
+                             .wait = fixed.wait_ms == UINT32_MAX
+                                         ? absl::InfiniteDuration()
+                                         : absl::Milliseconds(fixed.wait_ms)};
   if (fixed.label_bytes > 0)
     request.labels = absl::StrSplit(text.substr(name_bytes + device_bytes), '\0');
   return request;

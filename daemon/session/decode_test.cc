@@ -119,6 +119,29 @@ TEST(Decode, TakesEveryGoodFrame) {
         << decoder.name << ": " << Decode(decoder, decoder.good);
 }
 
+// As clients sent it that could not wait.
+TEST(Decode, TakesAnAllocateWithoutWhatWasAppendedToIt) {
+  Bytes frame = AllocateFrame(7, 4096, "weights");
+  HeaderOf(frame).fixed_bytes = 40;
+  HeaderOf(frame).frame_bytes -= 8;
+  frame.erase(frame.begin() + 40, frame.begin() + 48);
+  const absl::StatusOr<AllocateRequest> request = DecodeAllocate(frame);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->name, "weights");
+  EXPECT_EQ(request->wait, absl::ZeroDuration());
+}
+
+TEST(Decode, ReadsHowLongAnAllocateMayWait) {
+  const auto wait = [](std::uint32_t wait_ms) {
+    return DecodeAllocate(MakeFrame<hlbuf_wire_allocate>({.size_bytes = 1, .wait_ms = wait_ms},
+                                                         HLBUF_WIRE_ALLOCATE, 7))
+        ->wait;
+  };
+  EXPECT_EQ(wait(0), absl::ZeroDuration());
+  EXPECT_EQ(wait(1500), absl::Milliseconds(1500));
+  EXPECT_EQ(wait(UINT32_MAX), absl::InfiniteDuration());
+}
+
 TEST(Decode, SkipsWhatANewerPeerAppended) {
   for (const Decoder& decoder : Decoders())
     for (const std::size_t more : {8U, 64U, 4096U})

@@ -217,5 +217,27 @@ TEST_F(Reset, Scenario12_LeavesNothingOfAllocationsThatItOvertakes) {
   }
 }
 
+// It holds what the reset asks back, and asks for more meanwhile, as a job does that begins anew.
+TEST_F(Revocation, ByAResetLetsAnAllocationWait) {
+  LibraryClient alice = Client(Alice());
+  ClientProcess waiting(Alice());
+  waiting.Must("library-connect " + daemon().client_socket());
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  ControlClient control = Control();
+  auto resetting = control.StartToReset("dev0", kLongMs);
+  alice.AwaitNotice("revoke ");
+  waiting.Begin("library-allocate-waiting " + std::to_string(kBytes) + " -");
+  EXPECT_TRUE(StartsWith(alice.RefusalToAllocate(kBytes), "DEVICE_UNAVAILABLE"))
+      << "who does not wait";
+  alice.Release(made);
+  EXPECT_EQ(resetting.get().only().verdict, LetGo());
+  const Reply allocated = waiting.Answer();
+  EXPECT_TRUE(allocated.ok) << allocated.Text();
+  EXPECT_EQ(allocated.Number(5), made.epoch + 1);
+  waiting.Exit();
+  daemon().ExpectNothingInUse();
+}
+
 }  // namespace
 }  // namespace hlbuf

@@ -180,6 +180,7 @@ struct AllocateOptions {
   std::string name;    // empty: none
   std::string device;  // empty: the default one
   std::vector<std::string> labels;
+  bool wait_for_device = false;  // as in hlbuf_allocate_options
 };
 
 // One session. The destructor closes it; buffers may outlive it, as revoked ones.
@@ -222,6 +223,7 @@ class Client {
     plain.device = OrNull(options.device);
     plain.labels = labels.data();
     plain.label_count = labels.size();
+    plain.wait_for_device = options.wait_for_device ? 1 : 0;
     return Granted([&](hlbuf_buffer** buffer, hlbuf_error* error) {
       return hlbuf_allocate(get(), &plain, buffer, error);
     });

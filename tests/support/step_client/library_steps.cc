@@ -33,7 +33,7 @@ class LibraryUser {
     return Done();
   }
 
-  // library-allocate BYTES NAME LABEL...; "-": no name
+  // library-allocate|library-allocate-waiting BYTES NAME LABEL...; "-": no name
   Outcome Allocate(Step& step) {
     std::vector<const char*> labels;
     for (std::size_t i = 3; i < step.words.size(); ++i) labels.push_back(step.words[i].c_str());
@@ -43,6 +43,7 @@ class LibraryUser {
     options.name = step.Word(2) == "-" ? nullptr : step.Word(2).c_str();
     options.labels = labels.data();
     options.label_count = labels.size();
+    options.wait_for_device = step.Word(0) == "library-allocate-waiting" ? 1 : 0;
     hlbuf_buffer* buffer = nullptr;
     return hlbuf_allocate(client_, &options, &buffer, &error_) == HLBUF_OK ? Keep(buffer)
                                                                            : Refused();
@@ -155,6 +156,7 @@ void AddLibrarySteps(StepTable& table) {
   add("library-connect", &LibraryUser::Connect);
   add("library-close", &LibraryUser::Close);
   add("library-allocate", &LibraryUser::Allocate);
+  add("library-allocate-waiting", &LibraryUser::Allocate);
   add("library-open-id", &LibraryUser::OpenId);
   add("library-open-name", &LibraryUser::OpenName);
   add("library-open-many", &LibraryUser::OpenMany);
