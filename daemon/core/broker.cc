@@ -21,7 +21,7 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
           [this](BufferRecord& buffer, Verdict verdict) { revocations_.OnLetGo(buffer, verdict); },
           [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); },
           [this](const Device& device) { emptying_.OnFreed(device); }),
-      revocations_(ledger_, draining_),
+      revocations_(ledger_, draining_, settings_.enforcement),
       waiting_(
           ledger_, [this](Waiting waiting) { Try(std::move(waiting)); },
           [this](const Device& device) { return Unavailable(device); }),

@@ -32,6 +32,7 @@ struct BrokerSettings {
   absl::Duration operator_grace = absl::Seconds(10);
   // Below the 30 s in which the habanalabs driver waits.
   absl::Duration reset_grace = absl::Seconds(20);
+  EnforcementSettings enforcement = {};
   std::uint64_t first_id = 1;
   std::uint64_t first_epoch = 1;
 };

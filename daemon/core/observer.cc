@@ -17,6 +17,11 @@ absl::string_view RevokeReasonText(RevokeReason reason) {
   return "unknown";
 }
 
+absl::string_view ForceText(Force force) {
+  static constexpr std::array<absl::string_view, 3> kNames = {"no signal", "SIGTERM", "SIGKILL"};
+  return kNames[static_cast<std::size_t>(force)];
+}
+
 absl::string_view VerdictText(Verdict::Kind kind) {
   static constexpr std::array<absl::string_view, 3> kNames = {"PROVEN", "ACKNOWLEDGED", "HELD"};
   return kNames[static_cast<std::size_t>(kind)];
@@ -40,7 +45,7 @@ absl::string_view EventKindText(EventKind kind) {
       "REFERENCES_OUTLIVE_LEASES",
       "OPERATOR_REQUEST",
       "",
-      "",
+      "HOLDER_SIGNALLED",
       "OPENER_LOST"};
   return kNames[static_cast<std::size_t>(kind)];
 }

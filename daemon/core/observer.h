@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -21,6 +22,10 @@ namespace hlbuf {
 // Numbers are those of enum hlbuf_wire_revoke_reason.
 enum class RevokeReason : std::uint8_t { kReset = 1, kOperator = 2, kUnshared = 3 };
 absl::string_view RevokeReasonText(RevokeReason reason);
+
+// What is sent to the process of a holder that does not let go; each is worse than the one before.
+enum class Force : std::uint8_t { kNone, kTerminate, kKill };
+absl::string_view ForceText(Force force);  // "SIGTERM"
 
 // What became of a buffer that was asked back.
 struct Verdict {
@@ -51,9 +56,10 @@ enum class EventKind : std::uint8_t {
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
   kOperatorRequest,          // `domain` and `pid` asked for a change through the control API
+  kHolderSignalled = 16,     // or could not be, as the text says
   kOpenerLost = 17,          // whoever opened `device` died without a reset, and it goes on
 };
-inline constexpr std::size_t kEventKindCount = 18;  // 15 and 16 are not given out
+inline constexpr std::size_t kEventKindCount = 18;  // 15 is not given out
 absl::string_view EventKindText(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.
@@ -92,13 +98,16 @@ class Notices {
  public:
   virtual ~Notices() = default;
   // All leases of this session that one revocation asks back, in one call. `deadline` is of the
-  // injected clock.
-  virtual void OnRevoke(RevokeReason reason, absl::Time deadline,
+  // injected clock. True: the client has the notice, or will when it has read what came before.
+  virtual bool OnRevoke(RevokeReason reason, absl::Time deadline,
                         absl::Span<const RevokedLease> leases) = 0;
   virtual void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) = 0;
   // Gives back what is charged as in flight and was received meanwhile, because somebody wants to
   // know. The one call of which that much may reach the broker.
   virtual void Sweep() {}
+  // Sends a signal to the client's process. Errors, in words: NOT_FOUND when it has exited, else
+  // why it got none.
+  virtual absl::Status Signal(Force force) = 0;
 };
 
 }  // namespace hlbuf

@@ -54,7 +54,9 @@ struct LeaseRecord {
   std::uint32_t place_in_buffer = 0;
   std::optional<Grantee> share;  // the SHARE that allowed it; UNSHARE asks it back
   LeaseState state = LeaseState::kActive;
-  absl::Time due;  // unless ACTIVE: the earliest deadline that its session was told
+  bool told = false;               // that it is asked back
+  Force signalled = Force::kNone;  // to its session's process, because of this lease
+  absl::Time due;                  // unless ACTIVE: the earliest deadline that its session was told
   absl::Time since;
   Charge charge;
 };

@@ -11,7 +11,8 @@ namespace {
 Holder HolderOf(const LeaseRecord& lease) {
   return {.session = lease.session->id,
           .domain = lease.session->peer.domain(),
-          .pid = lease.session->peer.pid};
+          .pid = lease.session->peer.pid,
+          .signalled = lease.signalled};
 }
 
 std::vector<Holder> HoldersOf(const BufferRecord& buffer) {
@@ -55,8 +56,31 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
   running.report.leases_told = told.leases;
   for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
   running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
+  PlanEnforcement(id, running);
   EndIfSettled(id);
   return id;
+}
+
+// In the time that there is from now on.
+void Revocations::PlanEnforcement(RevocationId id, Running& running) {
+  for (const Deadlines::Handle& planned : std::exchange(running.enforcing, {}))
+    ledger_.deadlines.Cancel(planned);
+  const absl::Time now = ledger_.clock.Now();
+  for (const auto& [force, after] :
+       enforcement_.Plan(running.report.reason, running.report.deadline - now))
+    running.enforcing.push_back(
+        ledger_.deadlines.At(now + after, [this, id, force = force] { Enforce(id, force); }));
+}
+
+std::vector<LeaseRecord*> Revocations::LeasesOut(const Running& running) const {
+  std::vector<LeaseRecord*> leases;
+  for (const BufferId waiting : running.waiting) {
+    const LeaseList& of_buffer = ledger_.registry.Find(waiting)->leases;
+    leases.insert(leases.end(), of_buffer.begin(), of_buffer.end());
+  }
+  for (const auto& [buffer, alone] : running.alone)
+    for (const LeaseId lease : alone.out) leases.push_back(ledger_.FindLease(lease));
+  return leases;
 }
 
 bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
@@ -66,12 +90,8 @@ bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
   running.report.deadline = deadline;
   ledger_.deadlines.Cancel(running.timer);
   running.timer = ledger_.deadlines.At(deadline, [this, id] { Expire(id); });
-  std::vector<LeaseRecord*> leases;
-  for (const BufferId waiting : running.waiting) {
-    const LeaseList& of_buffer = ledger_.registry.Find(waiting)->leases;
-    leases.insert(leases.end(), of_buffer.begin(), of_buffer.end());
-  }
-  Notify(leases, running.report.reason, deadline);
+  Notify(LeasesOut(running), running.report.reason, deadline);
+  PlanEnforcement(id, running);
   return true;
 }
 
@@ -88,16 +108,30 @@ void Revocations::AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* co
 
 Revocations::Told Revocations::Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
                                       absl::Time deadline) {
-  absl::flat_hash_map<SessionRecord*, std::vector<RevokedLease>> batches;
+  struct Batch {
+    std::vector<LeaseRecord*> leases;
+    std::vector<RevokedLease> notice;
+  };
+  absl::flat_hash_map<SessionRecord*, Batch> batches;
   Told told;
   for (LeaseRecord* lease : leases) {
     if (!Ledger::AskBack(*lease, deadline)) continue;
-    batches[lease->session].push_back({.lease = lease->id, .buffer = lease->buffer->id});
+    Batch& batch = batches[lease->session];
+    batch.leases.push_back(lease);
+    batch.notice.push_back({.lease = lease->id, .buffer = lease->buffer->id});
     ++told.leases;
   }
-  for (const auto& [session, batch] : batches) session->notices->OnRevoke(reason, deadline, batch);
+  for (const auto& [session, batch] : batches) {
+    const bool told_it = session->notices->OnRevoke(reason, deadline, batch.notice);
+    for (LeaseRecord* lease : batch.leases) lease->told = told_it;
+  }
   told.sessions = static_cast<std::uint32_t>(batches.size());
   return told;
+}
+
+void Revocations::Enforce(RevocationId id, Force force) {
+  const Running& running = *running_.at(id);
+  enforcement_.Send(force, id, running.report.began, LeasesOut(running));
 }
 
 void Revocations::Expire(RevocationId id) {
@@ -210,6 +244,7 @@ void Revocations::EndIfSettled(RevocationId id) {
   const std::unique_ptr<Running> running = std::move(it->second);
   running_.erase(it);
   ledger_.deadlines.Cancel(running->timer);
+  for (const Deadlines::Handle& step : running->enforcing) ledger_.deadlines.Cancel(step);
   running->report.ended = ledger_.clock.Now();
   ledger_.Tell(
       {.kind = EventKind::kRevocationEnded,

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "daemon/core/draining.h"
+#include "daemon/core/enforcement.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
@@ -24,6 +25,7 @@ struct Holder {
   SessionId session;
   Domain domain;
   pid_t pid = 0;
+  Force signalled = Force::kNone;
 };
 
 struct BufferVerdict {
@@ -43,14 +45,15 @@ struct RevocationReport {
   std::vector<BufferVerdict> verdicts;
 };
 
-// Asks buffers back: notice, acknowledgement or deadline, verdict. A dma-buf cannot be taken from
-// anybody: after the deadline the verdict says who still holds it, and the buffer goes on draining
-// until they let go.
+// Asks buffers back: notice, acknowledgement or deadline, enforcement if the administrator allows
+// it, verdict. A dma-buf cannot be taken from anybody: after the deadline the verdict says who
+// still holds it, and the buffer goes on draining until they let go.
 class Revocations {
  public:
   using Done = absl::AnyInvocable<void(const RevocationReport&) &&>;
 
-  Revocations(Ledger& ledger, Draining& draining) : ledger_(ledger), draining_(draining) {}
+  Revocations(Ledger& ledger, Draining& draining, EnforcementSettings enforcement)
+      : ledger_(ledger), draining_(draining), enforcement_(ledger, enforcement) {}
 
   // Every buffer gets a verdict, then `done` is called: at once if `buffers` is empty. A buffer
   // that already drains is waited for, too.
@@ -88,6 +91,7 @@ class Revocations {
     absl::flat_hash_set<BufferId> waiting;
     absl::btree_map<BufferId, Alone> alone;
     Deadlines::Handle timer;
+    std::vector<Deadlines::Handle> enforcing;
     bool expired = false;
     Done done;
   };
@@ -99,6 +103,9 @@ class Revocations {
   // before: a mute session is not told the same again and again.
   static Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
                      absl::Time deadline);
+  void PlanEnforcement(RevocationId id, Running& running);
+  void Enforce(RevocationId id, Force force);
+  std::vector<LeaseRecord*> LeasesOut(const Running& running) const;
   void Expire(RevocationId id);
   void ExpireBuffer(RevocationId id, BufferRecord& buffer);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
@@ -110,6 +117,7 @@ class Revocations {
 
   Ledger& ledger_;
   Draining& draining_;
+  Enforcement enforcement_;
   absl::flat_hash_map<RevocationId, std::unique_ptr<Running>> running_;
 };
 

@@ -13,6 +13,7 @@ LogLevel LevelOf(const Event& event) {
   switch (event.kind) {
     case EventKind::kDeviceState:
     case EventKind::kOperatorRequest:
+    case EventKind::kHolderSignalled:
       return LogLevel::kNotice;
     // Without an id it is a client that takes a SHARE back.
     case EventKind::kRevocationBegan:

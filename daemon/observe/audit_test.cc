@@ -145,6 +145,22 @@ TEST_F(AuditTest, WritesLessThanAHundredLinesAboutAHundredThousandViolatorsInAMi
   EXPECT_GT(lines.size(), 50u);
 }
 
+TEST_F(AuditTest, LeavesNoSignalOut) {
+  Start();
+  for (pid_t pid = 1; pid <= 100; ++pid)
+    log.OnEvent({.kind = EventKind::kHolderSignalled,
+                 .session = SessionId{9},
+                 .revocation = RevocationId{0xa},
+                 .domain = {.uid = 1000},
+                 .pid = pid,
+                 .text = "SIGKILL sent"});
+  ASSERT_EQ(lines.size(), 100u);
+  EXPECT_EQ(lines[0].level, LogLevel::kNotice);
+  EXPECT_EQ(lines[99].text,
+            "HOLDER_SIGNALLED revocation a session 9 of uid 1000, pid 100: SIGKILL sent");
+  EXPECT_EQ(lines[99].fields.at("HLBUFD_PID"), "100");
+}
+
 TEST_F(AuditTest, SaysAtItsEndWhatWasLeftOut) {
   Start();
   for (int i = 0; i < 8; ++i) Violate(1);

@@ -40,12 +40,15 @@ absl::StatusOr<std::vector<gid_t>> GroupsOf(int socket) {
   return absl::ErrnoToStatus(errno, "SO_PEERGROUPS");
 }
 
-absl::StatusOr<UniqueFd> PidfdOf(int socket, pid_t pid) {
+// Sets `pidfd` and `vouched`.
+absl::Status FindProcess(int socket, PeerIdentity& identity) {
   int fd = -1;
   socklen_t bytes = sizeof(fd);
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &bytes) == 0) return UniqueFd(fd);
-  if (errno == ENOPROTOOPT) fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd >= 0) return UniqueFd(fd);
+  identity.vouched = ::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &bytes) == 0;
+  if (!identity.vouched && errno == ENOPROTOOPT)
+    fd = static_cast<int>(::syscall(SYS_pidfd_open, identity.peer.pid, 0));
+  identity.pidfd = UniqueFd(fd);
+  if (identity.pidfd) return absl::OkStatus();
   // Kernels differ in what they call a peer that was reaped.
   if (errno == ESRCH || errno == EINVAL || errno == ENODATA)
     return absl::UnavailableError("the peer has exited");
@@ -86,7 +89,7 @@ absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   ASSIGN_OR_RETURN(identity.peer.groups, GroupsOf(socket));
   if (credentials.pid <= 0) return identity;  // of a pid namespace that is not below ours
 
-  ASSIGN_OR_RETURN(identity.pidfd, PidfdOf(socket, credentials.pid));
+  RETURN_IF_ERROR(FindProcess(socket, identity));
   const absl::StatusOr<std::string> cgroup = ReadCgroup(credentials.pid);
   if (HasExited(identity.pidfd.get())) return absl::UnavailableError("the peer has exited");
   if (!cgroup.ok()) return cgroup.status();

@@ -14,6 +14,8 @@ struct PeerIdentity {
   Peer peer;
   UniqueFd pidfd;  // readable when the process has exited; empty when the process is not visible
                    // from here
+  // The kernel itself says that `pidfd` is the peer's. What it does not vouch for is not signalled.
+  bool vouched = false;
 };
 
 // Asks the kernel about the other end of an accepted unix socket. The control group is read while

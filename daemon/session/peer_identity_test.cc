@@ -5,9 +5,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -92,6 +97,38 @@ TEST(PeerIdentity, IsThatOfTheProcessThatConnected) {
   EXPECT_TRUE(identity->peer.known());
   EXPECT_FALSE(HasExited(identity->pidfd, 0));
   EXPECT_EQ(::fcntl(identity->pidfd.get(), F_GETFD), FD_CLOEXEC);
+}
+
+// This process from now on: getsockopt() knows no SO_PEERPIDFD.
+void BecomeOldKernel() {
+  constexpr std::uint32_t kPeerPidfd = 77;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getsockopt, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kPeerPidfd, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {.len = std::size(program), .filter = program};
+  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+// A number may have been given away between connect() and pidfd_open().
+TEST(PeerIdentity, IsVouchedForByTheKernelAlone) {
+  const Door door;
+  const RawClient client = RawClient::Connect(door.path());
+  const UniqueFd socket = door.Accept();
+  EXPECT_TRUE(IdentifyPeer(socket.get())->vouched) << "Linux before 6.5?";
+  Forked old_kernel([&] {
+    BecomeOldKernel();
+    const absl::StatusOr<PeerIdentity> identity = IdentifyPeer(socket.get());
+    ASSERT_TRUE(identity.ok()) << identity.status();
+    EXPECT_TRUE(identity->pidfd);
+    EXPECT_FALSE(identity->vouched);
+  });
+  old_kernel.ExpectToSucceed();
 }
 
 TEST(PeerIdentity, HasEveryGroupSorted) {

@@ -5,6 +5,7 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
+#include "daemon/session/peer_signal.h"
 
 namespace hlbuf {
 namespace {
@@ -34,11 +36,12 @@ void MakeRoomForAFrame(int socket) {
 
 }  // namespace
 
-Session::Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd)
+Session::Session(SessionContext& context, UniqueFd socket, PeerIdentity& identity)
     : context_(context),
       in_flight_max_(InFlightMax(context.broker.settings().limits)),
       socket_(std::move(socket)),
-      pidfd_(std::move(pidfd)),
+      pidfd_(std::move(identity.pidfd)),
+      vouched_(identity.vouched),
       alive_(std::make_shared<Session*>(this)) {}
 
 Session::~Session() {
@@ -49,8 +52,7 @@ Session::~Session() {
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Begin(SessionContext& context, UniqueFd socket,
                                                         PeerIdentity identity) {
-  std::unique_ptr<Session> session(
-      new Session(context, std::move(socket), std::move(identity.pidfd)));
+  std::unique_ptr<Session> session(new Session(context, std::move(socket), identity));
   Session* const self = session.get();
   MakeRoomForAFrame(self->socket_.get());
   ASSIGN_OR_RETURN(session->socket_watch_,
@@ -163,6 +165,18 @@ void Session::EndIfEmpty() {
   context_.unread.Remove(*this);
   context_.broker.Forget(*std::exchange(record_, nullptr));
   context_.ended(*this);
+}
+
+absl::Status Session::Signal(Force force) {
+  if (!pidfd_)
+    return absl::FailedPreconditionError(
+        "its process is not visible from here: it is of another pid namespace");
+  if (!vouched_)
+    return absl::FailedPreconditionError(
+        "this kernel does not vouch for whose process it is; that takes Linux 6.5");
+  if (record_->peer.pid == ::getpid())
+    return absl::FailedPreconditionError("its process is this service itself");
+  return SignalProcess(pidfd_.get(), force);
 }
 
 void Session::Sweep() {

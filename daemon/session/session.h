@@ -80,12 +80,14 @@ class Session final : public Notices {
   // Until SessionContext::ended was told.
   const SessionRecord& record() const { return *record_; }
 
-  void OnRevoke(RevokeReason reason, absl::Time deadline,
+  bool OnRevoke(RevokeReason reason, absl::Time deadline,
                 absl::Span<const RevokedLease> leases) override;
   void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) override;
+  absl::Status Signal(Force force) override;
 
  private:
-  Session(SessionContext& context, UniqueFd socket, UniqueFd pidfd);
+  // Of `identity` it keeps all but the peer.
+  Session(SessionContext& context, UniqueFd socket, PeerIdentity& identity);
 
   void OnSocket(std::uint32_t revents);
   // False when there was nothing to read.
@@ -130,6 +132,7 @@ class Session final : public Notices {
   const std::uint64_t in_flight_max_;  // more descriptors than this never fit, whoever reads
   UniqueFd socket_;
   UniqueFd pidfd_;
+  const bool vouched_;  // that `pidfd_` is the peer's
   SessionRecord* record_ = nullptr;
   std::unique_ptr<EventLoop::Watch> socket_watch_;
   std::unique_ptr<EventLoop::Watch> exit_watch_;

@@ -175,11 +175,12 @@ void Session::WatchFor() {
   reading_ = reading;
 }
 
-void Session::OnRevoke(RevokeReason reason, absl::Time deadline,
+bool Session::OnRevoke(RevokeReason reason, absl::Time deadline,
                        absl::Span<const RevokedLease> leases) {
-  if (record_->state != SessionState::kReady) return;
+  if (record_->state != SessionState::kReady || farewell_.has_value()) return false;
   for (std::size_t at = 0; at < leases.size(); at += HLBUF_WIRE_LEASES_MAX)
     Send(context_.out.Revoke(reason, deadline, leases.subspan(at, HLBUF_WIRE_LEASES_MAX)));
+  return !ending_;
 }
 
 void Session::OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) {

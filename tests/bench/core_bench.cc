@@ -17,8 +17,9 @@ constexpr int kNoFd = 1 << 30;  // above every NOFILE limit: closing it does not
 constexpr std::uint64_t kPage = 4096;
 
 struct NoNotices final : Notices {
-  void OnRevoke(RevokeReason, absl::Time, absl::Span<const RevokedLease>) override {}
+  bool OnRevoke(RevokeReason, absl::Time, absl::Span<const RevokedLease>) override { return true; }
   void OnDevice(absl::string_view, DeviceState, std::uint64_t) override {}
+  absl::Status Signal(Force) override { return absl::OkStatus(); }
 };
 struct NoObserver final : Observer {
   void OnEvent(const Event&) override {}

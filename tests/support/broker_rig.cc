@@ -79,7 +79,7 @@ void FakeClient::Die() {
 }
 
 BrokerRig::BrokerRig(RigOptions options)
-    : broker({.limits = options.limits},
+    : broker({.limits = options.limits, .enforcement = options.enforcement},
              Policy(std::move(options.rules),
                     {.clients_gid = kClientsGid, .service_uid = kServiceUid}),
              clock, observer),

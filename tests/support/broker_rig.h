@@ -58,6 +58,7 @@ struct RigOptions {
   BackendTraits traits = FakeBackend::DefaultTraits();
   QuotaLimits limits = NoLimits();
   std::vector<Rule> rules;
+  EnforcementSettings enforcement = {};
 };
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.

@@ -25,9 +25,10 @@ class FakeNotices final : public Notices {
     std::uint64_t epoch;
   };
 
-  void OnRevoke(RevokeReason reason, absl::Time deadline,
+  bool OnRevoke(RevokeReason reason, absl::Time deadline,
                 absl::Span<const RevokedLease> leases) override {
     revokes.push_back({reason, deadline, {leases.begin(), leases.end()}});
+    return takes_notices;
   }
   void OnDevice(absl::string_view device, DeviceState state, std::uint64_t epoch) override {
     devices.push_back({std::string(device), state, epoch});
@@ -36,7 +37,15 @@ class FakeNotices final : public Notices {
     if (on_sweep) on_sweep();
   }
 
+  absl::Status Signal(Force force) override {
+    signals.push_back(force);
+    return signal_result;
+  }
+
+  bool takes_notices = true;
+  absl::Status signal_result;
   std::vector<Revoke> revokes;
+  std::vector<Force> signals;  // tried
   std::vector<DeviceNotice> devices;
   std::function<void()> on_sweep;
 };

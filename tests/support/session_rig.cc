@@ -27,6 +27,7 @@ SessionRig::SessionRig(SessionRigOptions options) {
   BrokerSettings settings;
   settings.limits = options.limits;
   settings.operator_grace = absl::Seconds(30);
+  settings.enforcement = options.enforcement;
   broker_ = std::make_unique<Broker>(settings, Policy({}, {.service_uid = ::getuid()}), clock_,
                                      recorder_);
   broker_->AddDevice("software0",

@@ -23,6 +23,7 @@ namespace hlbuf {
 struct SessionRigOptions {
   QuotaLimits limits;  // none, unless said
   SessionTiming timing;
+  EnforcementSettings enforcement;
   SessionRigOptions();
 };
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_CORE_ENFORCEMENT_H_
+#define HLBUF_DAEMON_CORE_ENFORCEMENT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "daemon/core/ledger.h"
+#include "daemon/core/observer.h"
+
+namespace hlbuf {
+
+// The most that is sent to who does not let go, by what asked. An UNSHARE never sends anything: it
+// is a client's request.
+struct EnforcementSettings {
+  Force resets = Force::kNone;
+  Force revocations = Force::kNone;  // of operators
+};
+
+// Ends processes that hold what was asked back, where the administrator allows it: a dma-buf cannot
+// be taken away, but the kernel drops what a dead process had, its registrations too.
+//
+// Lessees alone are signalled, each through its own session, and of those none that was not told.
+// Who holds a descriptor without a lease is not.
+class Enforcement {
+ public:
+  // When, as parts of the grace. Clients have most of it to themselves; who lets go on SIGTERM has
+  // a fifth for that; the last fifth is the kernel's, for ending the process, and ours, for
+  // counting references.
+  static constexpr int kParts = 5, kTerminateAfter = 3, kKillAfter = 4;
+  // Whoever was given less has not had the time to comply, and is not signalled.
+  static constexpr absl::Duration kLeastGrace = absl::Seconds(1);
+
+  Enforcement(Ledger& ledger, EnforcementSettings settings)
+      : ledger_(ledger), settings_(settings) {}
+
+  struct Step {
+    Force force = Force::kNone;
+    absl::Duration after;  // the notice
+  };
+  // In order of time; empty where nothing is enforced.
+  std::vector<Step> Plan(RevokeReason reason, absl::Duration grace) const;
+
+  // Signals who holds `leases`: a process once, though it has several sessions, and not again for
+  // leases that it was sent this for. `revocation` began at `began`.
+  void Send(Force force, RevocationId revocation, absl::Time began,
+            absl::Span<LeaseRecord* const> leases);
+
+ private:
+  void TellSent(const SessionRecord& session, RevocationId revocation, std::string text);
+
+  Ledger& ledger_;
+  const EnforcementSettings settings_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_CORE_ENFORCEMENT_H_
