@@ -19,6 +19,17 @@ std::string InContainer(const std::string& container) {
   return container.empty() ? "" : absl::StrCat(" in ", container);
 }
 
+std::string SignalText(v1::Signal signal) {
+  switch (signal) {
+    case v1::SIGNAL_TERMINATE:
+      return ", SIGTERM sent";
+    case v1::SIGNAL_KILL:
+      return ", SIGKILL sent";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 std::string SizeText(std::uint64_t bytes) {
@@ -75,7 +86,8 @@ std::string PeerText(const v1::Peer& peer) {
 
 std::string HolderText(const v1::Holder& holder) {
   return absl::StrCat("session ", holder.session_id(), " (uid ", holder.domain().uid(), " pid ",
-                      holder.pid(), InContainer(holder.domain().container()), ")");
+                      holder.pid(), InContainer(holder.domain().container()),
+                      SignalText(holder.signalled()), ")");
 }
 
 std::string GranteeText(const v1::Grantee& grantee) {

@@ -43,6 +43,15 @@ TEST(RevocationText, SaysWhoWasAskedAndWhoStillHoldsWhat) {
             "a2      weights  uid 1000  HELD     3           session b7 (uid 1001 pid 4711)\n");
 }
 
+TEST(RevocationText, SaysWhatTheHolderWasSent) {
+  v1::Revocation revocation = TwoVerdicts();
+  v1::Holder& holder = *revocation.mutable_verdicts(1)->mutable_holders(0);
+  holder.set_signalled(v1::SIGNAL_TERMINATE);
+  EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "pid 4711, SIGTERM sent)"));
+  holder.set_signalled(v1::SIGNAL_KILL);
+  EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "pid 4711, SIGKILL sent)"));
+}
+
 TEST(RevocationText, SaysWhenNoLeaseExplainsAReference) {
   v1::Revocation revocation = TwoVerdicts();
   revocation.mutable_verdicts(1)->clear_holders();

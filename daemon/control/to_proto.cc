@@ -32,6 +32,9 @@ hlbuf::v1::RevokeReason ToProto(RevokeReason reason) {
   return static_cast<hlbuf::v1::RevokeReason>(reason);
 }
 
+// Has the numbers of the API's.
+hlbuf::v1::Signal ToProto(Force force) { return static_cast<hlbuf::v1::Signal>(force); }
+
 hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   hlbuf::v1::BufferVerdict proto;
   proto.set_buffer_id(IdText(settled.buffer));
@@ -44,6 +47,7 @@ hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
     added.set_session_id(IdText(holder.session));
     *added.mutable_domain() = ToProto(holder.domain);
     added.set_pid(holder.pid);
+    added.set_signalled(ToProto(holder.signalled));
   }
   proto.set_holders_left_out(static_cast<std::uint32_t>(settled.holders.size()) -
                              static_cast<std::uint32_t>(proto.holders_size()));

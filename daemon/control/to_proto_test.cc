@@ -148,6 +148,19 @@ TEST(ToProto, CountsAllVerdictsAndShowsTheHeldOnesFirst) {
   EXPECT_EQ(revocation.verdicts(2).buffer_id(), IdText(BufferId{1}));
 }
 
+TEST(ToProto, SaysWhatAHolderWasSent) {
+  const std::pair<Force, v1::Signal> all[] = {{Force::kNone, v1::SIGNAL_UNSPECIFIED},
+                                              {Force::kTerminate, v1::SIGNAL_TERMINATE},
+                                              {Force::kKill, v1::SIGNAL_KILL}};
+  FakeClock clock;
+  for (const auto& [force, signal] : all) {
+    RevocationReport report;
+    report.verdicts.push_back(Settled(1, Verdict::Kind::kHeld, 1));
+    report.verdicts[0].holders[0].signalled = force;
+    EXPECT_EQ(ToProto(report, WallTimes(clock)).verdicts(0).holders(0).signalled(), signal);
+  }
+}
+
 TEST(ToProto, KeepsARevocationBelowWhatAMessageCarries) {
   FakeClock clock;
   RevocationReport usual, worst;
