@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "daemon/base/log.h"
+#include "daemon/core/enforcement.h"
 #include "daemon/core/policy.h"
 #include "daemon/device/device_config.h"
 #include "daemon/limits.h"
@@ -52,6 +53,7 @@ struct Config {
   std::vector<Rule> rules;
   Caps caps;
   TimingConfig timing;
+  EnforcementSettings enforcement;
   LogLevel log_level = LogLevel::kInfo;
 };
 

@@ -150,6 +150,14 @@ constexpr Bad kBad[] = {
     {"[timing]\nhello_timeout = \"0s\"\n",
      "f.toml:2:17: timing.hello_timeout: found \"0s\"; expected a duration from 100ms to 1m, as in "
      "\"1.5s\""},
+    {"[enforcement]\nresets = true\n",
+     "f.toml:2:10: enforcement.resets: found true; expected one of \"off\", \"terminate\", "
+     "\"kill\""},
+    {"[enforcement]\nrevocations = \"KILL\"\n",
+     "f.toml:2:15: enforcement.revocations: found \"KILL\"; expected one of \"off\", "
+     "\"terminate\", \"kill\""},
+    {"[enforcement]\nunshare = \"kill\"\n",
+     "f.toml:2:1: enforcement.unshare: unknown key; expected resets, revocations"},
     {"[timing]\nping_interval = 30\n",
      "f.toml:2:17: timing.ping_interval: found 30; expected a duration from 1s to 1h, as in "
      "\"1.5s\""},

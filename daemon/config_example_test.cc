@@ -85,6 +85,8 @@ TEST(ConfigExample, ShowsEveryKeyWithItsDefaultOrSomethingThatIsAllowed) {
   EXPECT_EQ(config->timing.operator_grace, defaults.timing.operator_grace);
   EXPECT_EQ(config->timing.reset_grace, defaults.timing.reset_grace);
   EXPECT_EQ(config->timing.ping_interval, defaults.timing.ping_interval);
+  EXPECT_EQ(config->enforcement.resets, defaults.enforcement.resets);
+  EXPECT_EQ(config->enforcement.revocations, defaults.enforcement.revocations);
   EXPECT_EQ(config->log_level, defaults.log_level);
   EXPECT_EQ(config->rules.size(), 1u);
   for (std::size_t r = 1; r < kResourceCount; ++r) {
@@ -124,7 +126,7 @@ TEST(ConfigExample, LeavesNoKeyOut) {
   const std::string example = SwitchedOn(ReadFile(ExamplePath()));
   for (const char* table :
        {"", "[sockets]", "[roles]", "[[device]]", "[[rule]]", "[limits]", "[limits.service]",
-        "[limits.uid]", "[limits.domain]", "[timing]", "[log]"}) {
+        "[limits.uid]", "[limits.domain]", "[timing]", "[enforcement]", "[log]"}) {
     const std::size_t begin = example.find(std::string(absl::StripSuffix(table, "]")));
     ASSERT_NE(begin, std::string::npos) << table;
     for (const std::string& key : KnownKeys(table)) {

@@ -123,6 +123,16 @@ void ReadTiming(TableReader& root, TimingConfig& timing) {
   table->RejectOthers();
 }
 
+void ReadEnforcement(TableReader& root, EnforcementSettings& enforcement) {
+  std::optional<TableReader> table = root.Table("enforcement");
+  if (!table.has_value()) return;
+  const ValueKind<Force> force = OneOf<Force>(
+      {{"off", Force::kNone}, {"terminate", Force::kTerminate}, {"kill", Force::kKill}});
+  table->Read("resets", force, enforcement.resets);
+  table->Read("revocations", force, enforcement.revocations);
+  table->RejectOthers();
+}
+
 void ReadLog(TableReader& root, LogLevel& level) {
   std::optional<TableReader> table = root.Table("log");
   if (!table.has_value()) return;

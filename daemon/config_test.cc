@@ -113,6 +113,9 @@ hello_timeout = "1500ms"
 operator_grace = "0s"
 reset_grace = "25s"
 ping_interval = "1m"
+[enforcement]
+resets = "kill"
+revocations = "terminate"
 [log]
 level = "debug"
 )");
@@ -154,7 +157,16 @@ level = "debug"
   EXPECT_EQ(config.timing.operator_grace, absl::ZeroDuration());
   EXPECT_EQ(config.timing.reset_grace, absl::Seconds(25));
   EXPECT_EQ(config.timing.ping_interval, absl::Minutes(1));
+  EXPECT_EQ(config.enforcement.resets, Force::kKill);
+  EXPECT_EQ(config.enforcement.revocations, Force::kTerminate);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
+}
+
+TEST(Config, EnforcesNothingUnlessItSaysSo) {
+  for (const char* text : {"", "[enforcement]\n", "[enforcement]\nresets = \"off\"\n"}) {
+    EXPECT_EQ(Parsed(text).enforcement.resets, Force::kNone);
+    EXPECT_EQ(Parsed(text).enforcement.revocations, Force::kNone);
+  }
 }
 
 TEST(Config, RunsWithoutItsClientsGroupAndKeepsTheName) {

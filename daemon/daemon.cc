@@ -24,6 +24,7 @@
 #include "daemon/core/broker.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
+#include "daemon/may_signal.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/observe/metrics.h"
@@ -74,6 +75,7 @@ BrokerSettings SettingsOf(const Config& config) {
           .default_device = config.default_device,
           .operator_grace = config.timing.operator_grace,
           .reset_grace = config.timing.reset_grace,
+          .enforcement = config.enforcement,
           .first_id = first_id,
           .first_epoch = FirstEpoch(first_id)};
 }
@@ -104,6 +106,18 @@ ControlSettings ControlSettingsOf(const Config& config) {
 absl::StatusOr<Peer> PeerAt(int socket) {
   ASSIGN_OR_RETURN(PeerIdentity identity, IdentifyPeer(socket));
   return std::move(identity.peer);
+}
+
+void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
+  if (enforcement.resets == Force::kNone && enforcement.revocations == Force::kNone) return;
+  Log(LogLevel::kNotice,
+      absl::StrCat("clients that do not let go are sent, at the worst: by a reset ",
+                   ForceText(enforcement.resets), ", by an operator ",
+                   ForceText(enforcement.revocations)));
+  if (!MaySignalOthers())
+    Log(LogLevel::kWarning,
+        "[enforcement] is on, and this service has no CAP_KILL: it cannot signal processes of "
+        "other users; add AmbientCapabilities=CAP_KILL to its unit");
 }
 
 class Daemon {
@@ -195,6 +209,7 @@ void Daemon::SayWhatItIs() const {
     Log(LogLevel::kWarning,
         absl::StrCat("there is no group ", config_.sockets.clients_group,
                      "; only the service's own uid may allocate unless a [[rule]] allows it"));
+  SayWhatIsEnforced(config_.enforcement);
   const bool simulated =
       std::all_of(config_.devices.begin(), config_.devices.end(),
                   [](const DeviceConfig& device) { return device.kind == "software"; });
