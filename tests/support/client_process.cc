@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -113,6 +114,12 @@ void ClientProcess::AwaitDeath() const {
 void ClientProcess::Kill() {
   Signal(SIGKILL);
   AwaitDeath();
+}
+
+int ClientProcess::DiedOf() {
+  const std::optional<int> status = child_->Wait();
+  EXPECT_TRUE(status.has_value()) << "process " << pid_ << " does not end";
+  return status.has_value() && WIFSIGNALED(*status) ? WTERMSIG(*status) : 0;
 }
 
 void ClientProcess::Exit() {

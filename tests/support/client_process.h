@@ -59,6 +59,8 @@ class ClientProcess {
   void Signal(int signal) const;
   // Returns when it is dead.
   void Kill();
+  // Waits for its end; the signal that it died of, 0 if it died of none.
+  int DiedOf();
   // Ends itself, leaving everything to the kernel.
   void Exit();
   // From now on it is alone in namespaces of its own, with nothing but `directory`, as /client.

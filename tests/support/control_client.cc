@@ -56,7 +56,10 @@ RevocationSeen Seen(const v1::Revocation& revocation) {
     BufferVerdictSeen one = {.buffer = IdOf(verdict.buffer_id()),
                              .verdict = Word(verdict.verdict().kind(), "VERDICT_KIND_"),
                              .references = verdict.verdict().references()};
-    for (const v1::Holder& holder : verdict.holders()) one.holders.push_back(holder.pid());
+    for (const v1::Holder& holder : verdict.holders()) {
+      one.holders.push_back(holder.pid());
+      one.signalled.push_back(Word(holder.signalled(), "SIGNAL_"));
+    }
     seen.verdicts.push_back(std::move(one));
   }
   return seen;

@@ -20,6 +20,7 @@ struct BufferVerdictSeen {
   std::string verdict;  // "PROVEN", "ACKNOWLEDGED", "HELD"
   std::uint32_t references = 0;
   std::vector<pid_t> holders;
+  std::vector<std::string> signalled;  // each of them: "TERMINATE", "KILL", or "UNSPECIFIED"
 };
 struct RevocationSeen {
   std::string error;

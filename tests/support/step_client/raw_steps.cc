@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -135,6 +136,18 @@ Outcome LeaveDescriptors(Step& step) {
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? Done() : FailedBy("setrlimit");
 }
 
+volatile std::sig_atomic_t terminations = 0;
+
+// count-terminations: SIGTERM ends this process no more
+Outcome CountTerminations(Step&) {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { terminations = terminations + 1; };
+  return ::sigaction(SIGTERM, &action, nullptr) == 0 ? Done() : FailedBy("sigaction");
+}
+
+// terminations: how often it came
+Outcome Terminations(Step&) { return Done(absl::StrCat(static_cast<int>(terminations))); }
+
 }  // namespace
 
 Outcome Done(const std::string& words, const std::string& bytes) {
@@ -170,6 +183,8 @@ void AddRawSteps(StepTable& table) {
                 {"poke", Poke},
                 {"sync", Sync},
                 {"count", Count},
+                {"count-terminations", CountTerminations},
+                {"terminations", Terminations},
                 {"leave-descriptors", LeaveDescriptors}});
 }
 
