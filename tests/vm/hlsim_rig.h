@@ -126,6 +126,7 @@ struct OpenStats {
 class Importer {
  public:
   explicit Importer(const std::string& parameters = "");
+  int fd() const { return fd_.get(); }
   Outcome Register(int dmabuf, std::uint64_t offset, std::uint64_t length) const;
   int Deregister(std::uint64_t id) const;
   std::string Read(std::uint64_t id, std::uint64_t offset, std::uint64_t length) const;
