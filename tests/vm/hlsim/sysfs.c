@@ -2,6 +2,7 @@
 /* Attributes: of the device that the driver is bound to, or of hlN with legacy nodes. */
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/pci.h>
 #include <linux/sysfs.h>
 #include "card.h"
 
@@ -74,6 +75,25 @@ static ssize_t security_enabled_show(struct device *dev, struct device_attribute
 }
 static DEVICE_ATTR_RO(security_enabled);
 
+/*
+ * What PCI shows of a card's BARs, one a line: the fourth has the memory, with what is reserved in
+ * front of it. Cards that are PCI devices here have this file of the kernel, with other BARs.
+ */
+static ssize_t resource_show(struct device *dev, struct device_attribute *attribute, char *out)
+{
+	const u64 start = 0x4000000000ULL, flags = 0x14220c;
+	struct hlsim_card *card = dev_get_drvdata(dev);
+	u64 bytes = card->bar_bytes + (hlsim_is_gaudi() ? card->base : card->chunk_bytes);
+	int bar, size = 0;
+
+	for (bar = 0; bar < 6; bar++)
+		size += sysfs_emit_at(out, size, "0x%016llx 0x%016llx 0x%016llx\n",
+				      bar == 4 ? start : 0, bar == 4 ? start + bytes - 1 : 0,
+				      bar == 4 ? flags : 0);
+	return size;
+}
+static DEVICE_ATTR_RO(resource);
+
 static struct attribute *attributes[] = {
 	&dev_attr_status.attr,
 	&dev_attr_hard_reset.attr,
@@ -83,12 +103,15 @@ static struct attribute *attributes[] = {
 	&dev_attr_parent_device.attr,
 	&dev_attr_module_id.attr,
 	&dev_attr_security_enabled.attr,
+	&dev_attr_resource.attr,
 	NULL
 };
 
 /* parent_device is younger than the accel nodes. */
 static umode_t hlsim_visible(struct kobject *object, struct attribute *attribute, int index)
 {
+	if (attribute == &dev_attr_resource.attr)
+		return hlsim_legacy || dev_is_pci(kobj_to_dev(object)) ? 0 : attribute->mode;
 	return hlsim_legacy && attribute == &dev_attr_parent_device.attr ? 0 : attribute->mode;
 }
 
