@@ -28,6 +28,7 @@ constexpr const char* kFooter =
     "             did not answer; 4 nothing failed, but somebody still has a buffer: what "
     "`revoke`,\n"
     "             `drain --wait` and `simulate-reset` ended with, or `plan-reset` expects.\n"
+    "             doctor: 1 when it found a problem, else 0.\n"
     "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
     "proto/hlbuf/v1/errors.proto.";
 
@@ -82,6 +83,7 @@ ExitCode Main(int argc, const char* const* argv) {
   AddSimulateResetCommand(app, invocation);
   AddWatchCommand(app, invocation);
   AddMetricsCommand(app, invocation);
+  AddDoctorCommand(app, invocation);
   app.footer(kFooter);  // after them: commands inherit it
   try {
     app.parse(argc, argv);

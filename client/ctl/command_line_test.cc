@@ -37,7 +37,7 @@ TEST(CommandLine, ExplainsItselfAndEachCommand) {
   EXPECT_EQ(all.code, ExitCode::kOk);
   EXPECT_TRUE(Has(all.out, "Exit status: 0 done"));
   for (const char* command : {"devices", "buffers", "leases", "sessions", "revoke", "drain",
-                              "undrain", "plan-reset", "simulate-reset", "watch"}) {
+                              "undrain", "plan-reset", "simulate-reset", "watch", "doctor"}) {
     EXPECT_TRUE(Has(all.out, "\n  " + std::string(command) + " ")) << command;
     const Ran one = Ctl({command, "--help"});
     EXPECT_EQ(one.code, ExitCode::kOk) << command;
@@ -67,6 +67,7 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
       {"drain", "dev0", "--wait", "--timeout", "soon"},
       {"undrain"},
       {"plan-reset"},
+      {"doctor", "0000:19:00.0"},
       {"simulate-reset"},
       {"simulate-reset", "dev0", "--drill", "x"},
       {"watch", "--since", "12"},

@@ -16,6 +16,7 @@ void AddRevokeCommand(CLI::App& app, Invocation& invocation);
 void AddSimulateResetCommand(CLI::App& app, Invocation& invocation);
 void AddMetricsCommand(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
+void AddDoctorCommand(CLI::App& app, Invocation& invocation);
 
 // Reads the command line and does what it says.
 ExitCode Main(int argc, const char* const* argv);

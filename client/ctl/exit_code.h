@@ -7,7 +7,7 @@ namespace hlbuf::ctl {
 // What scripts decide by; published in --help.
 enum class ExitCode {
   kOk = 0,
-  kFailed = 1,       // refused by the daemon, or tried and failed
+  kFailed = 1,       // refused by the daemon, or tried and failed; doctor found a problem
   kBadUsage = 2,     // the command line makes no sense
   kUnreachable = 3,  // no daemon answered
   kHeld = 4,         // nothing failed, but somebody still has a buffer

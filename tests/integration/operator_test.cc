@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // hl-bufctl as an operator runs it: what it shows, and the exit status that scripts decide by.
+#include <google/protobuf/struct.pb.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <map>
 
 #include "hlbuf/v1/control.pb.h"
 #include "tests/support/ctl_test.h"
@@ -131,6 +133,33 @@ TEST_F(Ctl, SaysWhatWentWrongAndWhoseFaultItIs) {
   const Finished nobody = Run({"--socket", "/nonexistent/control.sock", "devices"});
   EXPECT_EQ(nobody.exit_status, kUnreachable);
   EXPECT_TRUE(Contains(nobody.output, "/nonexistent/control.sock"));
+}
+
+// What else it finds is this machine's affair: doctor_guest_test has one that is known.
+TEST_F(Ctl, ExaminesTheNodeAndTheServiceThatRunsThere) {
+  const auto report = Json<google::protobuf::Struct>({"doctor"}, kAny);
+  std::map<std::string, std::string> verdicts;
+  std::map<std::string, std::string> evidence;
+  for (const auto& value : report.fields().at("findings").list_value().values()) {
+    const auto& finding = value.struct_value().fields();
+    verdicts[finding.at("check").string_value()] = finding.at("verdict").string_value();
+    evidence[finding.at("check").string_value()] = finding.at("evidence").string_value();
+  }
+  EXPECT_TRUE(Contains(evidence["service"], "dev0 (" + DeviceKind() + ") is READY"));
+  EXPECT_EQ(verdicts["keeper"], "ok") << evidence["keeper"];
+  EXPECT_TRUE(Contains(evidence["descriptors"], std::to_string(daemon().pid()) + "/limits"));
+  EXPECT_TRUE(Contains(evidence["user-namespace"], std::to_string(daemon().pid()) + "/uid_map"));
+  const Finished table = Run({"doctor"});
+  const bool well = report.fields().at("problems").number_value() == 0;
+  EXPECT_EQ(table.exit_status, well ? kOk : kFailed) << table.output;
+  EXPECT_TRUE(StartsWith(table.output, "CHECK"));
+}
+
+TEST_F(Ctl, ReportsAServiceThatDoesNotRunAsOneProblemAmongOthers) {
+  const Finished finished = Run({"--socket", "/nonexistent/control.sock", "doctor"});
+  EXPECT_EQ(finished.exit_status, kFailed);
+  EXPECT_TRUE(Contains(finished.output, "cannot connect to /nonexistent/control.sock"));
+  EXPECT_TRUE(Contains(finished.output, "What to do:"));
 }
 
 TEST_F(Ctl, ShowsAUserWithoutARoleItsOwnAndNothingElse) {

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who has a card open. There is room for one.
+#ifndef HLBUF_CLIENT_CTL_DOCTOR_OPENERS_H_
+#define HLBUF_CLIENT_CTL_DOCTOR_OPENERS_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "client/ctl/doctor/card_checks.h"
+#include "client/ctl/doctor/cards.h"
+#include "client/ctl/doctor/finding.h"
+#include "client/ctl/doctor/roots.h"
+
+namespace hlbuf::ctl::doctor {
+
+struct Opener {
+  pid_t pid = 0;
+  std::string program;  // the name of its file
+  bool is_services() const { return program == "hl-bufd" || program == "hl-bufd-keeper"; }
+};
+
+struct Openers {
+  std::vector<std::vector<Opener>> of_card;  // in the order of the cards
+  // Why others could be there unseen: "" when every process was looked at.
+  std::string gap;
+};
+
+Openers FindOpeners(const Roots& roots, const std::vector<Card>& cards);
+
+Finding JudgeOpeners(const Card& card, const std::vector<Opener>& openers, const std::string& gap,
+                     const Answers& answers);
+
+}  // namespace hlbuf::ctl::doctor
+
+#endif  // HLBUF_CLIENT_CTL_DOCTOR_OPENERS_H_
