@@ -5,23 +5,26 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
   cat <<'U'
-usage: tests/vm/run.sh [-t SECONDS] [-a KERNEL_ARGUMENTS] BUILD_DIR [NAME...]
+usage: tests/vm/run.sh [-t SECONDS] [-a KERNEL_ARGUMENTS] [-e NAME=VALUE]... BUILD_DIR [NAME...]
 
 Builds the stand-in for the habanalabs driver, boots the guest once and runs tests/vm/suite.sh
 there: each guest test of BUILD_DIR, and its integration tests on udmabuf and on a dma-heap; or only
 the programs that are named. Results, one XML file and one log a program, are left in
 BUILD_DIR/guest.
 
-  -t SECONDS  limit from boot to end; 1200
+  -t SECONDS     limit from boot to end; 1200
+  -a ARGUMENTS   for the guest's kernel
+  -e NAME=VALUE  in the environment of the tests; HLBUF_PROGRAM_LIMIT=SECONDS is for each program
 U
 }
 
-limit=1200 kernel_arguments=''
+limit=1200 kernel_arguments='' environment=()
 case ${1:-} in --help | -h) usage; exit 0 ;; esac
-while getopts t:a: option; do
+while getopts t:a:e: option; do
   case $option in
     t) limit=$OPTARG ;;
     a) kernel_arguments=$OPTARG ;;
+    e) environment+=("$OPTARG") ;;
     *) usage >&2; exit 2 ;;
   esac
 done
@@ -40,4 +43,4 @@ cards="-device pcie-root-port,id=card-root,chassis=1,slot=1
   -device ivshmem-plain,memdev=behind,bus=card-port
   -object memory-backend-ram,id=alone,size=1M,share=on -device ivshmem-plain,memdev=alone"
 exec "$here/guest.sh" -t "$limit" -a "$kernel_arguments" -q "$cards" -d "$build/guest" \
-  "$here/suite.sh" "$build" "$@"
+  env "${environment[@]}" "$here/suite.sh" "$build" "$@"

@@ -10,8 +10,9 @@ usage: tests/vm/suite.sh BUILD_DIR [NAME...]
 Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, the hostile tests of
 descriptors that clients send, and BUILD_DIR/tests/integration/*_test with HLBUF_TEST_DEVICE=udmabuf
 and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
-KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it). Ends with 1 if anything failed
-or nothing ran.
+KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it); lines of a program that begin
+with "progress: " are shown while it runs. HLBUF_PROGRAM_LIMIT is what a program may take, 300
+seconds without it. Ends with 1 if anything failed or nothing ran.
 U
 }
 
@@ -23,7 +24,7 @@ build=$1
 shift
 names=" $* "
 out=${HLBUF_GUEST_OUT:-$(mktemp -d)}
-program_limit=300  # seconds; some twenty times what a program needs without emulation
+program_limit=${HLBUF_PROGRAM_LIMIT:-300}  # seconds; some twenty times what a program needs without emulation
 ran=0 failed=0
 export HLBUF_BUILD_DIR=$build HLBUF_SOURCE_DIR=$source_directory
 
@@ -44,8 +45,8 @@ run_program() {
   local kind=$1 program=$2 name result status=0 started=$SECONDS
   name=$(basename "$program")
   result=$out/$kind.$name
-  timeout -k 5 $program_limit "$program" "--gtest_output=xml:$result.xml" \
-    > "$result.log" 2>&1 < /dev/null || status=$?
+  timeout -k 5 "$program_limit" "$program" "--gtest_output=xml:$result.xml" 2>&1 < /dev/null |
+    tee "$result.log" | sed -un 's/^progress: /        /p' || status=$?
   if [ ! -s "$result.xml" ]; then
     record_crash "$name" "$result.xml" "ended with status $status and no result"
     status=${status/#0/1}
