@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "tests/support/child.h"
 #if __has_include(<drm/habanalabs_accel.h>)
@@ -228,8 +229,11 @@ std::uint32_t HlNode::Status() const {
 }
 
 Importer::Importer(const std::string& parameters)
-    : module_("hlimport", "tests/vm/hlsim/hlimport.ko", parameters),
-      fd_(open("/dev/hlimport", O_RDWR | O_CLOEXEC)) {
+    : Importer(
+          std::make_unique<KernelModule>("hlimport", "tests/vm/hlsim/hlimport.ko", parameters)) {}
+
+Importer::Importer(std::unique_ptr<KernelModule> module)
+    : module_(std::move(module)), fd_(open("/dev/hlimport", O_RDWR | O_CLOEXEC)) {
   EXPECT_TRUE(fd_) << std::strerror(errno);
 }
 

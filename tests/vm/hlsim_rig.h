@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -127,6 +128,8 @@ class Importer {
  public:
   explicit Importer(const std::string& parameters = "");
   int fd() const { return fd_.get(); }
+  // Of a module that somebody else has loaded.
+  static Importer OfLoadedModule() { return Importer(std::unique_ptr<KernelModule>()); }
   Outcome Register(int dmabuf, std::uint64_t offset, std::uint64_t length) const;
   int Deregister(std::uint64_t id) const;
   std::string Read(std::uint64_t id, std::uint64_t offset, std::uint64_t length) const;
@@ -134,11 +137,12 @@ class Importer {
   void Close() { fd_.Reset(); }
   std::string Held() const;
   void Set(const std::string& parameter, const std::string& value) const {
-    module_.Set(parameter, value);
+    module_->Set(parameter, value);
   }
 
  private:
-  KernelModule module_;
+  explicit Importer(std::unique_ptr<KernelModule> module);
+  std::unique_ptr<KernelModule> module_;  // null: somebody else's
   UniqueFd fd_;
 };
 
