@@ -3,6 +3,7 @@
 # its own, in the root of the sources, which begins with
 #   # about: one line for --list
 #   # packages: the groups of packages.sh that it needs
+#   # optional: yes, where it is no failure that a machine cannot run it
 # and sources this. It reports through count, check and skip; it fails by its exit status too.
 set -euo pipefail
 support=tests/support
@@ -16,6 +17,28 @@ counts=$results/counts  # lines of `passed failed skipped`
 skip() {
   echo "$1" > "$results/skipped"
   exit 77
+}
+
+# Skips the tier where the guest cannot be.
+need_guest() {
+  local free_mib
+  if [ "$(uname -m)" != x86_64 ]; then skip "the guest is x86_64, this machine is $(uname -m)"; fi
+  free_mib=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+  if [ "$free_mib" -lt 3500 ]; then
+    skip "the guest needs 3500 MiB of memory, $free_mib are free"
+  fi
+}
+
+# run_guest ARGUMENTS...: tests/vm/run.sh with the dev build; counts its tests, also when the guest
+# died half way: the programs that had ended by then count.
+run_guest() {
+  local status=0
+  tests/vm/run.sh "$@" || status=$?
+  if [ -d build/dev/guest ]; then
+    # shellcheck disable=SC2046  # three numbers
+    count $(python3 $support/count_tests.py build/dev/guest)
+  fi
+  return $status
 }
 
 count() { echo "$1 $2 $3" >> "$counts"; }
