@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Prints the rows that were measured in the guest, and adds them to the figures in a file.
+
+usage: guest_rows.py [--json FILE] [--why-none TEXT] --rows ROW,... [RESULTS]
+
+RESULTS has gtest's XML of the programs that ran there, whose tests record figures as properties. A
+row that nothing was recorded for is said to be not measured, and why, and is not in the file.
+"""
+import argparse
+import dataclasses
+import json
+import pathlib
+import xml.etree.ElementTree as ElementTree
+
+LINE = '{:<56}  {:<39}  {:<8} {}'
+
+
+@dataclasses.dataclass
+class Row:
+    name: str       # of --rows
+    key: str        # of the figure, in the file
+    what: str       # in the table
+    of: tuple       # the properties that it is made of
+    value: object   # their figure
+    target: float = None   # to be met exactly
+    beside: tuple = ()     # properties that go into the file as they are
+
+
+def share(part, whole):
+    return part / whole
+
+
+def itself(value):
+    return value
+
+
+ROWS = (
+    Row('resets', 'reset_completes', 'resets of a card in use, completed in the window / tried',
+        ('reset_completed', 'reset_tried'), share, 1, ('reset_tried', 'reset_median_ms', 'reset_longest_ms')),
+    Row('resets', 'reset_leaks', '  kinds of things left behind', ('reset_leaks',), itself, 0),
+    Row('export', 'export_ratio', 'allocate, export, hand over a window, x bare',
+        ('export_ratio',), itself, None, ('export_ratio_q1', 'export_ratio_q3', 'export_rounds')),
+    Row('holders', 'holders_found', 'holders of a buffer, found / there are',
+        ('holders_found', 'holders_tried'), share, 1, ('holders_tried',)),
+)
+
+
+def recorded(results):
+    """All properties of all tests; numbers of the same name add up, as of several scenarios."""
+    found = {}
+    for path in sorted(results.glob('*.xml')) if results else ():
+        for case in ElementTree.parse(path).getroot().iter('testcase'):
+            for one in case.iter('property'):
+                try:
+                    found[one.get('name')] = found.get(one.get('name'), 0) + float(one.get('value'))
+                except ValueError:
+                    continue  # a text
+    return found
+
+
+def number(value):
+    return int(value) if value == int(value) else value
+
+
+def measure(row, found):
+    """The figures of a row by their keys; empty: it was not measured."""
+    parts = [found.get(name) for name in row.of]
+    if None in parts or (row.value is share and parts[1] == 0):
+        return {}
+    figures = {row.key: number(row.value(*parts))}
+    figures.update({name: number(found[name]) for name in row.beside if name in found})
+    return figures
+
+
+def line_of(row, figures, why):
+    if not figures:
+        return LINE.format(row.what, f'not measured: {why}', '', '')
+    value = f'{figures[row.key]:.4g}'
+    if row.key + '_q1' in figures:
+        value += f" [{figures[row.key + '_q1']:.2f} {figures[row.key + '_q3']:.2f}]"
+    if row.key == 'reset_completes':
+        value += f" of {figures['reset_tried']}, median {figures.get('reset_median_ms')} ms"
+    if row.target is None:
+        return LINE.format(row.what, value, '', '').rstrip()
+    return LINE.format(row.what, value, row.target, 'met' if figures[row.key] == row.target else 'missed')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--json', type=pathlib.Path)
+    parser.add_argument('--why-none', default='no program in the guest recorded it')
+    parser.add_argument('--rows', required=True)
+    parser.add_argument('results', nargs='?', type=pathlib.Path)
+    arguments = parser.parse_args()
+    wanted = arguments.rows.split(',')
+    found = recorded(arguments.results)
+    print('\nIn the guest, whose processor is emulated: counts and ratios.\n')
+    figures = {}
+    for row in ROWS:
+        if row.name in wanted:
+            measured = measure(row, found)
+            figures.update(measured)
+            print(line_of(row, measured, arguments.why_none))
+    if arguments.json:
+        before = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+        arguments.json.write_text(json.dumps({**before, **figures}, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
