@@ -188,9 +188,9 @@ SessionThere SessionThere::Greeted(ClientProcess& process, const std::string& pa
   return session;
 }
 
-void SessionThere::Send(const std::vector<std::byte>& frame) {
+void SessionThere::Send(const std::vector<std::byte>& frame, int fd) {
   process_->Must(absl::StrCat("send ", socket_),
-                 std::string(reinterpret_cast<const char*>(frame.data()), frame.size()));
+                 std::string(reinterpret_cast<const char*>(frame.data()), frame.size()), fd);
 }
 
 std::optional<PacketThere> SessionThere::Receive() {

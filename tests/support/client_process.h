@@ -105,7 +105,8 @@ class SessionThere {
   static SessionThere Connect(ClientProcess& process, const std::string& path);
 
   int socket() const { return socket_; }
-  void Send(const std::vector<std::byte>& frame);
+  // A descriptor of this process that goes along is borrowed; that process has it no more.
+  void Send(const std::vector<std::byte>& frame, int fd = -1);
   // nullopt at end of file.
   std::optional<PacketThere> Receive();
   // The next that is no notice.

@@ -78,12 +78,35 @@ BufferSeen Seen(const v1::Buffer& buffer) {
   return seen;
 }
 
+EventSeen Seen(const v1::Event& event) {
+  return {.sequence = event.sequence(),
+          .kind = Word(event.kind(), "EVENT_KIND_"),
+          .time_ms = event.time().seconds() * 1'000 + event.time().nanos() / 1'000'000,
+          .device = event.device(),
+          .buffer = IdOf(event.buffer_id()),
+          .uid = event.domain().uid(),
+          .text = event.text(),
+          .verdict = event.has_verdict() ? Word(event.verdict().kind(), "VERDICT_KIND_") : ""};
+}
+
 }  // namespace
 
 struct ControlClient::Stub {
+  // A stream says at once where it begins: at the end of what has happened.
+  v1::WatchEventsResponse Now() const;
+
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Control::Stub> control;
 };
+
+v1::WatchEventsResponse ControlClient::Stub::Now() const {
+  const auto context = Within(0);
+  const auto stream = control->WatchEvents(context.get(), v1::WatchEventsRequest());
+  v1::WatchEventsResponse now;
+  EXPECT_TRUE(stream->Read(&now));
+  context->TryCancel();
+  return now;
+}
 
 const BufferVerdictSeen& RevocationSeen::only() const {
   static const BufferVerdictSeen kNone;
@@ -181,12 +204,33 @@ std::optional<BufferSeen> ControlClient::Find(std::uint64_t buffer) {
   return std::nullopt;
 }
 
-std::uint64_t ControlClient::EpochOf(const std::string& device) {
+DeviceSeen ControlClient::Device(const std::string& name) {
   v1::GetDeviceRequest request;
-  request.set_name(device);
+  request.set_name(name);
   v1::Device response;
   EXPECT_EQ(ErrorOf(stub_->control->GetDevice(Within(0).get(), request, &response)), "");
-  return response.epoch();
+  return {.state = Word(response.state(), "DEVICE_STATE_"),
+          .epoch = response.epoch(),
+          .failure = response.failure()};
+}
+
+std::uint64_t ControlClient::NextEvent() { return stub_->Now().next(); }
+
+std::vector<EventSeen> ControlClient::Events(std::uint64_t from) {
+  const v1::WatchEventsResponse now = stub_->Now();
+  v1::WatchEventsRequest request;
+  request.set_life(now.life());
+  request.set_next(from);
+  const auto context = Within(0);
+  const auto stream = stub_->control->WatchEvents(context.get(), request);
+  std::vector<EventSeen> events;
+  v1::WatchEventsResponse response;
+  response.set_next(from);
+  while (response.next() < now.next() && stream->Read(&response))
+    for (const v1::Event& event : response.events()) events.push_back(Seen(event));
+  EXPECT_GE(response.next(), now.next()) << "the stream has ended";
+  context->TryCancel();
+  return events;
 }
 
 }  // namespace hlbuf

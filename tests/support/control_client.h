@@ -43,6 +43,21 @@ struct BufferSeen {
   std::uint32_t lease_count = 0;
   std::uint32_t references = 0;
 };
+struct EventSeen {
+  std::uint64_t sequence = 0;
+  std::string kind;  // "DEVICE_STATE", ...
+  std::int64_t time_ms = 0;
+  std::string device;
+  std::uint64_t buffer = 0;
+  uid_t uid = 0;
+  std::string text;
+  std::string verdict;  // of BUFFER_VERDICT, as in BufferVerdictSeen
+};
+struct DeviceSeen {
+  std::string state;  // "READY", ...
+  std::uint64_t epoch = 0;
+  std::string failure;
+};
 struct SessionSeen {
   std::uint64_t id = 0;
   uid_t uid = 0;
@@ -70,7 +85,12 @@ class ControlClient {
   std::vector<SessionSeen> SessionsOf(uid_t uid);
   // nullopt: there is none, or none any more.
   std::optional<BufferSeen> Find(std::uint64_t buffer);
-  std::uint64_t EpochOf(const std::string& device);
+  DeviceSeen Device(const std::string& name);
+  std::uint64_t EpochOf(const std::string& device) { return Device(device).epoch; }
+  // What happened since event `from`, the first of which is 1.
+  std::vector<EventSeen> Events(std::uint64_t from = 1);
+  // The number of the next event.
+  std::uint64_t NextEvent();
 
  private:
   struct Stub;

@@ -98,7 +98,7 @@ std::string DeviceKind() {
 bool CountsReferences() { return DeviceKind() != "software"; }
 
 DaemonProcess::DaemonProcess(const DaemonOptions& options)
-    : nofile_(LimitOf(options)), uid_(options.uid) {
+    : nofile_(LimitOf(options)), uid_(options.uid), device_is_there_(options.device_is_there) {
   WriteConfig(options);
   Restart();
 }
@@ -116,7 +116,7 @@ void DaemonProcess::Restart() {
               .gid = kClientsGid});
   AwaitReady(notify.get());
   bystander_ = RawClient::Greeted(client_socket());
-  AwaitDevice();
+  if (device_is_there_) AwaitDevice();
   at_start_ = Descriptors();
 }
 
@@ -211,9 +211,13 @@ Finished RunDaemonWith(const std::vector<std::string>& arguments) {
 DaemonProcess& DaemonTest::Use() {
   if (shared->daemon == nullptr || !shared->daemon->RunsFor(0))
     shared->daemon = std::make_unique<DaemonProcess>();
-  daemon_ = shared->daemon.get();
-  log_bytes_ = daemon_->Log().size();
+  Borrow(*shared->daemon);
   return *daemon_;
+}
+
+void DaemonTest::Borrow(DaemonProcess& daemon) {
+  daemon_ = &daemon;
+  log_bytes_ = daemon_->Log().size();
 }
 
 DaemonProcess& DaemonTest::Start(const DaemonOptions& options) {

@@ -30,6 +30,8 @@ struct DaemonOptions {
   std::optional<rlim_t> soft_nofile;
   // As in production, as a user without capabilities; empty: as this process.
   std::optional<uid_t> uid;
+  // Otherwise dev0 may be missing: nobody waits for it.
+  bool device_is_there = true;
 };
 
 // The real hl-bufd, with one device called dev0 that takes drills, on sockets in a directory of its
@@ -81,6 +83,7 @@ class DaemonProcess {
 
   std::optional<rlimit> nofile_;
   std::optional<uid_t> uid_;
+  bool device_is_there_;
   TemporaryDirectory directory_;
   std::unique_ptr<Child> child_;
   RawClient bystander_;
@@ -99,8 +102,10 @@ class DaemonTest : public testing::Test {
   DaemonProcess& Use();
   // One of its own; it has to end well, unless the test ends it and says how.
   DaemonProcess& Start(const DaemonOptions& options = {});
+  // One whose life is somebody else's affair.
+  void Borrow(DaemonProcess& daemon);
 
-  DaemonProcess& daemon() { return *daemon_; }
+  DaemonProcess& daemon() const { return *daemon_; }
   RawClient Greeted() { return RawClient::Greeted(daemon_->client_socket()); }
   void TearDown() override;
 

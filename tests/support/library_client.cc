@@ -46,6 +46,18 @@ HeldBuffer LibraryClient::Allocate(std::uint64_t size_bytes, const std::string& 
   return Held(process_.Must(AllocateStep(size_bytes, name, labels)));
 }
 
+std::vector<std::uint64_t> LibraryClient::AllocateMany(std::size_t count,
+                                                       std::uint64_t size_bytes) {
+  const Reply reply = process_.Must(absl::StrCat("library-allocate-many ", count, " ", size_bytes));
+  std::vector<std::uint64_t> ids;
+  for (std::size_t i = 0; i < reply.words.size(); ++i) ids.push_back(reply.Number(i));
+  return ids;
+}
+
+UniqueFd LibraryClient::GiveAt(std::uint64_t place) {
+  return process_.Give(process_.Must(absl::StrCat("library-fd ", place)).Int());
+}
+
 HeldBuffer LibraryClient::OpenNamed(const std::string& name, std::uint32_t owner_uid) {
   return Held(process_.Must(absl::StrCat("library-open-name ", name, " ", owner_uid)));
 }

@@ -33,6 +33,8 @@ class LibraryClient {
 
   HeldBuffer Allocate(std::uint64_t size_bytes, const std::string& name = "",
                       const std::vector<std::string>& labels = {});
+  // So many of one size; their ids. As many as a packet has room for.
+  std::vector<std::uint64_t> AllocateMany(std::size_t count, std::uint64_t size_bytes);
   HeldBuffer Open(std::uint64_t id) { return Held(process_.Must(OpenStep(id))); }
   HeldBuffer OpenNamed(const std::string& name, std::uint32_t owner_uid);
   std::string RefusalToAllocate(std::uint64_t size_bytes, const std::string& name = "");
@@ -43,6 +45,9 @@ class LibraryClient {
   void Share(std::uint64_t id, const std::string& kind, std::uint32_t grantee);
   void Unshare(std::uint64_t id, const std::string& kind, std::uint32_t grantee);
   void Release(const HeldBuffer& buffer);
+  void ReleaseAll() { process_.Must("library-release-all"); }
+  // A copy of the descriptor of the buffer at `place`, as OpenMany() and allocations count them.
+  UniqueFd GiveAt(std::uint64_t place);
 
   // Notices are delivered by Dispatch() only; a revocation is acknowledged when it is delivered,
   // unless the client keeps what it holds.

@@ -6,43 +6,14 @@
 #include <csignal>
 
 #include "absl/strings/str_cat.h"
-#include "tests/support/control_client.h"
-#include "tests/support/daemon_process.h"
-#include "tests/support/library_client.h"
-#include "tests/support/texts.h"
-#include "tests/vm/hlsim_rig.h"
+#include "tests/vm/card_rig.h"
 
 namespace hlbuf {
 namespace {
 
-constexpr std::uint64_t kBytes = 64 << 10;
-
-class Card : public DaemonTest {
+class Card : public CardTest {
  protected:
-  Card() {
-    Start({.kind = "habanalabs",
-           .device_keys = "",
-           .config = "[timing]\nreset_grace = \"1s\"\n[limits.domain]\nbytes = \"1GiB\"\n"
-                     "[log]\nlevel = \"debug\"\n"});
-    epoch_ = Control().EpochOf("dev0");
-  }
-  ControlClient Control() { return ControlClient(daemon().control_socket()); }
-  LibraryClient Client(const User& user) { return {user, daemon().client_socket()}; }
-  // READY in the epoch after the one that the test began with, and `resets` later.
-  bool ComesBack(std::uint64_t resets = 1) {
-    LibraryClient asker = Client(Bob());
-    ControlClient control = Control();
-    return Eventually([&] {
-      return control.EpochOf("dev0") == epoch_ + resets &&
-             asker.RefusalToAllocate(kBytes, absl::StrCat("probe-", ++probes_)).empty();
-    });
-  }
-  void Graceful() { sim_.Trigger(absl::StrCat(HLSIM_GRACEFUL, " ", kEventReset)); }
-
-  // With the driver's own window.
-  Hlsim sim_ = Hlsim("memory_scrub=1 watchdog_ms=30000");
-  std::uint64_t epoch_ = 0;
-  int probes_ = 0;
+  Card() { UseCard(); }
 };
 
 TEST_F(Card, HandsItsMemoryOnToWhoeverImportsIt) {
@@ -67,8 +38,8 @@ TEST_F(Card, ComesBackWhenItsClientsLetGoInTime) {
   alice.Allocate(kBytes);
   Graceful();
   EXPECT_TRUE(Contains(alice.AwaitNotice("revoke "), "RESET"));
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
-  EXPECT_EQ(sim_.HardResets(), 1U);
+  EXPECT_TRUE(ComesBack()) << Story();
+  EXPECT_EQ(HardResets(), 1U);
   EXPECT_TRUE(Contains(daemon().Log(), "PROVEN"));
 }
 
@@ -84,7 +55,7 @@ TEST_F(Card, ComesBackWhenTheClientThatKeptAllHasGone) {
       << daemon().Log();
   EXPECT_TRUE(StartsWith(alice.RefusalToAllocate(kBytes), "DEVICE_UNAVAILABLE"));
   alice.process().Kill();
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  EXPECT_TRUE(ComesBack()) << Story();
   EXPECT_FALSE(Control().Find(made.id).has_value());
 }
 
@@ -95,7 +66,7 @@ TEST_F(Card, ComesBackWhenAStoppedClientIsKilled) {
   Graceful();
   EXPECT_TRUE(Eventually([&] { return bool{Contains(daemon().Log(), "HELD: ")}; }));
   alice.process().Kill();
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  EXPECT_TRUE(ComesBack()) << Story();
 }
 
 // An application may close its descriptor once a memory region is registered.
@@ -110,25 +81,25 @@ TEST_F(Card, Scenario08_ComesBackWhenTheLastRegistrationEnds) {
   EXPECT_TRUE(Eventually([&] { return bool{Contains(daemon().Log(), "HELD: ")}; }))
       << daemon().Log();
   EXPECT_EQ(importer.Deregister(registered.value), 0);
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  EXPECT_TRUE(ComesBack()) << Story();
 }
 
 // The driver kills whoever opened the card: that is the keeper, not the service.
 TEST_F(Card, SurvivesAResetThatNobodyAnnounced) {
   LibraryClient alice = Client(Alice());
   alice.Allocate(kBytes);
-  sim_.Trigger(HLSIM_UNGRACEFUL);
+  card().Trigger(HLSIM_UNGRACEFUL);
   EXPECT_TRUE(Contains(alice.AwaitNotice("revoke "), "RESET"));
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  EXPECT_TRUE(ComesBack()) << Story();
   EXPECT_TRUE(daemon().RunsFor(0));
 }
 
 TEST_F(Card, SurvivesAResetOfItsFirmware) {
   LibraryClient alice = Client(Alice());
   alice.Allocate(kBytes);
-  sim_.Trigger(absl::StrCat(HLSIM_FIRMWARE, " ", kEventReset | kEventUnavailable));
+  card().Trigger(absl::StrCat(HLSIM_FIRMWARE, " ", kEventReset | kEventUnavailable));
   alice.AwaitNotice("revoke ");
-  EXPECT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  EXPECT_TRUE(ComesBack()) << Story();
 }
 
 TEST_F(Card, GivesNothingOfOneDomainToAnotherAfterAReset) {
@@ -140,7 +111,7 @@ TEST_F(Card, GivesNothingOfOneDomainToAnotherAfterAReset) {
   importer.Deregister(hers.value);
   Graceful();
   alice.AwaitNotice("revoke ");
-  ASSERT_TRUE(ComesBack()) << daemon().Log() << sim_.State();
+  ASSERT_TRUE(ComesBack()) << Story();
   LibraryClient bob = Client(Bob());
   const HeldBuffer his = bob.Allocate(kBytes);
   const Outcome seen = importer.Register(bob.process().Give(his.fd).get(), 0, kBytes);
@@ -155,13 +126,13 @@ TEST_F(Card, ResetsManyTimesInARowAndLosesNothing) {
   for (std::uint64_t reset = 1; reset <= kResets; ++reset) {
     for (int i = 0; i < 4; ++i) alice.Allocate(kBytes);
     if (reset % 2 == 0)
-      sim_.Trigger(HLSIM_UNGRACEFUL);
+      card().Trigger(HLSIM_UNGRACEFUL);
     else
       Graceful();
     for (int i = 0; i < 4; ++i) alice.AwaitNotice("revoke ");
-    ASSERT_TRUE(ComesBack(reset)) << reset << "\n" << daemon().Log() << sim_.State();
+    ASSERT_TRUE(ComesBack(reset)) << reset << "\n" << Story();
   }
-  EXPECT_EQ(sim_.HardResets(), kResets);
+  EXPECT_EQ(HardResets(), kResets);
 }
 
 }  // namespace

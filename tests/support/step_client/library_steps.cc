@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +11,13 @@
 
 namespace hlbuf {
 namespace {
+
+// Negative when it is over already.
+std::int64_t MsUntil(std::uint64_t boottime_ns) {
+  timespec now = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return (static_cast<std::int64_t>(boottime_ns) - now.tv_nsec) / 1'000'000 - now.tv_sec * 1'000;
+}
 
 // One session through libhlbuf. Buffers are named by their place in `buffers`, for ever.
 class LibraryUser {
@@ -47,6 +56,33 @@ class LibraryUser {
     hlbuf_buffer* buffer = nullptr;
     return hlbuf_allocate(client_, &options, &buffer, &error_) == HLBUF_OK ? Keep(buffer)
                                                                            : Refused();
+  }
+
+  // library-allocate-many COUNT BYTES: their ids
+  Outcome AllocateMany(Step& step) {
+    hlbuf_allocate_options options = {};
+    options.struct_bytes = sizeof(options);
+    options.size_bytes = step.Number(2);
+    std::string ids;
+    for (std::uint64_t i = 0; i < step.Number(1); ++i) {
+      hlbuf_buffer* buffer = nullptr;
+      if (hlbuf_allocate(client_, &options, &buffer, &error_) != HLBUF_OK) return Refused();
+      buffers_.push_back(buffer);
+      absl::StrAppend(&ids, ids.empty() ? "" : " ", hlbuf_buffer_id(buffer));
+    }
+    return Done(ids);
+  }
+
+  // library-fd PLACE
+  Outcome Fd(Step& step) {
+    return Done(absl::StrCat(hlbuf_buffer_fd(buffers_.at(step.Number(1)))));
+  }
+
+  // library-release-all
+  Outcome ReleaseAll(Step&) {
+    hlbuf_buffers_release(buffers_.data(), buffers_.size());
+    buffers_.assign(buffers_.size(), nullptr);
+    return Done();
   }
 
   // library-open-id ID
@@ -105,7 +141,7 @@ class LibraryUser {
     return Done();
   }
 
-  // library-dispatch MS: a line for each notice that came
+  // library-dispatch MS: a line for each notice that came; "revoke ID REASON MS" has the time left
   Outcome Dispatch(Step& step) {
     notices_.clear();
     const int result = hlbuf_dispatch(client_, step.Int(1), &error_);
@@ -116,7 +152,8 @@ class LibraryUser {
   static hlbuf_revoke_answer OnRevoke(void* self, const hlbuf_revocation* r) {
     auto* user = static_cast<LibraryUser*>(self);
     absl::StrAppend(&user->notices_, "revoke ", r->buffer_id, " ",
-                    hlbuf_revoke_reason_name(r->reason), "\n");
+                    hlbuf_revoke_reason_name(r->reason), " ", MsUntil(r->deadline_boottime_ns),
+                    "\n");
     return user->answer_;
   }
   static void OnDevice(void* self, const hlbuf_device_event* event) {
@@ -157,6 +194,9 @@ void AddLibrarySteps(StepTable& table) {
   add("library-close", &LibraryUser::Close);
   add("library-allocate", &LibraryUser::Allocate);
   add("library-allocate-waiting", &LibraryUser::Allocate);
+  add("library-allocate-many", &LibraryUser::AllocateMany);
+  add("library-fd", &LibraryUser::Fd);
+  add("library-release-all", &LibraryUser::ReleaseAll);
   add("library-open-id", &LibraryUser::OpenId);
   add("library-open-name", &LibraryUser::OpenName);
   add("library-open-many", &LibraryUser::OpenMany);

@@ -52,10 +52,17 @@ Outcome Flood(Step& step) {
   return Done(absl::StrCat(made));
 }
 
-// send SOCKET BYTES
+// send SOCKET, with the packet, and a descriptor that it brings along and that is gone from here
 Outcome Send(Step& step) {
-  const ssize_t n = ::send(step.Int(1), step.bytes.data(), step.bytes.size(), MSG_NOSIGNAL);
-  return n < 0 ? FailedBy("send") : Done();
+  if (!step.fd) {
+    const ssize_t n = ::send(step.Int(1), step.bytes.data(), step.bytes.size(), MSG_NOSIGNAL);
+    return n < 0 ? FailedBy("send") : Done();
+  }
+  const UniqueFd fd = std::move(step.fd);
+  const absl::Status sent = SendPacket(
+      step.Int(1), {reinterpret_cast<const std::byte*>(step.bytes.data()), step.bytes.size()},
+      std::vector<int>{fd.get()});
+  return sent.ok() ? Done() : Failed(std::string(sent.message()));
 }
 
 // receive SOCKET: the descriptors that came along; the packet. At end of file it fails.

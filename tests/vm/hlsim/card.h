@@ -65,6 +65,7 @@ struct hlsim_card {
 	u32 fail_resets;
 	bool hang_reset;
 	bool busy_close;
+	unsigned int slow_call_ms;	/* of the next MEMORY call, which has no lock meanwhile */
 
 	struct hlsim_user *user;	/* whom a reset has to wait for */
 	bool active;		/* is_compute_ctx_active */

@@ -71,6 +71,11 @@ static void hlsim_do_hang_reset(struct hlsim_card *card, u64 value)
 	wake_up_all(&card->changed);
 }
 
+static void hlsim_do_slow_call(struct hlsim_card *card, u64 value)
+{
+	WRITE_ONCE(card->slow_call_ms, value);
+}
+
 static const struct hlsim_command commands[] = {
 	{ HLSIM_EVENT, hlsim_do_event },
 	{ HLSIM_GRACEFUL, hlsim_do_graceful },
@@ -82,6 +87,7 @@ static const struct hlsim_command commands[] = {
 	{ HLSIM_CREATION, hlsim_do_creation },
 	{ HLSIM_FAIL_RESETS, hlsim_do_fail_resets },
 	{ HLSIM_HANG_RESET, hlsim_do_hang_reset },
+	{ HLSIM_SLOW_CALL, hlsim_do_slow_call },
 };
 
 /* One line of a write, without its end. */

@@ -142,6 +142,7 @@ int hlsim_memory(struct hlsim_user *user, union hl_mem_args *args, struct file *
 {
 	int ret;
 
+	hlsim_pause(user->card, xchg(&user->card->slow_call_ms, 0));
 	mutex_lock(&user->card->lock);
 	ret = hlsim_memory_locked(user, args, file);
 	mutex_unlock(&user->card->lock);
