@@ -211,6 +211,18 @@ TEST(Allocate, SaysWhyTheDeviceFailed) {
       "notice tells when it is READY");
 }
 
+TEST(Allocate, TellsTheOperatorAsWellWhyTheDeviceRefused) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.device.fail_allocate = Error(ErrorCode::kDeviceError, "it is on fire");
+  EXPECT_EQ(alice.TryAllocate({.size_bytes = kPage + 1}), "DEVICE_ERROR");
+  const Event told = rig.observer.Last(EventKind::kRequestRefused);
+  EXPECT_EQ(told.text, "allocate of 8192 bytes on fake0: it is on fire");
+  EXPECT_EQ(told.device, "fake0");
+  EXPECT_EQ(told.session, alice.session().id);
+  EXPECT_EQ(told.domain.uid, 1000u);
+}
+
 TEST(Allocate, LeavesNoTraceWhenTheDeviceHasNoRoom) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

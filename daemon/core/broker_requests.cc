@@ -204,6 +204,13 @@ void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
     buffer.allocation = *std::move(allocation);
     outcome = StillWanted(buffer, session);
   }
+  if (!allocation.ok())
+    ledger_.Tell({.kind = EventKind::kRequestRefused,
+                  .device = device.name(),
+                  .session = session_id,
+                  .domain = buffer.owner->domain,
+                  .text = absl::StrCat("allocate of ", buffer.bytes.amount(), " bytes on ",
+                                       device.name(), ": ", outcome.message())});
   if (!outcome.ok()) {
     lease.GiveBack();
     draining_.BeginUngranted(buffer);

@@ -51,7 +51,7 @@ enum class EventKind : std::uint8_t {
   kRevocationEnded,  // without an id: a lease that an UNSHARE asked back is OVERDUE
   kSessionBegan,
   kSessionEnded,
-  kRequestRefused,  // by policy or quota
+  kRequestRefused,  // by policy, by quota, or because the device failed
   kProtocolBroken,  // by a peer
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
