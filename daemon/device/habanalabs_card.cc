@@ -105,6 +105,7 @@ bool HabanalabsCard::IsAboutToBeFree(int error) const {
 
 absl::Status HabanalabsCard::RegisterNotifier() {
   events_ = 0;
+  unanswered_ = 0;
   notifier_ = syscalls_.Eventfd();
   if (!notifier_) return CallFailed("eventfd()", errno);
   RETURN_IF_ERROR(compute_->RegisterEventfd(notifier_.get()));

@@ -37,6 +37,8 @@ class HabanalabsCard {
   // Under which the opener keeps the card itself and its notifier; no inode has such a number.
   static constexpr std::uint64_t kKeptCard = DeviceOpener::kDevice;
   static constexpr std::uint64_t kKeptNotifier = ~std::uint64_t{0};
+  // A card that is there and does not answer so many looks in a row is lost.
+  static constexpr int kUnansweredMax = 5;
 
   HabanalabsCard(Syscalls& syscalls, DeviceOpener& opener, std::string pci, SystemRoots roots,
                  HabanalabsLimits limits);
@@ -86,6 +88,7 @@ class HabanalabsCard {
   absl::StatusOr<Look> LookAtIt();
   absl::StatusOr<Look> AskControl() const;
   absl::Status Await(const std::function<bool(const Look&)>& enough);
+  std::optional<Alarm> Unanswered(const absl::Status& why);
   std::optional<Alarm> AlarmOf(hl::Status status, std::uint32_t resets) const;
   Alarm PendingReset() const;
 
@@ -104,6 +107,7 @@ class HabanalabsCard {
   bool was_open_ = false;  // so what is in the way of opening is probably our own
   std::uint32_t resets_at_open_ = 0;
   std::uint64_t events_ = 0;  // GET_EVENTS forgets them
+  int unanswered_ = 0;        // looks in a row
 };
 
 // How long the driver lets a card work on after it has announced a reset. `kernel` is its release,

@@ -102,7 +102,7 @@ absl::Status HabanalabsCard::Await(const std::function<bool(const Look&)>& enoug
     // A node that cannot be opened now may well be there after the reset.
     const absl::StatusOr<Look> look = LookAtIt();
     if (look.ok() && enough(*look)) return absl::OkStatus();
-    const bool disabled = look.ok() && !look->in_use && IsDisabled(look->status);
+    const bool disabled = look.ok() && IsDisabled(look->status);
     disabled_since =
         disabled ? std::min(disabled_since, backoff.waited()) : absl::InfiniteDuration();
     if (backoff.waited() - disabled_since < limits_.disabled && backoff.Wait()) continue;
@@ -150,11 +150,17 @@ std::optional<Alarm> HabanalabsCard::CheckAlarm() {
   if (const auto events = compute_->GetEvents(); events.ok()) events_ |= *events;
   const auto status = control_->DeviceStatus();
   const auto count = control_->ResetCount();
-  // Every state of a card answers these; only one that is gone does not.
   if (!status.ok() || !count.ok())
-    return Alarm{.kind = Alarm::Kind::kDisabled,
-                 .text = std::string((status.ok() ? count.status() : status.status()).message())};
+    return Unanswered(status.ok() ? count.status() : status.status());
+  unanswered_ = 0;
   return AlarmOf(*status, count->hard_reset_cnt);
+}
+
+// Every state of a card answers what was asked; but a machine can be short of something for once,
+// which is no reason to take all buffers back.
+std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why) {
+  if (ErrnoOf(why) != ENODEV && ++unanswered_ < kUnansweredMax) return std::nullopt;
+  return Alarm{.kind = Alarm::Kind::kDisabled, .text = std::string(why.message())};
 }
 
 std::optional<Alarm> HabanalabsCard::AlarmOf(hl::Status status, std::uint32_t resets) const {

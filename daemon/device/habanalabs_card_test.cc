@@ -260,6 +260,22 @@ TEST_F(HabanalabsCardTest, TellsOfACardThatDoesNotComeBackByItself) {
   EXPECT_TRUE(absl::StrContains(gone->text, "was removed")) << gone->text;
 }
 
+// Three questions a look.
+TEST_F(HabanalabsCardTest, LosesACardThatNeverAnswersAndNotOneThatMissesALook) {
+  constexpr int kQuestions = 3;
+  AddOpen();
+  fake_->Fail(HlCall::kInfo, ENOMEM, (HabanalabsCard::kUnansweredMax - 1) * kQuestions);
+  for (int look = 1; look <= HabanalabsCard::kUnansweredMax; ++look)
+    EXPECT_FALSE(card_->CheckAlarm().has_value()) << look;
+  fake_->Fail(HlCall::kInfo, ENOMEM, HabanalabsCard::kUnansweredMax * kQuestions);
+  for (int look = 1; look < HabanalabsCard::kUnansweredMax; ++look)
+    EXPECT_FALSE(card_->CheckAlarm().has_value()) << look;
+  const auto lost = card_->CheckAlarm();
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(lost->kind, Alarm::Kind::kDisabled);
+  EXPECT_TRUE(absl::StrContains(lost->text, "ENOMEM")) << lost->text;
+}
+
 TEST_F(HabanalabsCardTest, ReadsWhetherTheDriverClearsMemory) {
   Add();
   EXPECT_FALSE(card_->ScrubsMemory());

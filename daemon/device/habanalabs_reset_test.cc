@@ -83,6 +83,18 @@ TEST_F(HabanalabsResetTest, GivesUpOnADisabledCardAndSaysTheWayOut) {
   ResetAndOpen();
 }
 
+// The driver tries no more: whoever holds it would be waited for in vain.
+TEST_F(HabanalabsResetTest, GivesUpAsSoonOnADisabledCardThatSomebodyHolds) {
+  StartOpen();
+  const Allocation held = Export(kPage);
+  card_->status = hl::kMalfunction;
+  const std::string refusal = Refusal();
+  EXPECT_TRUE(absl::StrContains(refusal, "somebody holds a dma-buf of it, and it is disabled"))
+      << refusal;
+  EXPECT_TRUE(absl::StrContains(refusal, "then write 1 to ")) << refusal;
+  EXPECT_LT(machine_.paused, HabanalabsLimits().disabled + absl::Seconds(1));
+}
+
 TEST_F(HabanalabsResetTest, EndsAtItsLimitWhenTheCardNeverComesBack) {
   StartOpen();
   card_->status = hl::kInReset;
