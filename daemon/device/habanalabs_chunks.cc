@@ -98,9 +98,11 @@ absl::StatusOr<HabanalabsChunks::ChunkList::iterator> HabanalabsChunks::AddChunk
     return NoRoom(size_bytes, domain);
   RETURN_IF_ERROR(MayUseFreshMemory(domain));
   const absl::StatusOr<std::uint64_t> handle = driver_->Alloc(bytes);
-  if (!handle.ok())
-    return ErrorCodeOf(handle.status()) == ErrorCode::kNoMemory ? NoRoom(size_bytes, domain)
-                                                                : handle.status();
+  if (!handle.ok()) {
+    if (ErrorCodeOf(handle.status()) != ErrorCode::kNoMemory) return handle.status();
+    return Error(ErrorCode::kNoMemory, absl::StrCat(NoRoom(size_bytes, domain).message(), "; ",
+                                                    handle.status().message()));
+  }
   chunk_bytes_ += bytes;
   const auto chunk =
       chunks_.insert(chunks_.end(), Chunk{.handle = *handle,
@@ -193,8 +195,8 @@ absl::Status HabanalabsChunks::MayUseFreshMemory(const Domain& domain) const {
   if (suspected_.empty() || (suspected_.size() == 1 && suspected_.contains(domain)))
     return absl::OkStatus();
   return Error(ErrorCode::kNoMemory,
-               "free memory of the card may have bytes of other domains: it was closed or reset "
-               "since they used it, and the driver did not clear it; load habanalabs with "
+               "free memory of the card may have bytes of other domains: it went back to the "
+               "driver since they used it, which did not clear it; load habanalabs with "
                "memory_scrub=1 and reset the card, or set isolation = \"none\"");
 }
 

@@ -253,6 +253,14 @@ TEST_F(HabanalabsMemoryTest, StaysBelowItsBound) {
   EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP"}));
 }
 
+TEST_F(HabanalabsMemoryTest, KeepsTheDriversWordsWhenThereSeemsToBeRoom) {
+  StartMapped(2);
+  card_->Fail(HlCall::kAlloc, ENOMEM);
+  const absl::Status refusal = memory_->Take(kPage, kAlice).status();
+  EXPECT_EQ(ErrorCodeOf(refusal), ErrorCode::kNoMemory);
+  EXPECT_TRUE(absl::StrContains(refusal.message(), "(ENOMEM)")) << refusal;
+}
+
 TEST_F(HabanalabsMemoryTest, GivesTheAllocationBackThatItCannotMap) {
   StartMapped(1);
   card_->Fail(HlCall::kMap, ENOMEM);
