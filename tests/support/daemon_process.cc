@@ -33,7 +33,7 @@ $SOCKET_KEYS
 [[device]]
 name = "dev0"
 kind = "$KIND"
-drills = true
+drills = $DRILLS
 $KEYS
 )";
 
@@ -116,7 +116,7 @@ void DaemonProcess::Restart() {
               .gid = kClientsGid});
   AwaitReady(notify.get());
   bystander_ = RawClient::Greeted(client_socket());
-  if (device_is_there_) AwaitDevice();
+  if (device_is_there_) AwaitDevices();
   at_start_ = Descriptors();
 }
 
@@ -128,12 +128,13 @@ void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
     EXPECT_EQ(::chown(directory().c_str(), *options.uid, kClientsGid), 0);
     EXPECT_EQ(::chown(client_directory().c_str(), *options.uid, kClientsGid), 0);
   }
-  std::ofstream(config_path()) << absl::StrReplaceAll(kConfig,
-                                                      {{"$DIRECTORY", directory()},
-                                                       {"$GROUP", absl::StrCat(kClientsGid)},
-                                                       {"$KIND", options.kind},
-                                                       {"$KEYS", options.device_keys},
-                                                       {"$SOCKET_KEYS", options.socket_keys}})
+  std::ofstream(config_path()) << absl::StrReplaceAll(
+                                      kConfig, {{"$DIRECTORY", directory()},
+                                                {"$GROUP", absl::StrCat(kClientsGid)},
+                                                {"$KIND", options.kind},
+                                                {"$DRILLS", options.drills ? "true" : "false"},
+                                                {"$KEYS", options.device_keys},
+                                                {"$SOCKET_KEYS", options.socket_keys}})
                                << options.config;
 }
 
@@ -148,16 +149,16 @@ void DaemonProcess::AwaitReady(int notify_socket) {
   ADD_FAILURE() << "hl-bufd did not become ready:\n" << Log();
 }
 
-void DaemonProcess::AwaitDevice() {
+bool DaemonProcess::AreDevicesReady() {
   const std::optional<Packet> list = bystander_.Ask(DevicesFrame(2));
-  if (!list.has_value()) return;
-  std::uint32_t state = list->ItemAt<hlbuf_wire_device_item>(0).state;
-  while (state != HLBUF_WIRE_DEVICE_READY) {
-    const std::optional<Packet> notice = bystander_.Receive();
-    if (!notice.has_value() || state == HLBUF_WIRE_DEVICE_FAILED) break;
-    if (notice->opcode() == HLBUF_WIRE_DEVICE) state = notice->As<hlbuf_wire_device>().state;
-  }
-  EXPECT_EQ(state, std::uint32_t{HLBUF_WIRE_DEVICE_READY}) << "dev0 is not there:\n" << Log();
+  for (std::size_t i = 0; list && i < list->As<hlbuf_wire_device_list>().item_count; ++i)
+    if (list->ItemAt<hlbuf_wire_device_item>(i).state != HLBUF_WIRE_DEVICE_READY) return false;
+  return list.has_value();
+}
+
+void DaemonProcess::AwaitDevices() {
+  EXPECT_TRUE(Eventually([this] { return AreDevicesReady(); })) << "not all devices are there:\n"
+                                                                << Log();
 }
 
 std::map<std::string, int> DaemonProcess::Descriptors() const {

@@ -23,6 +23,7 @@ bool CountsReferences();
 
 struct DaemonOptions {
   std::string kind = DeviceKind();
+  bool drills = true;
   std::string device_keys = "size = \"64MiB\"";  // TOML
   std::string socket_keys;                       // TOML
   std::string config;                            // TOML, beside sockets and device
@@ -30,7 +31,7 @@ struct DaemonOptions {
   std::optional<rlim_t> soft_nofile;
   // As in production, as a user without capabilities; empty: as this process.
   std::optional<uid_t> uid;
-  // Otherwise dev0 may be missing: nobody waits for it.
+  // Otherwise devices may be missing: nobody waits for them.
   bool device_is_there = true;
 };
 
@@ -79,7 +80,8 @@ class DaemonProcess {
  private:
   void WriteConfig(const DaemonOptions& options) const;
   void AwaitReady(int notify_socket);
-  void AwaitDevice();
+  bool AreDevicesReady();
+  void AwaitDevices();
 
   std::optional<rlimit> nofile_;
   std::optional<uid_t> uid_;

@@ -31,6 +31,8 @@ class LibraryClient {
   ClientProcess& process() { return process_; }
   std::string Connect(const std::string& socket_path);  // returns the refusal
 
+  // What it allocates from now on is on this one.
+  void UseDevice(const std::string& name) { process_.Must("library-use-device " + name); }
   HeldBuffer Allocate(std::uint64_t size_bytes, const std::string& name = "",
                       const std::vector<std::string>& labels = {});
   // So many of one size; their ids. As many as a packet has room for.

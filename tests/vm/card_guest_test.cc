@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service on a card: its memory goes from process to process and to a kernel importer, and each
-// kind of reset comes to its end whatever clients do. The card is the stand-in of tests/vm/hlsim.
+// The service on a card: its memory goes from process to process and to a kernel importer, window
+// by window, and over resets. The card is the stand-in of tests/vm/hlsim.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
-#include <csignal>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "tests/vm/card_rig.h"
@@ -33,91 +34,71 @@ TEST_F(Card, HandsItsMemoryOnToWhoeverImportsIt) {
   importer.Deregister(his.value);
 }
 
-TEST_F(Card, ComesBackWhenItsClientsLetGoInTime) {
-  LibraryClient alice = Client(Alice());
-  alice.Allocate(kBytes);
-  Graceful();
-  EXPECT_TRUE(Contains(alice.AwaitNotice("revoke "), "RESET"));
-  EXPECT_TRUE(ComesBack()) << Story();
-  EXPECT_EQ(HardResets(), 1U);
-  EXPECT_TRUE(Contains(daemon().Log(), "PROVEN"));
-}
+class Windows : public Card {
+ protected:
+  static constexpr std::size_t kWindows = 4000;
+  static constexpr std::size_t kBatch = 250;
+  static constexpr std::uint64_t kWindowBytes = 4096;
+  static constexpr std::size_t kSampled = 97;  // each such window
 
-// Nobody can take it from the client; but it is named, the service is not in the way, and the card
-// is back as soon as the client has gone.
-TEST_F(Card, ComesBackWhenTheClientThatKeptAllHasGone) {
-  LibraryClient alice = Client(Alice());
-  alice.KeepWhatIsRevoked();
-  const HeldBuffer made = alice.Allocate(kBytes);
-  Graceful();
-  alice.AwaitNotice("revoke ");
-  EXPECT_TRUE(Eventually([&] { return bool{Contains(daemon().Log(), "HELD: 1 reference")}; }))
-      << daemon().Log();
-  EXPECT_TRUE(StartsWith(alice.RefusalToAllocate(kBytes), "DEVICE_UNAVAILABLE"));
-  alice.process().Kill();
-  EXPECT_TRUE(ComesBack()) << Story();
-  EXPECT_FALSE(Control().Find(made.id).has_value());
-}
+  static void AllowDescriptors(LibraryClient& client) {
+    const rlimit limit = {.rlim_cur = 2 * kWindows, .rlim_max = 2 * kWindows};
+    EXPECT_EQ(prlimit(client.process().pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
+  }
+  void OpenAll(LibraryClient& client) {
+    for (std::size_t at = 0; at < kWindows; at += kBatch) {
+      const std::vector<std::uint64_t> batch(
+          ids_.begin() + static_cast<std::ptrdiff_t>(at),
+          ids_.begin() + static_cast<std::ptrdiff_t>(at + kBatch));
+      const std::vector<std::string> places = client.OpenMany(batch);
+      ASSERT_EQ(places.size(), kBatch);
+      EXPECT_EQ(places.front(), std::to_string(at));
+    }
+  }
+  void AllocateAll(LibraryClient& client) {
+    while (ids_.size() < kWindows) {
+      const std::vector<std::uint64_t> some = client.AllocateMany(kBatch, kWindowBytes);
+      ASSERT_EQ(some.size(), kBatch);
+      ids_.insert(ids_.end(), some.begin(), some.end());
+    }
+  }
+  std::uint64_t RegisteredAt(LibraryClient& client, std::size_t place) {
+    const Outcome made = importer_.Register(client.GiveAt(place).get(), 0, kWindowBytes);
+    EXPECT_EQ(made.error, 0);
+    return made.value;
+  }
+  void Write(LibraryClient& client, std::size_t place) {
+    const std::uint64_t region = RegisteredAt(client, place);
+    EXPECT_EQ(importer_.Write(region, place % 4000, absl::StrCat("window ", place)), 0);
+    importer_.Deregister(region);
+  }
+  void ExpectWritten(LibraryClient& client, std::size_t place) {
+    const std::uint64_t region = RegisteredAt(client, place);
+    const std::string written = absl::StrCat("window ", place);
+    EXPECT_EQ(importer_.Read(region, place % 4000, written.size()), written);
+    importer_.Deregister(region);
+  }
 
-TEST_F(Card, ComesBackWhenAStoppedClientIsKilled) {
-  LibraryClient alice = Client(Alice());
-  alice.Allocate(kBytes);
-  alice.process().Signal(SIGSTOP);
-  Graceful();
-  EXPECT_TRUE(Eventually([&] { return bool{Contains(daemon().Log(), "HELD: ")}; }));
-  alice.process().Kill();
-  EXPECT_TRUE(ComesBack()) << Story();
-}
+ private:
+  const Importer importer_;
+  std::vector<std::uint64_t> ids_;
+};
 
-// An application may close its descriptor once a memory region is registered.
-TEST_F(Card, Scenario08_ComesBackWhenTheLastRegistrationEnds) {
-  const Importer importer;
-  LibraryClient alice = Client(Alice());
-  const HeldBuffer made = alice.Allocate(kBytes);
-  const Outcome registered = importer.Register(alice.process().Give(made.fd).get(), 0, kBytes);
-  ASSERT_EQ(registered.error, 0);
-  Graceful();
-  alice.AwaitNotice("revoke ");
-  EXPECT_TRUE(Eventually([&] { return bool{Contains(daemon().Log(), "HELD: ")}; }))
-      << daemon().Log();
-  EXPECT_EQ(importer.Deregister(registered.value), 0);
-  EXPECT_TRUE(ComesBack()) << Story();
-}
-
-// The driver kills whoever opened the card: that is the keeper, not the service.
-TEST_F(Card, SurvivesAResetThatNobodyAnnounced) {
-  LibraryClient alice = Client(Alice());
-  alice.Allocate(kBytes);
-  card().Trigger(HLSIM_UNGRACEFUL);
-  EXPECT_TRUE(Contains(alice.AwaitNotice("revoke "), "RESET"));
-  EXPECT_TRUE(ComesBack()) << Story();
-  EXPECT_TRUE(daemon().RunsFor(0));
-}
-
-TEST_F(Card, SurvivesAResetOfItsFirmware) {
-  LibraryClient alice = Client(Alice());
-  alice.Allocate(kBytes);
-  card().Trigger(absl::StrCat(HLSIM_FIRMWARE, " ", kEventReset | kEventUnavailable));
-  alice.AwaitNotice("revoke ");
-  EXPECT_TRUE(ComesBack()) << Story();
-}
-
-TEST_F(Card, GivesNothingOfOneDomainToAnotherAfterAReset) {
-  const Importer importer;
-  LibraryClient alice = Client(Alice());
-  const HeldBuffer made = alice.Allocate(kBytes);
-  const Outcome hers = importer.Register(alice.process().Give(made.fd).get(), 0, kBytes);
-  ASSERT_EQ(importer.Write(hers.value, 0, "a secret"), 0);
-  importer.Deregister(hers.value);
-  Graceful();
-  alice.AwaitNotice("revoke ");
-  ASSERT_TRUE(ComesBack()) << Story();
-  LibraryClient bob = Client(Bob());
-  const HeldBuffer his = bob.Allocate(kBytes);
-  const Outcome seen = importer.Register(bob.process().Give(his.fd).get(), 0, kBytes);
-  ASSERT_EQ(seen.error, 0);
-  EXPECT_EQ(importer.Read(seen.value, 0, 8), std::string(8, '\0'));
-  importer.Deregister(seen.value);
+TEST_F(Windows, GoByTheThousandsToWhoOpensThemInBatches) {
+  LibraryClient maker = Client(Alice());
+  LibraryClient opener = Client(Alice());
+  AllowDescriptors(maker);
+  AllowDescriptors(opener);
+  AllocateAll(maker);
+  OpenAll(opener);
+  EXPECT_EQ(daemon().UsedBytes(), kWindows * kWindowBytes);
+  for (std::size_t place = 0; place < kWindows; place += kSampled) Write(maker, place);
+  for (std::size_t place = 0; place < kWindows; place += kSampled) ExpectWritten(opener, place);
+  opener.ReleaseAll();
+  maker.ReleaseAll();
+  EXPECT_TRUE(Eventually([&] { return daemon().UsedBytes() == 0; }, 3 * kPatienceMs))
+      << daemon().UsedBytes();
+  EXPECT_EQ(card().State().find("address="), std::string::npos) << "mapped: " << card().State();
 }
 
 TEST_F(Card, ResetsManyTimesInARowAndLosesNothing) {

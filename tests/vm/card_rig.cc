@@ -55,6 +55,7 @@ namespace {
 
 DaemonOptions OptionsOf(const CardOptions& options) {
   return {.kind = "habanalabs",
+          .drills = options.drills,
           .device_keys = options.device_keys,
           .config = absl::StrCat("[timing]\nreset_grace = \"", options.grace,
                                  "\"\n[limits.domain]\nbytes = \"1GiB\"\n"
@@ -65,10 +66,10 @@ DaemonOptions OptionsOf(const CardOptions& options) {
 
 }  // namespace
 
-void CardTest::UseCard() {
+void CardTest::UseCard(const CardOptions& options) {
   if (shared_.daemon == nullptr) {
-    shared_.sim = std::make_unique<Hlsim>(CardOptions().parameters);
-    shared_.daemon = std::make_unique<DaemonProcess>(OptionsOf({}));
+    shared_.sim = std::make_unique<Hlsim>(options.parameters);
+    shared_.daemon = std::make_unique<DaemonProcess>(OptionsOf(options));
   }
   sim_ = shared_.sim.get();
   Borrow(*shared_.daemon);

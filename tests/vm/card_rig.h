@@ -23,6 +23,7 @@ struct CardOptions {
   // machine.
   std::string parameters = "memory_scrub=1 watchdog_ms=30000 retries_max=600";
   std::string grace = "1s";
+  bool drills = true;       // then the service asks for hard resets itself
   std::string device_keys;  // TOML, of dev0
   std::string config;       // TOML, more sections
   bool device_is_there = true;
@@ -43,8 +44,9 @@ class CardTest : public DaemonTest {
  protected:
   static constexpr std::uint64_t kBytes = 64 << 10;
 
-  // A card and a service that all tests of this program use, as far as they ask for no other.
-  void UseCard();
+  // A card and a service that all tests of this program use, as the first one wants them, until one
+  // asks for its own.
+  void UseCard(const CardOptions& options = {});
   // The stand-in, then the service with the card as dev0. Or one by one, in either order.
   void StartOnCard(const CardOptions& options = {});
   void StartService(const CardOptions& options = {});

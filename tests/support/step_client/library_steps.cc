@@ -42,6 +42,12 @@ class LibraryUser {
     return Done();
   }
 
+  // library-use-device NAME: what is allocated from now on is on it
+  Outcome UseDevice(Step& step) {
+    device_ = step.Word(1);
+    return Done();
+  }
+
   // library-allocate|library-allocate-waiting BYTES NAME LABEL...; "-": no name
   Outcome Allocate(Step& step) {
     std::vector<const char*> labels;
@@ -50,6 +56,7 @@ class LibraryUser {
     options.struct_bytes = sizeof(options);
     options.size_bytes = step.Number(1);
     options.name = step.Word(2) == "-" ? nullptr : step.Word(2).c_str();
+    options.device = device_.empty() ? nullptr : device_.c_str();
     options.labels = labels.data();
     options.label_count = labels.size();
     options.wait_for_device = step.Word(0) == "library-allocate-waiting" ? 1 : 0;
@@ -179,6 +186,7 @@ class LibraryUser {
   hlbuf_client* client_ = nullptr;
   hlbuf_error error_ = {};
   hlbuf_revoke_answer answer_ = HLBUF_REVOKE_RELEASE;
+  std::string device_;
   std::vector<hlbuf_buffer*> buffers_;
   std::string notices_;
 };
@@ -192,6 +200,7 @@ void AddLibrarySteps(StepTable& table) {
   };
   add("library-connect", &LibraryUser::Connect);
   add("library-close", &LibraryUser::Close);
+  add("library-use-device", &LibraryUser::UseDevice);
   add("library-allocate", &LibraryUser::Allocate);
   add("library-allocate-waiting", &LibraryUser::Allocate);
   add("library-allocate-many", &LibraryUser::AllocateMany);

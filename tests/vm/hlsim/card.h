@@ -45,7 +45,7 @@ struct hlsim_card {
 	 * takes; dma-bufs are made with it, so it is not taken with a dma-buf's lock held.
 	 */
 	struct mutex lock;
-	wait_queue_head_t changed;	/* user, removed or hang_reset */
+	wait_queue_head_t changed;	/* user, removed, hang_reset or hold_calls */
 
 	bool in_reset;		/* hard */
 	bool in_compute_reset;	/* after a release */
@@ -65,7 +65,7 @@ struct hlsim_card {
 	u32 fail_resets;
 	bool hang_reset;
 	bool busy_close;
-	unsigned int slow_call_ms;	/* of the next MEMORY call, which has no lock meanwhile */
+	bool hold_calls;	/* of MEMORY, which have no lock meanwhile */
 
 	struct hlsim_user *user;	/* whom a reset has to wait for */
 	bool active;		/* is_compute_ctx_active */

@@ -71,9 +71,10 @@ static void hlsim_do_hang_reset(struct hlsim_card *card, u64 value)
 	wake_up_all(&card->changed);
 }
 
-static void hlsim_do_slow_call(struct hlsim_card *card, u64 value)
+static void hlsim_do_hold_calls(struct hlsim_card *card, u64 value)
 {
-	WRITE_ONCE(card->slow_call_ms, value);
+	WRITE_ONCE(card->hold_calls, value);
+	wake_up_all(&card->changed);
 }
 
 static const struct hlsim_command commands[] = {
@@ -87,7 +88,7 @@ static const struct hlsim_command commands[] = {
 	{ HLSIM_CREATION, hlsim_do_creation },
 	{ HLSIM_FAIL_RESETS, hlsim_do_fail_resets },
 	{ HLSIM_HANG_RESET, hlsim_do_hang_reset },
-	{ HLSIM_SLOW_CALL, hlsim_do_slow_call },
+	{ HLSIM_HOLD_CALLS, hlsim_do_hold_calls },
 };
 
 /* One line of a write, without its end. */

@@ -42,8 +42,8 @@
 #define HLSIM_FAIL_RESETS "fail_resets"
 /* trigger: "hang_reset 1": hard resets do not end; 0 lets them. */
 #define HLSIM_HANG_RESET "hang_reset"
-/* trigger: "slow_call MS": the next MEMORY call takes so long before it does anything. */
-#define HLSIM_SLOW_CALL "slow_call"
+/* trigger: "hold_calls 1": MEMORY calls do not begin; 0 lets them. */
+#define HLSIM_HOLD_CALLS "hold_calls"
 
 /* inject: where a call can be made to fail. */
 #define HLSIM_AT_OPEN "open"

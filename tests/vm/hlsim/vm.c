@@ -140,11 +140,14 @@ static int hlsim_memory_locked(struct hlsim_user *user, union hl_mem_args *args,
 
 int hlsim_memory(struct hlsim_user *user, union hl_mem_args *args, struct file *file)
 {
+	struct hlsim_card *card = user->card;
 	int ret;
 
-	hlsim_pause(user->card, xchg(&user->card->slow_call_ms, 0));
-	mutex_lock(&user->card->lock);
+	if (wait_event_killable(card->changed, !READ_ONCE(card->hold_calls) ||
+						   READ_ONCE(card->removed)))
+		return -EINTR;
+	mutex_lock(&card->lock);
 	ret = hlsim_memory_locked(user, args, file);
-	mutex_unlock(&user->card->lock);
+	mutex_unlock(&card->lock);
 	return ret;
 }
