@@ -12,6 +12,8 @@ SYSTEM = "<system>"  # std, libc and kernel headers
 ABSL = "absl/"
 WIRE = "proto/wire/"
 LAYOUT = "proto/hlbuf_wire.h"
+# What hl-bufd-holders is asked and what it answers.
+HOLDERS = ["daemon/holders/holders_wire.h", "daemon/holders/question.h", "daemon/holders/answer.h"]
 
 # directory: (what its shipped files may include, what of the system they may not)
 RULES = {
@@ -28,13 +30,18 @@ RULES = {
     "daemon/session": ([SYSTEM, ABSL, "daemon/session/", "daemon/core/", "daemon/base/", WIRE, LAYOUT], ["google/", "grpc"]),
     "daemon/control": ([SYSTEM, ABSL, "daemon/control/", "daemon/core/", "daemon/base/", "proto/wire/unique_fd.h", "hlbuf/v1/",
                         "google/"], []),
+    "daemon/witness": ([SYSTEM, ABSL, "daemon/witness/", "daemon/core/", "daemon/base/", "proto/wire/unique_fd.h", *HOLDERS],
+                       ["google/", "grpc"]),
     "daemon/persist": ([SYSTEM, ABSL, "daemon/persist/", "daemon/core/", "daemon/base/", WIRE], ["google/", "grpc"]),
     "daemon/observe": ([SYSTEM, ABSL, "daemon/observe/", "daemon/core/", "daemon/base/"], ["google/", "grpc"]),
     # The smallest that can be: no library beside what proto/wire itself needs.
     "daemon/keeper": ([SYSTEM, "daemon/keeper/", WIRE], ["google/", "grpc", "absl/", "systemd/", "thread", "mutex", "iostream"]),
+    # It runs as root: likewise.
+    "daemon/holders": ([SYSTEM, "daemon/holders/", "proto/wire/unique_fd.h"],
+                       ["google/", "grpc", "absl/", "systemd/", "thread", "mutex", "iostream"]),
     "client/include": ([SYSTEM, "hlbuf/"], ["absl", "google/", "grpc"]),
     "client/src": ([SYSTEM, "hlbuf/", "client/include/", "client/src/", LAYOUT], ["absl", "google/", "grpc", "systemd/"]),
-    "client/ctl": ([SYSTEM, ABSL, "client/ctl/", "hlbuf/v1/", "google/"], []),
+    "client/ctl": ([SYSTEM, ABSL, "client/ctl/", "hlbuf/v1/", "google/", *HOLDERS], []),
     "client/examples": ([SYSTEM, "hlbuf/", "client/examples/"], []),
 }
 # Tests may also use these, wherever they stand.

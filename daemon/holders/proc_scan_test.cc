@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// The scan, and the program around it, on real processes that hold memfds.
+#include "daemon/holders/proc_scan.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <thread>
+
+#include "daemon/holders/holders_wire.h"
+#include "proto/wire/unique_fd.h"
+#include "tests/support/child.h"
+#include "tests/support/forked.h"
+#include "tests/support/texts.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr std::size_t kBytes = 4096;
+
+// A memfd that only this process has.
+struct Memfd {
+  Memfd() : fd(::memfd_create("held", MFD_CLOEXEC)) {
+    EXPECT_EQ(::ftruncate(fd.get(), kBytes), 0);
+    struct stat is = {};
+    EXPECT_EQ(::fstat(fd.get(), &is), 0);
+    file = {.kind = HeldFile::Kind::kMemfd, .inode = is.st_ino};
+  }
+  UniqueFd fd;
+  HeldFile file;
+};
+
+HoldersAnswer Scan(const HeldFile& file) {
+  ProcScan scan({file}, ProcScan::Clock::now() + std::chrono::seconds(20));
+  EXPECT_TRUE(scan.LookAtProcesses());
+  return std::move(scan).Take();
+}
+
+const HoldingProcess* Find(const HoldersAnswer& answer, pid_t pid) {
+  const auto& processes = answer.files.at(0).processes;
+  const auto found = std::find_if(processes.begin(), processes.end(),
+                                  [pid](const HoldingProcess& p) { return p.pid == pid; });
+  return found == processes.end() ? nullptr : &*found;
+}
+
+// What a scan says of a process that has done `body` and then waits.
+HoldingProcess SeenOf(const HeldFile& file, const std::function<void()>& body) {
+  Gate done;
+  Gate never;
+  const Forked holder([&] {
+    body();
+    done.Open();
+    never.Pass();
+  });
+  EXPECT_TRUE(done.Pass());
+  const HoldersAnswer answer = Scan(file);
+  const HoldingProcess* const found = Find(answer, holder.pid());
+  return found == nullptr ? HoldingProcess() : *found;
+}
+
+TEST(ProcScan, NamesWhoHasADescriptor) {
+  const Memfd memfd;
+  const HoldersAnswer answer = Scan(memfd.file);
+  const HoldingProcess* const self = Find(answer, ::getpid());
+  ASSERT_NE(self, nullptr);
+  EXPECT_EQ(answer.files.at(0).processes.size(), 1u);
+  EXPECT_EQ(self->descriptors, 1u);
+  EXPECT_EQ(self->mappings, 0u);
+  EXPECT_EQ(self->uid, ::geteuid());
+  EXPECT_EQ(self->parent, ::getppid());
+  EXPECT_GT(self->start_ticks, 0u);
+  EXPECT_EQ(self->command, std::string("holders_scan_te")) << "15 bytes are all there is";
+  EXPECT_TRUE(answer.scope.whole);
+  EXPECT_GT(answer.scope.processes, 0u);
+}
+
+TEST(ProcScan, CountsTheDescriptorsOfAForkApart) {
+  const Memfd memfd;
+  const HoldingProcess seen =
+      SeenOf(memfd.file, [&] { EXPECT_GE(::fcntl(memfd.fd.get(), F_DUPFD_CLOEXEC, 0), 0); });
+  EXPECT_EQ(seen.descriptors, 2u);
+  EXPECT_EQ(seen.parent, ::getpid());
+}
+
+TEST(ProcScan, FindsAMappingWhoseDescriptorIsClosed) {
+  Memfd memfd;
+  const HoldingProcess seen = SeenOf(memfd.file, [&] {
+    EXPECT_NE(::mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, memfd.fd.get(), 0), MAP_FAILED);
+    memfd.fd.Reset();
+  });
+  EXPECT_EQ(seen.descriptors, 0u);
+  EXPECT_EQ(seen.mappings, 1u);
+}
+
+TEST(ProcScan, CountsOnceWhatThreadsShare) {
+  Gate done;
+  const Memfd memfd;
+  std::thread thread([&] { done.Pass(); });
+  const HoldersAnswer answer = Scan(memfd.file);
+  EXPECT_EQ(Find(answer, ::getpid())->descriptors, 1u);
+  done.Open();
+  thread.join();
+}
+
+// A thread can have a table of its own, which /proc/PID/fd does not show.
+TEST(ProcScan, FindsWhatAThreadHasForItselfAlone) {
+  Memfd memfd;
+  const HoldingProcess seen = SeenOf(memfd.file, [&] {
+    Gate unshared;
+    std::thread([&] {
+      EXPECT_EQ(::unshare(CLONE_FILES), 0);
+      unshared.Open();
+      ::pause();
+    }).detach();
+    unshared.Pass();
+    memfd.fd.Reset();
+  });
+  EXPECT_EQ(seen.descriptors, 1u);
+}
+
+TEST(ProcScan, FindsAProcessWhoseFirstThreadHasEnded) {
+  const Memfd memfd;
+  Gate done;
+  const Forked holder([&] {
+    EXPECT_NE(::mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, memfd.fd.get(), 0), MAP_FAILED);
+    std::thread([&] {
+      const std::string stat = "/proc/" + std::to_string(::getpid()) + "/stat";
+      EXPECT_TRUE(Eventually([&] { return ReadAll(stat).find(") Z ") != std::string::npos; }));
+      done.Open();
+      ::pause();
+    }).detach();
+    ::syscall(SYS_exit, 0);  // of this thread alone
+  });
+  ASSERT_TRUE(done.Pass());
+  const HoldersAnswer answer = Scan(memfd.file);
+  ASSERT_NE(Find(answer, holder.pid()), nullptr);
+  EXPECT_EQ(Find(answer, holder.pid())->descriptors, 1u);
+  EXPECT_EQ(Find(answer, holder.pid())->mappings, 1u);
+}
+
+// Inodes are numbers of a file system: a dma-buf of the same number is another file.
+TEST(ProcScan, TakesNoOtherFileOfThatInode) {
+  const Memfd memfd;
+  const HoldersAnswer answer = Scan({.kind = HeldFile::Kind::kDmabuf, .inode = memfd.file.inode});
+  EXPECT_TRUE(answer.files.at(0).processes.empty());
+}
+
+TEST(ProcScan, EndsWhenItsTimeIsOver) {
+  const Memfd memfd;
+  ProcScan scan({memfd.file}, ProcScan::Clock::now());
+  EXPECT_TRUE(scan.LookAtProcesses());
+  EXPECT_FALSE(std::move(scan).Take().scope.whole);
+}
+
+TEST(ProcScan, SaysThatDebugfsCouldNotBeRead) {
+  ProcScan scan({}, ProcScan::Clock::now());
+  scan.LookAtBufinfo("/nonexistent/bufinfo");
+  EXPECT_EQ(std::move(scan).Take().scope.bufinfo_errno, ENOENT);
+}
+
+TEST(ProcScan, SaysWhatItMayNotRead) {
+  if (::geteuid() != 0) GTEST_SKIP() << "becomes another user: needs root";
+  const Memfd memfd;
+  Gate never;
+  const Forked hidden([&] { never.Pass(); });  // root's
+  Forked([&] {
+    ASSERT_EQ(::setresuid(64'000, 64'000, 64'000), 0);
+    const HoldersAnswer answer = Scan(memfd.file);
+    EXPECT_GT(answer.scope.fd_unreadable, 0u);
+    EXPECT_GT(answer.scope.maps_unreadable, 0u);
+    EXPECT_EQ(Find(answer, hidden.pid()), nullptr);
+  }).ExpectToSucceed();
+}
+
+// What the program answers to `question` on a socket, and what it ends with.
+Finished Ask(const std::string& question, bool shut_down = false) {
+  int ends[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
+  std::string path = BuiltPath("daemon/hl-bufd-holders");
+  char* arguments[] = {path.data(), nullptr};
+  pid_t pid = -1;
+  EXPECT_EQ(::posix_spawn(&pid, path.c_str(), &actions, nullptr, arguments, environ), 0);
+  ::posix_spawn_file_actions_destroy(&actions);
+  theirs.Reset();
+  EXPECT_EQ(::send(ours.get(), question.data(), question.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(question.size()));
+  if (shut_down) ::shutdown(ours.get(), SHUT_WR);
+  Finished finished;
+  char chunk[4096];
+  for (ssize_t n; (n = ::read(ours.get(), chunk, sizeof(chunk))) > 0;)
+    finished.output.append(chunk, static_cast<std::size_t>(n));
+  int status = -1;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  finished.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return finished;
+}
+
+TEST(HoldersProgram, AnswersOnItsConnectionAndKnowsWhoAsked) {
+  const Memfd memfd;
+  const Finished answered = Ask(FormatQuestion({memfd.file}));
+  EXPECT_EQ(answered.exit_status, HLBUF_HOLDERS_EXIT_ANSWERED);
+  const auto answer = ParseAnswer(answered.output);
+  ASSERT_TRUE(answer.has_value()) << answered.output;
+  ASSERT_NE(Find(*answer, ::getpid()), nullptr);
+  EXPECT_EQ(Find(*answer, ::getpid())->descriptors, 1u);
+  EXPECT_EQ(answer->scope.asker, ::getpid());
+  struct stat here = {};
+  ASSERT_EQ(::stat("/proc/self/ns/pid", &here), 0);
+  EXPECT_EQ(answer->scope.pid_namespace, here.st_ino);
+}
+
+TEST(HoldersProgram, AnswersNothingToWhatIsNoQuestion) {
+  for (const std::string& text : {std::string("GET / HTTP/1.1\r\n"),
+                                  std::string("hl-bufd-holders 9\nend\n"), std::string()}) {
+    const Finished refused = Ask(text, /*shut_down=*/true);
+    EXPECT_EQ(refused.exit_status, HLBUF_HOLDERS_EXIT_NO_QUESTION) << text;
+    EXPECT_EQ(refused.output, "");
+  }
+  EXPECT_EQ(Ask(std::string(HLBUF_HOLDERS_QUESTION_BYTES_MAX / 2, 'x'), true).exit_status,
+            HLBUF_HOLDERS_EXIT_NO_QUESTION);
+}
+
+TEST(HoldersProgram, ExplainsItselfAndRefusesOptionsItDoesNotKnow) {
+  const TemporaryDirectory directory;
+  const auto run = [&](const std::string& option) {
+    return RunToEnd({.arguments = {BuiltPath("daemon/hl-bufd-holders"), option},
+                     .output = directory.path() + "/output"});
+  };
+  EXPECT_TRUE(Contains(run("--help").output, "Exit status"));
+  EXPECT_EQ(run("--help").exit_status, HLBUF_HOLDERS_EXIT_ANSWERED);
+  EXPECT_EQ(run("--version").exit_status, HLBUF_HOLDERS_EXIT_ANSWERED);
+  EXPECT_EQ(run("--kill").exit_status, HLBUF_HOLDERS_EXIT_BAD_USAGE);
+}
+
+}  // namespace
+}  // namespace hlbuf
