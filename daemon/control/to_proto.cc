@@ -35,6 +35,38 @@ hlbuf::v1::RevokeReason ToProto(RevokeReason reason) {
 // Has the numbers of the API's.
 hlbuf::v1::Signal ToProto(Force force) { return static_cast<hlbuf::v1::Signal>(force); }
 
+hlbuf::v1::OutsideHolder ToProto(const OutsideHolder& holder) {
+  hlbuf::v1::OutsideHolder proto;
+  proto.set_pid(holder.pid);
+  proto.set_uid(holder.uid);
+  proto.set_command(holder.command);
+  proto.set_descriptors(holder.descriptors);
+  proto.set_mappings(holder.mappings);
+  if (holder.has_lease.has_value()) proto.set_has_lease(*holder.has_lease);
+  return proto;
+}
+
+// As many of `all` as a verdict has room for, by `add`; how many more there are.
+template <class T, class Add>
+std::uint32_t AddSome(const std::vector<T>& all, Add add) {
+  const std::size_t some = std::min<std::size_t>(all.size(), kHoldersMax);
+  for (std::size_t i = 0; i < some; ++i) add(all[i]);
+  return static_cast<std::uint32_t>(all.size() - some);
+}
+
+void AddOutside(const OutsideHolders& found, hlbuf::v1::BufferVerdict& proto) {
+  proto.set_outside_known(true);
+  proto.set_outside_left_out(found.holders_left_out +
+                             AddSome(found.holders, [&proto](const OutsideHolder& holder) {
+                               *proto.add_outside() = ToProto(holder);
+                             }));
+  proto.set_importers_left_out(
+      found.importers_left_out +
+      AddSome(found.importers, [&proto](const std::string& name) { proto.add_importers(name); }));
+  if (found.unexplained.has_value()) proto.set_unexplained(*found.unexplained);
+  proto.set_outside_incomplete(!found.all_seen || !found.importers_known);
+}
+
 hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   hlbuf::v1::BufferVerdict proto;
   proto.set_buffer_id(IdText(settled.buffer));
@@ -51,6 +83,7 @@ hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   }
   proto.set_holders_left_out(static_cast<std::uint32_t>(settled.holders.size()) -
                              static_cast<std::uint32_t>(proto.holders_size()));
+  if (settled.outside.has_value()) AddOutside(*settled.outside, proto);
   return proto;
 }
 

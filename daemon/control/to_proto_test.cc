@@ -128,6 +128,40 @@ BufferVerdict Settled(std::uint64_t buffer, Verdict::Kind kind, std::size_t hold
           .holders = std::vector<Holder>(holders, {.domain = {.container = container}})};
 }
 
+TEST(ToProto, ShowsWhomRootSaw) {
+  OutsideHolders found;
+  for (pid_t pid = 1; pid <= 20; ++pid)
+    found.holders.push_back({.pid = pid,
+                             .uid = 1000,
+                             .command = "train",
+                             .descriptors = 1,
+                             .mappings = 2,
+                             .has_lease = pid == 1});
+  found.holders[2].has_lease.reset();
+  found.holders_left_out = 5;
+  found.importers.assign(17, "mlx5_0");
+  found.importers_left_out = 1;
+  found.importers_known = true;
+  RevocationReport report;
+  report.verdicts = {{.verdict = {.kind = Verdict::Kind::kHeld}},
+                     {.verdict = {.kind = Verdict::Kind::kHeld}, .outside = found}};
+  const v1::Revocation proto = ToProto(report, WallTimes(FakeClock()));
+  EXPECT_FALSE(proto.verdicts(0).outside_known());
+  const v1::BufferVerdict& seen = proto.verdicts(1);
+  EXPECT_TRUE(seen.outside_known());
+  ASSERT_EQ(seen.outside_size(), 16);
+  EXPECT_EQ(seen.outside(0).command(), "train");
+  EXPECT_EQ(seen.outside(0).mappings(), 2u);
+  EXPECT_TRUE(seen.outside(0).has_lease());
+  EXPECT_TRUE(seen.outside(1).has_has_lease());
+  EXPECT_FALSE(seen.outside(2).has_has_lease());
+  EXPECT_EQ(seen.outside_left_out(), 9u);
+  EXPECT_EQ(seen.importers_size(), 16);
+  EXPECT_EQ(seen.importers_left_out(), 2u);
+  EXPECT_FALSE(seen.has_unexplained());
+  EXPECT_FALSE(seen.outside_incomplete());
+}
+
 TEST(ToProto, CountsAllVerdictsAndShowsTheHeldOnesFirst) {
   FakeClock clock;
   RevocationReport report;

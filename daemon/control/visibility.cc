@@ -32,7 +32,10 @@ bool MaySee(const Caller& caller, const SessionRecord& session) {
 }
 
 bool MaySee(const Caller& caller, const Event& event) {
-  if (MaySeeAll(caller) || IsOf(caller, event.domain)) return true;
+  if (MaySeeAll(caller)) return true;
+  // Names processes that have nothing to do with the service.
+  if (event.kind == EventKind::kHoldersFound) return false;
+  if (IsOf(caller, event.domain)) return true;
   return event.kind == EventKind::kDeviceState && MaySeeDevices(caller);
 }
 

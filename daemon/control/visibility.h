@@ -22,7 +22,7 @@ std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer);
 // Its own, and everybody's of its own buffers.
 bool MaySee(const Caller& caller, const LeaseRecord& lease);
 bool MaySee(const Caller& caller, const SessionRecord& session);
-// Those about its own domain, and those about devices alone.
+// Those about its own domain, and those about devices alone; HOLDERS_FOUND takes a role.
 bool MaySee(const Caller& caller, const Event& event);
 
 }  // namespace hlbuf

@@ -11,17 +11,19 @@
 
 namespace hlbuf {
 
-Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer)
+Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
+               Witness* witness)
     : settings_(std::move(settings)),
       policy_(std::move(policy)),
       ledger_(clock, observer, settings_.limits, settings_.first_id),
+      inquiry_(ledger_, witness),
       emptying_(ledger_),
       draining_(
-          ledger_,
+          ledger_, inquiry_,
           [this](BufferRecord& buffer, Verdict verdict) { revocations_.OnLetGo(buffer, verdict); },
           [this](BufferRecord& buffer) { revocations_.OnCounted(buffer); },
           [this](const Device& device) { emptying_.OnFreed(device); }),
-      revocations_(ledger_, draining_, settings_.enforcement),
+      revocations_(ledger_, draining_, inquiry_, settings_.enforcement),
       waiting_(
           ledger_, [this](Waiting waiting) { Try(std::move(waiting)); },
           [this](const Device& device) { return Unavailable(device); }),

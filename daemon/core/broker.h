@@ -16,6 +16,7 @@
 #include "daemon/core/device.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/emptying.h"
+#include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/policy.h"
 #include "daemon/core/reset_plan.h"
@@ -78,7 +79,9 @@ struct Grant {
 // Every refusal is a status of core/error.h: what, why, and what to do about it.
 class Broker {
  public:
-  Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer);
+  // `witness`: who can see what other processes have; may be null.
+  Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
+         Witness* witness = nullptr);
   ~Broker();
 
   // Devices. Opening begins at once; its outcome is a DEVICE_STATE event.
@@ -186,6 +189,7 @@ class Broker {
   BrokerSettings settings_;
   Policy policy_;
   Ledger ledger_;
+  Inquiry inquiry_;
   Emptying emptying_;
   Draining draining_;
   Revocations revocations_;

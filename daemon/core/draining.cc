@@ -83,6 +83,7 @@ void Draining::OnCount(BufferId id, std::uint32_t references) {
                               " references are out though nobody has a lease; somebody keeps a "
                               "descriptor, a mapping or ",
                               "a registration of it"));
+    inquiry_.AskSoon(buffer);
   }
   counted_(buffer);
 }

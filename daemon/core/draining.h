@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "daemon/core/device.h"
+#include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
@@ -26,8 +27,9 @@ class Draining {
   // Told when the memory of a buffer is the device's again, and its record gone.
   using Freed = absl::AnyInvocable<void(const Device&)>;
 
-  Draining(Ledger& ledger, LetGo let_go, Counted counted, Freed freed)
+  Draining(Ledger& ledger, Inquiry& inquiry, LetGo let_go, Counted counted, Freed freed)
       : ledger_(ledger),
+        inquiry_(inquiry),
         let_go_(std::move(let_go)),
         counted_(std::move(counted)),
         freed_(std::move(freed)) {}
@@ -55,6 +57,7 @@ class Draining {
   std::string FateOf(const BufferRecord& buffer) const;
 
   Ledger& ledger_;
+  Inquiry& inquiry_;
   LetGo let_go_;
   Counted counted_;
   Freed freed_;

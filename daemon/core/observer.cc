@@ -44,7 +44,7 @@ absl::string_view EventKindText(EventKind kind) {
       "PING_UNANSWERED",
       "REFERENCES_OUTLIVE_LEASES",
       "OPERATOR_REQUEST",
-      "",
+      "HOLDERS_FOUND",
       "HOLDER_SIGNALLED",
       "OPENER_LOST"};
   return kNames[static_cast<std::size_t>(kind)];

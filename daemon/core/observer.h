@@ -56,10 +56,11 @@ enum class EventKind : std::uint8_t {
   kPingUnanswered,
   kReferencesOutliveLeases,  // for more than a second
   kOperatorRequest,          // `domain` and `pid` asked for a change through the control API
-  kHolderSignalled = 16,     // or could not be, as the text says
-  kOpenerLost = 17,          // whoever opened `device` died without a reset, and it goes on
+  kHoldersFound,             // who has the buffer, as root sees it
+  kHolderSignalled,          // or could not be, as the text says
+  kOpenerLost,               // whoever opened `device` died without a reset, and it goes on
 };
-inline constexpr std::size_t kEventKindCount = 18;  // 15 is not given out
+inline constexpr std::size_t kEventKindCount = 18;
 absl::string_view EventKindText(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/core/revocations.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,19 +56,23 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
   running.report.sessions_told = told.sessions;
   running.report.leases_told = told.leases;
   for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
-  running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
-  PlanEnforcement(id, running);
+  PlanSteps(id, running);
   EndIfSettled(id);
   return id;
 }
 
 // In the time that there is from now on.
-void Revocations::PlanEnforcement(RevocationId id, Running& running) {
-  for (const Deadlines::Handle& planned : std::exchange(running.enforcing, {}))
-    ledger_.deadlines.Cancel(planned);
+void Revocations::PlanSteps(RevocationId id, Running& running) {
+  for (const Deadlines::Handle& timer : {running.timer, running.half_time})
+    ledger_.deadlines.Cancel(timer);
+  for (const Deadlines::Handle& step : std::exchange(running.enforcing, {}))
+    ledger_.deadlines.Cancel(step);
   const absl::Time now = ledger_.clock.Now();
-  for (const auto& [force, after] :
-       enforcement_.Plan(running.report.reason, running.report.deadline - now))
+  const absl::Duration grace = running.report.deadline - now;
+  running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
+  if (grace > absl::ZeroDuration())
+    running.half_time = ledger_.deadlines.At(now + grace / 2, [this, id] { AskAtHalfTime(id); });
+  for (const auto& [force, after] : enforcement_.Plan(running.report.reason, grace))
     running.enforcing.push_back(
         ledger_.deadlines.At(now + after, [this, id, force = force] { Enforce(id, force); }));
 }
@@ -88,10 +93,8 @@ bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
   if (it == running_.end() || it->second->report.deadline <= deadline) return false;
   Running& running = *it->second;
   running.report.deadline = deadline;
-  ledger_.deadlines.Cancel(running.timer);
-  running.timer = ledger_.deadlines.At(deadline, [this, id] { Expire(id); });
   Notify(LeasesOut(running), running.report.reason, deadline);
-  PlanEnforcement(id, running);
+  PlanSteps(id, running);
   return true;
 }
 
@@ -134,11 +137,51 @@ void Revocations::Enforce(RevocationId id, Force force) {
   enforcement_.Send(force, id, running.report.began, LeasesOut(running));
 }
 
+// In the order of their ids, which is that of their age.
+std::vector<BufferRecord*> Revocations::WaitingOf(const Running& running) const {
+  std::vector<BufferId> ids(running.waiting.begin(), running.waiting.end());
+  std::sort(ids.begin(), ids.end());
+  std::vector<BufferRecord*> buffers;
+  buffers.reserve(ids.size());
+  for (const BufferId id : ids) buffers.push_back(ledger_.registry.Find(id));
+  return buffers;
+}
+
+void Revocations::AskAtHalfTime(RevocationId id) {
+  inquiry_.Ask(WaitingOf(*running_.at(id)), id, [](const Inquiry::Seen&) {});
+}
+
+void Revocations::AskOfHeld(RevocationId id) {
+  Running& running = *running_.at(id);
+  running.asking = inquiry_.Ask(WaitingOf(running), id,
+                                [this, id](const Inquiry::Seen& seen) { OnAnswer(id, seen); });
+  if (!running.asking) return;
+  const RevocationReport& report = running.report;
+  const absl::Duration patience =
+      report.reason == RevokeReason::kReset
+          ? std::min(kWitnessPatience, (report.deadline - report.began) / 8)
+          : kWitnessPatience;
+  running.patience =
+      ledger_.deadlines.At(ledger_.clock.Now() + patience, [this, id] { OnAnswer(id, {}); });
+}
+
+void Revocations::OnAnswer(RevocationId id, const Inquiry::Seen& seen) {
+  const auto it = running_.find(id);
+  if (it == running_.end() || !it->second->asking) return;  // it comes too late
+  Running& running = *it->second;
+  running.asking = false;
+  ledger_.deadlines.Cancel(running.patience);
+  running.seen = seen;
+  for (const auto& [buffer, verdict] : std::exchange(running.held, {}))
+    Settle(id, *ledger_.registry.Find(buffer), verdict);
+  EndIfSettled(id);
+}
+
 void Revocations::Expire(RevocationId id) {
   Running& running = *running_.at(id);
   running.expired = true;
-  const std::vector<BufferId> waiting(running.waiting.begin(), running.waiting.end());
-  for (const BufferId buffer : waiting) ExpireBuffer(id, *ledger_.registry.Find(buffer));
+  AskOfHeld(id);
+  for (BufferRecord* buffer : WaitingOf(running)) ExpireBuffer(id, *buffer);
   for (auto& [buffer, alone] : std::exchange(running.alone, {})) ExpireAlone(id, std::move(alone));
   EndIfSettled(id);
 }
@@ -188,10 +231,16 @@ void Revocations::ExpireBuffer(RevocationId id, BufferRecord& buffer) {
     buffer.device->proof().CountSoon(buffer.id);
   // Where the kernel counts, the verdict waits for its answer; elsewhere the leases are all there
   // is to know.
-  if (!counts)
-    Settle(id, buffer,
-           {.kind = Verdict::Kind::kHeld,
-            .references = static_cast<std::uint32_t>(buffer.leases.size())});
+  if (!counts) Hold(id, buffer, static_cast<std::uint32_t>(buffer.leases.size()));
+}
+
+void Revocations::Hold(RevocationId id, BufferRecord& buffer, std::uint32_t references) {
+  const Verdict held = {.kind = Verdict::Kind::kHeld, .references = references};
+  Running& running = *running_.at(id);
+  if (running.asking)
+    running.held[buffer.id] = held;
+  else
+    Settle(id, buffer, held);
 }
 
 void Revocations::OnLetGo(BufferRecord& buffer, Verdict verdict) {
@@ -207,7 +256,7 @@ void Revocations::OnCounted(BufferRecord& buffer) {
   for (const RevocationId id : waiting) {
     const auto running = running_.find(id);
     if (running == running_.end() || !running->second->expired) continue;
-    Settle(id, buffer, {.kind = Verdict::Kind::kHeld, .references = buffer.references});
+    Hold(id, buffer, buffer.references);
     EndIfSettled(id);
   }
 }
@@ -215,19 +264,27 @@ void Revocations::OnCounted(BufferRecord& buffer) {
 void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict) {
   Running& running = *running_.at(id);
   running.waiting.erase(buffer.id);
+  running.held.erase(buffer.id);
   std::erase(buffer.revocations, id);
   buffer.verdict = verdict;
   BufferVerdict settled = {
       .buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain, .verdict = verdict};
-  if (verdict.kind == Verdict::Kind::kHeld) settled.holders = HoldersOf(buffer);
+  if (verdict.kind == Verdict::Kind::kHeld) {
+    settled.holders = HoldersOf(buffer);
+    if (const auto found = running.seen.find(buffer.id); found != running.seen.end())
+      settled.outside = std::move(found->second);
+  }
   Report(id, buffer.device->name(), std::move(settled));
 }
 
 void Revocations::Report(RevocationId id, absl::string_view device, BufferVerdict settled) {
   std::string words(VerdictText(settled.verdict.kind));
-  if (settled.verdict.kind == Verdict::Kind::kHeld)
+  if (settled.verdict.kind == Verdict::Kind::kHeld) {
     absl::StrAppend(&words, ": ", settled.verdict.references, " references, ",
                     settled.holders.size(), " leases are still out");
+    // Names are in HOLDERS_FOUND, which not everybody sees who sees this.
+    if (!settled.outside.has_value()) absl::StrAppend(&words, "; ", HowToAsk(settled.buffer));
+  }
   ledger_.Tell({.kind = EventKind::kBufferVerdict,
                 .device = std::string(device),
                 .buffer = settled.buffer,
@@ -243,7 +300,8 @@ void Revocations::EndIfSettled(RevocationId id) {
   if (it == running_.end() || !it->second->waiting.empty() || !it->second->alone.empty()) return;
   const std::unique_ptr<Running> running = std::move(it->second);
   running_.erase(it);
-  ledger_.deadlines.Cancel(running->timer);
+  for (const Deadlines::Handle& timer : {running->timer, running->half_time, running->patience})
+    ledger_.deadlines.Cancel(timer);
   for (const Deadlines::Handle& step : running->enforcing) ledger_.deadlines.Cancel(step);
   running->report.ended = ledger_.clock.Now();
   ledger_.Tell(

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/types/span.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/enforcement.h"
+#include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
@@ -34,6 +36,9 @@ struct BufferVerdict {
   Domain owner;
   Verdict verdict;
   std::vector<Holder> holders;  // of a HELD one; references that no lease explains have no entry
+  // Of a HELD one: who has it, as root sees it. nullopt: nobody could be asked, or did not answer
+  // in time; HOLDERS_FOUND tells it later then.
+  std::optional<OutsideHolders> outside;
 };
 
 struct RevocationReport {
@@ -52,8 +57,15 @@ class Revocations {
  public:
   using Done = absl::AnyInvocable<void(const RevocationReport&) &&>;
 
-  Revocations(Ledger& ledger, Draining& draining, EnforcementSettings enforcement)
-      : ledger_(ledger), draining_(draining), enforcement_(ledger, enforcement) {}
+  // How long HELD verdicts wait for the witness after their deadline. Of a reset it is an eighth of
+  // the time that clients had, if that is less: the driver waits as well.
+  static constexpr absl::Duration kWitnessPatience = absl::Seconds(1);
+
+  Revocations(Ledger& ledger, Draining& draining, Inquiry& inquiry, EnforcementSettings enforcement)
+      : ledger_(ledger),
+        draining_(draining),
+        inquiry_(inquiry),
+        enforcement_(ledger, enforcement) {}
 
   // Every buffer gets a verdict, then `done` is called: at once if `buffers` is empty. A buffer
   // that already drains is waited for, too.
@@ -91,8 +103,15 @@ class Revocations {
     absl::flat_hash_set<BufferId> waiting;
     absl::btree_map<BufferId, Alone> alone;
     Deadlines::Handle timer;
+    Deadlines::Handle half_time;
     std::vector<Deadlines::Handle> enforcing;
     bool expired = false;
+    // After the deadline the witness is asked; HELD verdicts wait until it has answered, or until
+    // `patience` is over.
+    bool asking = false;
+    Deadlines::Handle patience;
+    absl::flat_hash_map<BufferId, Verdict> held;
+    Inquiry::Seen seen;
     Done done;
   };
   struct Told {
@@ -103,11 +122,18 @@ class Revocations {
   // before: a mute session is not told the same again and again.
   static Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
                      absl::Time deadline);
-  void PlanEnforcement(RevocationId id, Running& running);
+  void PlanSteps(RevocationId id, Running& running);
   void Enforce(RevocationId id, Force force);
   std::vector<LeaseRecord*> LeasesOut(const Running& running) const;
+  std::vector<BufferRecord*> WaitingOf(const Running& running) const;
+  // Nobody waits for the answer: it is an event.
+  void AskAtHalfTime(RevocationId id);
+  void AskOfHeld(RevocationId id);
+  void OnAnswer(RevocationId id, const Inquiry::Seen& seen);
   void Expire(RevocationId id);
   void ExpireBuffer(RevocationId id, BufferRecord& buffer);
+  // Settles it as HELD, at once or when the witness has been heard.
+  void Hold(RevocationId id, BufferRecord& buffer, std::uint32_t references);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
   void WaitFor(RevocationId id, Running& running, const LeaseRecord& lease);
   void OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease);
@@ -117,6 +143,7 @@ class Revocations {
 
   Ledger& ledger_;
   Draining& draining_;
+  Inquiry& inquiry_;
   Enforcement enforcement_;
   absl::flat_hash_map<RevocationId, std::unique_ptr<Running>> running_;
 };

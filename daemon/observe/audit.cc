@@ -28,6 +28,7 @@ LogLevel LevelOf(const Event& event) {
     case EventKind::kProtocolBroken:
     case EventKind::kPingUnanswered:
     case EventKind::kReferencesOutliveLeases:
+    case EventKind::kHoldersFound:
     case EventKind::kOpenerLost:
       return LogLevel::kWarning;
     case EventKind::kBufferAllocated:

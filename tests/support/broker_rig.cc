@@ -82,7 +82,7 @@ BrokerRig::BrokerRig(RigOptions options)
     : broker({.limits = options.limits, .enforcement = options.enforcement},
              Policy(std::move(options.rules),
                     {.clients_gid = kClientsGid, .service_uid = kServiceUid}),
-             clock, observer),
+             clock, observer, options.witness),
       device(AddDevice("fake0", std::move(options.traits))) {
   Run();
 }

@@ -59,6 +59,7 @@ struct RigOptions {
   QuotaLimits limits = NoLimits();
   std::vector<Rule> rules;
   EnforcementSettings enforcement = {};
+  Witness* witness = nullptr;  // outlives the rig
 };
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.

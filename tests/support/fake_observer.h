@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <vector>
 
 #include "daemon/core/observer.h"
@@ -21,6 +22,12 @@ class FakeObserver final : public Observer {
   std::size_t Count(EventKind kind) const {
     return static_cast<std::size_t>(std::count_if(
         events.begin(), events.end(), [kind](const Event& event) { return event.kind == kind; }));
+  }
+  std::vector<Event> Of(EventKind kind) const {
+    std::vector<Event> of;
+    std::copy_if(events.begin(), events.end(), std::back_inserter(of),
+                 [kind](const Event& event) { return event.kind == kind; });
+    return of;
   }
   // The newest of that kind; an empty event if there is none.
   Event Last(EventKind kind) const {
