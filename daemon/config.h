@@ -28,6 +28,7 @@ struct SocketsConfig {
   std::string clients_group = "hl-bufd-clients";
   std::optional<gid_t> clients_gid;  // nullopt: this system has no such group
   std::string control = "/run/hl-bufd/control/control.sock";
+  std::string holders = "/run/hl-bufd/holders/holders.sock";  // of hl-bufd-holders
 };
 
 // Whose members have which role at the control socket.

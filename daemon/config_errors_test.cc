@@ -63,6 +63,9 @@ constexpr Bad kBad[] = {
     {"[sockets]\nclient = \"/a/b\"\ncontrol = \"/a/c/d\"\n",
      "f.toml:3:11: sockets.control: \"/a/c/d\" is below the directory of the client socket, which "
      "containers get to see; put it elsewhere"},
+    {"[sockets]\nclient = \"/a/b\"\nholders = \"/a/d\"\n",
+     "f.toml:3:11: sockets.holders: \"/a/d\" is below the directory of the client socket, which "
+     "containers get to see; put it elsewhere"},
     {"[sockets]\nclient_mode = 660\n",
      "f.toml:2:15: sockets.client_mode: found 660; expected a string of octal digits, \"0600\" to "
      "\"0666\""},
@@ -182,7 +185,7 @@ TEST(ConfigErrors, TellsEverythingThatIsWrongInTheOrderOfTheFile) {
             "f.toml:4:15: sockets.client_mode: found \"9\"; expected a string of octal digits, "
             "\"0600\" to \"0666\"\n"
             "f.toml:5:1: sockets.x: unknown key; expected client, client_mode, control, "
-            "clients_group\n"
+            "holders, clients_group\n"
             "f.toml:6:1: device.kind: is missing; expected one of \"software\", \"udmabuf\", "
             "\"dma-heap\", \"habanalabs\"\n"
             "f.toml:7:8: device.name: found \"\"; expected 1 to 63 characters of [A-Za-z0-9._/-]");

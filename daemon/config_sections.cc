@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -67,15 +68,17 @@ void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& socke
   table->Read("client", SocketPath(), sockets.client);
   table->Read("client_mode", SocketMode(), sockets.client_mode);
   table->Read("control", SocketPath(), sockets.control);
+  table->Read("holders", SocketPath(), sockets.holders);
   if (NamedGroup group; table->Read("clients_group", ClientsGroup(machine), group)) {
     sockets.clients_group = group.name;
     sockets.clients_gid = group.gid;
   }
-  if (absl::StartsWith(sockets.control, DirectoryOf(sockets.client)))
-    table->ComplainOf("control",
-                      absl::StrCat("\"", sockets.control,
-                                   "\" is below the directory of the client "
-                                   "socket, which containers get to see; put it elsewhere"));
+  for (const auto& [key, path] :
+       {std::pair("control", sockets.control), std::pair("holders", sockets.holders)})
+    if (absl::StartsWith(path, DirectoryOf(sockets.client)))
+      table->ComplainOf(key, absl::StrCat("\"", path,
+                                          "\" is below the directory of the client socket, which "
+                                          "containers get to see; put it elsewhere"));
   table->RejectOthers();
 }
 

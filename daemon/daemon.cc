@@ -33,6 +33,7 @@
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/witness/socket_witness.h"
 
 namespace hlbuf {
 namespace {
@@ -130,7 +131,8 @@ class Daemon {
         metrics_(events_),
         feed_(events_),
         limited_(events_, clock_),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_),
+        witness_(config.sockets.holders, loop, clock_),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_),
         readiness_(events_, broker_, loop, clock_,
                    [](const std::string& lines) { ::sd_notify(0, lines.c_str()); }) {}
 
@@ -152,6 +154,7 @@ class Daemon {
   Metrics metrics_;
   EventLogFeed feed_;
   RefusalLimit limited_;
+  SocketWitness witness_;
   Broker broker_;
   Readiness readiness_;
   SocketFile client_file_;
@@ -173,11 +176,12 @@ absl::Status Daemon::AddDevices() {
 absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
       [this] {
-        return std::min({broker_.NextDeadline(), readiness_.NextDeadline(),
+        return std::min({broker_.NextDeadline(), witness_.NextDeadline(), readiness_.NextDeadline(),
                          clients_->NextDeadline(), control_->NextDeadline()});
       },
       [this] {
         broker_.RunDeadlines();
+        witness_.RunDeadlines();
         readiness_.RunDeadlines();
         clients_->RunDeadlines();
         control_->RunDeadlines();

@@ -29,6 +29,7 @@ default_device = "dev0"
 client = "$DIRECTORY/client/buf.sock"
 clients_group = $GROUP
 control = "$DIRECTORY/control/control.sock"
+holders = "$DIRECTORY/holders.sock"
 $SOCKET_KEYS
 [[device]]
 name = "dev0"

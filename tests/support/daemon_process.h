@@ -54,6 +54,8 @@ class DaemonProcess {
   std::string client_directory() const { return directory() + "/client"; }
   std::string client_socket() const { return client_directory() + "/buf.sock"; }
   std::string control_socket() const { return directory() + "/control/control.sock"; }
+  // Where it asks who holds what, if somebody listens there.
+  std::string holders_socket() const { return directory() + "/holders.sock"; }
   std::string config_path() const { return directory() + "/hl-bufd.toml"; }
 
   // What its descriptors lead to and how often, without the numbers in it.
