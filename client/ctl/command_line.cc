@@ -27,8 +27,8 @@ constexpr const char* kFooter =
     "or\n"
     "             did not answer; 4 nothing failed, but somebody still has a buffer: what "
     "`revoke`,\n"
-    "             `drain --wait` and `simulate-reset` ended with, or `plan-reset` expects.\n"
-    "             doctor: 1 when it found a problem, else 0.\n"
+    "             `drain --wait` and `simulate-reset` ended with, or `plan-reset` expects, or\n"
+    "             `holders` found without a lease. doctor: 1 when it found a problem, else 0.\n"
     "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
     "proto/hlbuf/v1/errors.proto.";
 
@@ -78,6 +78,7 @@ ExitCode Main(int argc, const char* const* argv) {
   app.require_subcommand(1);
   AddGlobalOptions(app, invocation);
   AddListCommands(app, invocation);
+  AddHoldersCommand(app, invocation);
   AddRevokeCommand(app, invocation);
   AddDrainCommands(app, invocation);
   AddSimulateResetCommand(app, invocation);

@@ -5,10 +5,12 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/ctl/enum_names.h"
 
@@ -88,6 +90,17 @@ std::string HolderText(const v1::Holder& holder) {
   return absl::StrCat("session ", holder.session_id(), " (uid ", holder.domain().uid(), " pid ",
                       holder.pid(), InContainer(holder.domain().container()),
                       SignalText(holder.signalled()), ")");
+}
+
+std::string OutsideText(const v1::OutsideHolder& holder) {
+  return absl::StrCat("pid ", holder.pid(), " (", holder.command(), ", uid ", holder.uid(), ")");
+}
+
+std::string HeldText(const v1::OutsideHolder& holder) {
+  std::vector<std::string> held;
+  if (holder.descriptors() > 0) held.push_back(CountText(holder.descriptors(), "descriptor"));
+  if (holder.mappings() > 0) held.push_back(CountText(holder.mappings(), "mapping"));
+  return absl::StrJoin(held, ", ");
 }
 
 std::string GranteeText(const v1::Grantee& grantee) {

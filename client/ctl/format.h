@@ -35,6 +35,9 @@ std::string DomainText(const v1::Domain& domain);
 // "uid 1000 pid 4711", likewise, and " job 12" of Slurm's.
 std::string PeerText(const v1::Peer& peer);
 std::string HolderText(const v1::Holder& holder);
+// "pid 4711 (python3, uid 1000)"; then what it has: "1 descriptor, 2 mappings".
+std::string OutsideText(const v1::OutsideHolder& holder);
+std::string HeldText(const v1::OutsideHolder& holder);
 // "uid 1001" or "gid 100"; empty when nobody is named.
 std::string GranteeText(const v1::Grantee& grantee);
 

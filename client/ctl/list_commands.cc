@@ -7,6 +7,7 @@
 #include "client/ctl/commands.h"
 #include "client/ctl/connection.h"
 #include "client/ctl/console.h"
+#include "client/ctl/fetch.h"
 #include "client/ctl/json.h"
 #include "client/ctl/listings.h"
 #include "client/ctl/options.h"
@@ -31,30 +32,8 @@ constexpr const char* kSessions =
     R"(CLIENT is what the client calls itself. A session that is PARKED is over, but what was sent
 to it may not all have been received.)";
 
-constexpr int kPageSize = 1000;
-
 template <class Request, class Response>
-using ListCall = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
-
-// All pages in one response.
-template <class Request, class Response>
-grpc::Status Fetch(Stub& stub, ListCall<Request, Response> call, Request request, Response& all) {
-  request.set_page_size(kPageSize);
-  do {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
-    Response page;
-    const grpc::Status status = (stub.*call)(&context, request, &page);
-    if (!status.ok()) return status;
-    request.set_page_token(page.next_page_token());
-    all.MergeFrom(page);
-  } while (!request.page_token().empty());
-  all.clear_next_page_token();
-  return grpc::Status::OK;
-}
-
-template <class Request, class Response>
-ExitCode List(const Invocation& invocation, ListCall<Request, Response> call,
+ExitCode List(const Invocation& invocation, UnaryCall<Request, Response> call,
               const Request& request) {
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
@@ -68,7 +47,7 @@ ExitCode List(const Invocation& invocation, ListCall<Request, Response> call,
 // A subcommand that lists what `call` gives; its options fill the request that is returned.
 template <class Request, class Response>
 std::shared_ptr<Request> SetUp(CLI::App& command, Invocation& invocation,
-                               ListCall<Request, Response> call) {
+                               UnaryCall<Request, Response> call) {
   auto request = std::make_shared<Request>();
   command.callback([&invocation, call, request] {
     invocation.run = [call, request](const Invocation& asked) {

@@ -14,14 +14,40 @@
 namespace hlbuf::ctl {
 namespace {
 
+// Those that no session names already.
+void AddOutside(const v1::BufferVerdict& verdict, std::vector<std::string>& holders) {
+  for (const v1::OutsideHolder& outside : verdict.outside())
+    if (!outside.has_lease())
+      holders.push_back(absl::StrCat(OutsideText(outside), " with ", HeldText(outside),
+                                     outside.has_has_lease() ? " and no lease" : ""));
+  if (verdict.outside_left_out() > 0)
+    holders.push_back(absl::StrCat(verdict.outside_left_out(), " more processes"));
+  for (const std::string& importer : verdict.importers()) holders.push_back("importer " + importer);
+  if (verdict.importers_left_out() > 0)
+    holders.push_back(CountText(verdict.importers_left_out(), "more attachment"));
+  if (verdict.unexplained() > 0)
+    holders.push_back(CountText(verdict.unexplained(), "unexplained reference"));
+}
+
 std::string Holders(const v1::BufferVerdict& verdict) {
   std::vector<std::string> holders;
   for (const v1::Holder& holder : verdict.holders()) holders.push_back(HolderText(holder));
-  if (holders.empty() && verdict.verdict().kind() == v1::VERDICT_KIND_HELD)
-    return "references that no lease explains";
   if (verdict.holders_left_out() > 0)
     holders.push_back(absl::StrCat("and ", verdict.holders_left_out(), " more"));
+  AddOutside(verdict, holders);
+  if (holders.empty() && verdict.verdict().kind() == v1::VERDICT_KIND_HELD)
+    return "references that no lease explains";
   return absl::StrJoin(holders, ", ");
+}
+
+// Where references are out that are nobody's known.
+std::string HowToAsk(const v1::Revocation& revocation) {
+  for (const v1::BufferVerdict& verdict : revocation.verdicts())
+    if (verdict.verdict().kind() == v1::VERDICT_KIND_HELD &&
+        (!verdict.outside_known() || verdict.outside_incomplete()))
+      return absl::StrCat("`hl-bufctl holders ", PrintableText(verdict.buffer_id()),
+                          "`, as root, shows which processes and drivers have it\n");
+  return "";
 }
 
 std::uint64_t BufferCount(const v1::Revocation& revocation) {
@@ -72,7 +98,7 @@ std::string RevocationText(const v1::Revocation& revocation) {
                VerdictText(verdict.verdict().kind()), absl::StrCat(verdict.verdict().references()),
                Holders(verdict)});
   return Sentence(revocation) + (revocation.verdicts().empty() ? "" : table.Text()) +
-         LeftOut(revocation);
+         HowToAsk(revocation) + LeftOut(revocation);
 }
 
 std::string ResetText(const v1::SimulateResetResponse& response) {

@@ -40,7 +40,42 @@ TEST(RevocationText, SaysWhoWasAskedAndWhoStillHoldsWhat) {
             "1 PROVEN, 1 HELD\n"
             "BUFFER  NAME     OWNER     VERDICT  REFERENCES  HELD BY\n"
             "a1      -        uid 0     PROVEN   0           -\n"
-            "a2      weights  uid 1000  HELD     3           session b7 (uid 1001 pid 4711)\n");
+            "a2      weights  uid 1000  HELD     3           session b7 (uid 1001 pid 4711)\n"
+            "`hl-bufctl holders a2`, as root, shows which processes and drivers have it\n");
+}
+
+TEST(RevocationText, NamesWhomRootSawBesideTheSessions) {
+  v1::Revocation revocation = TwoVerdicts();
+  v1::BufferVerdict& held = *revocation.mutable_verdicts(1);
+  held.set_outside_known(true);
+  v1::OutsideHolder lessee;
+  lessee.set_pid(4711);
+  lessee.set_command("train");
+  lessee.set_descriptors(1);
+  lessee.set_has_lease(true);
+  *held.add_outside() = lessee;
+  v1::OutsideHolder stranger = lessee;
+  stranger.set_pid(99);
+  stranger.set_uid(1002);
+  stranger.set_mappings(2);
+  stranger.set_has_lease(false);
+  *held.add_outside() = stranger;
+  stranger.clear_has_lease();
+  stranger.set_pid(98);
+  stranger.clear_mappings();
+  *held.add_outside() = stranger;
+  held.add_importers("mlx5_0");
+  held.set_unexplained(1);
+  const std::string text = RevocationText(revocation);
+  EXPECT_TRUE(absl::StrContains(
+      text,
+      "session b7 (uid 1001 pid 4711), pid 99 (train, uid 1002) with 1 descriptor, 2 mappings and "
+      "no lease, pid 98 (train, uid 1002) with 1 descriptor, importer mlx5_0, 1 unexplained "
+      "reference\n"))
+      << text;
+  EXPECT_FALSE(absl::StrContains(text, "as root"));
+  held.set_outside_incomplete(true);
+  EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "as root"));
 }
 
 TEST(RevocationText, SaysWhatTheHolderWasSent) {

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_CLIENT_CTL_HOLDERS_PROGRAM_H_
+#define HLBUF_CLIENT_CTL_HOLDERS_PROGRAM_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "daemon/holders/answer.h"
+#include "daemon/holders/question.h"
+
+namespace hlbuf::ctl {
+
+// Where hl-bufd-holders is: beside this program, where it is installed, or in the build tree;
+// empty: nowhere.
+std::string FindHoldersProgram();
+
+// Runs `program`, with the rights of this process and an empty environment, never through a shell,
+// and asks it of `files`; in portions, where one question cannot have them all. What could not be
+// read in one of them counts for all.
+//
+// Errors, in words for people: it cannot be run, or gives no answer in time.
+absl::StatusOr<HoldersAnswer> AskHolders(const std::string& program,
+                                         const std::vector<HeldFile>& files);
+
+}  // namespace hlbuf::ctl
+
+#endif  // HLBUF_CLIENT_CTL_HOLDERS_PROGRAM_H_
