@@ -60,6 +60,12 @@ RevocationSeen Seen(const v1::Revocation& revocation) {
       one.holders.push_back(holder.pid());
       one.signalled.push_back(Word(holder.signalled(), "SIGNAL_"));
     }
+    one.outside_known = verdict.outside_known();
+    for (const v1::OutsideHolder& holder : verdict.outside())
+      one.outside.push_back({.pid = holder.pid(),
+                             .descriptors = holder.descriptors(),
+                             .mappings = holder.mappings(),
+                             .has_lease = holder.has_lease()});
     seen.verdicts.push_back(std::move(one));
   }
   return seen;
@@ -106,6 +112,12 @@ v1::WatchEventsResponse ControlClient::Stub::Now() const {
   EXPECT_TRUE(stream->Read(&now));
   context->TryCancel();
   return now;
+}
+
+const OutsideSeen* BufferVerdictSeen::Outside(pid_t pid) const {
+  for (const OutsideSeen& holder : outside)
+    if (holder.pid == pid) return &holder;
+  return nullptr;
 }
 
 const BufferVerdictSeen& RevocationSeen::only() const {

@@ -15,12 +15,23 @@ namespace hlbuf {
 
 // What the control API says, as plain values. `error` is empty, or the reason and the words of the
 // refusal; nothing else is set then.
+struct OutsideSeen {
+  pid_t pid = 0;
+  std::uint32_t descriptors = 0;
+  std::uint32_t mappings = 0;
+  bool has_lease = false;
+};
 struct BufferVerdictSeen {
   std::uint64_t buffer = 0;
   std::string verdict;  // "PROVEN", "ACKNOWLEDGED", "HELD"
   std::uint32_t references = 0;
   std::vector<pid_t> holders;
   std::vector<std::string> signalled;  // each of them: "TERMINATE", "KILL", or "UNSPECIFIED"
+  bool outside_known = false;
+  std::vector<OutsideSeen> outside;
+
+  // nullptr: root did not see it.
+  const OutsideSeen* Outside(pid_t pid) const;
 };
 struct RevocationSeen {
   std::string error;
