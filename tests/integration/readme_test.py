@@ -25,7 +25,8 @@ def blocks(text, language):
 def start_daemon(build, directory):
     """hl-bufd with its sockets in `directory`, ready; its process."""
     config = directory / "hl-bufd.toml"
-    config.write_text(f'[sockets]\nclient = "{directory}/client/buf.sock"\ncontrol = "{directory}/control/control.sock"\n')
+    config.write_text(f'[sockets]\nclient = "{directory}/client/buf.sock"\ncontrol = "{directory}/control/control.sock"\n'
+                      f'holders = "{directory}/holders.sock"\n')
     ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     ready.bind(str(directory / "notify"))
     ready.settimeout(DEADLINE_S)
@@ -43,7 +44,7 @@ def run(command, source, env):
 
 def check_installed(root):
     names = {path.name for path in root.rglob("*") if path.is_file() and os.access(path, os.X_OK)}
-    missing = {"hl-bufd", "hl-bufd-keeper", "hl-bufctl"} - names
+    missing = {"hl-bufd", "hl-bufd-keeper", "hl-bufd-holders", "hl-bufctl"} - names
     if missing:
         sys.exit(f"cmake --install leaves out {missing}")
 
