@@ -291,6 +291,8 @@ TEST_F(WatchersTest, TellACallerWithoutARoleWhatIsItsOwn) {
   log.OnEvent({.kind = EventKind::kBufferAllocated, .domain = own});
   log.OnEvent({.kind = EventKind::kRevocationBegan});
   log.OnEvent({.kind = EventKind::kDeviceState, .device = "gaudi0"});
+  // Of its own buffer, but of processes that are none of its affair.
+  log.OnEvent({.kind = EventKind::kHoldersFound, .domain = own});
   Take(sink, watch);
   EXPECT_EQ(sink.Sequences(), (std::vector<std::uint64_t>{2, 4}));
 }

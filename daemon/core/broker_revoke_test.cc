@@ -170,6 +170,38 @@ TEST_F(Revocation, WaitsForTheCountThatItsDeadlineAskedFor) {
   EXPECT_EQ(Report().ended - Report().began, absl::Seconds(13));
 }
 
+// A driver that hangs in a call keeps the worker that would count.
+TEST_F(Revocation, IsHeldSoonAfterItsDeadlineThoughTheDeviceHangs) {
+  EXPECT_EQ(rig.Revoke({buffer}, absl::Seconds(5)), "OK");
+  for (const absl::Duration by : {absl::Seconds(5), Revocations::kCountPatience}) {
+    EXPECT_TRUE(rig.reports.empty());
+    rig.clock.Advance(by);
+    rig.broker.RunDeadlines();
+  }
+  EXPECT_EQ(Said().verdict.kind, Kind::kHeld);
+  EXPECT_EQ(Said().verdict.references, 2u);
+  EXPECT_TRUE(Said().verdict.counted_late);
+  EXPECT_NE(rig.observer.Last(EventKind::kBufferVerdict).text.find("not counted"),
+            std::string::npos);
+}
+
+TEST_F(Revocation, WaitsForCountsAsLongAsTheyAreAnswered) {
+  const BufferId second = rig.Buffer(alice, "second");
+  rig.Hold(second, 1);
+  EXPECT_EQ(rig.Revoke({buffer, second}, absl::Seconds(5)), "OK");
+  rig.clock.Advance(absl::Seconds(5));
+  rig.broker.RunDeadlines();
+  for (int counted = 0; counted < 2; ++counted) {
+    rig.clock.Advance(Revocations::kCountPatience * 3 / 4);
+    rig.broker.RunDeadlines();
+    EXPECT_TRUE(rig.reports.empty());
+    EXPECT_TRUE(rig.device.WorkOnCount() && rig.device.Deliver());
+  }
+  ASSERT_EQ(Report().verdicts.size(), 2u);
+  for (const BufferVerdict& verdict : Report().verdicts)
+    EXPECT_FALSE(verdict.verdict.counted_late) << verdict.name;
+}
+
 TEST_F(Revocation, OfABufferThatDrainsAlreadyWaitsForItToo) {
   Release(alice, alices, 1);
   Release(bob, bobs, 1);
@@ -267,7 +299,8 @@ TEST_F(Revocation, IsToldAsEventsFromBeginningToEnd) {
   EXPECT_TRUE(id);
   rig.Advance(absl::Seconds(10));
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).text,
-            "HELD: 2 references, 2 leases are still out");
+            "HELD: 2 references, 2 leases are still out; `hl-bufctl holders " + IdText(buffer) +
+                "`, as root, shows who has it");
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).revocation, id);
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->references, 2u);
   EXPECT_EQ(rig.observer.Last(EventKind::kRevocationEnded).revocation, id);

@@ -47,13 +47,13 @@ void Draining::BeginUngranted(BufferRecord& buffer) {
 
 void Draining::GiveUp(BufferRecord& buffer) {
   const auto leases = static_cast<std::uint32_t>(buffer.leases.size());
-  const Verdict held = {.kind = Verdict::Kind::kHeld,
-                        .references = std::max(buffer.references, leases)};
+  buffer.references = std::max({buffer.references, leases, std::uint32_t{1}});
+  const Verdict held = {.kind = Verdict::Kind::kHeld, .references = buffer.references};
   while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
   Device& device = *buffer.device;
   device.JobBegan();
-  device.proof().Forget(buffer.id, [this, &buffer, &device, held] {
-    Finish(buffer, held);
+  device.proof().Forget(buffer.id, [this, &buffer, &device, held](bool proven) {
+    Finish(buffer, proven ? Verdict{.kind = Verdict::Kind::kProven} : held);
     device.JobEnded();
   });
 }

@@ -29,24 +29,15 @@ absl::string_view VerdictText(Verdict::Kind kind) {
 
 absl::string_view EventKindText(EventKind kind) {
   static constexpr std::array<absl::string_view, kEventKindCount> kNames = {
-      "DEVICE_STATE",
-      "BUFFER_ALLOCATED",
-      "BUFFER_FREED",
-      "LEASE_GRANTED",
-      "LEASE_ENDED",
-      "REVOCATION_BEGAN",
-      "BUFFER_VERDICT",
-      "REVOCATION_ENDED",
-      "SESSION_BEGAN",
-      "SESSION_ENDED",
-      "REQUEST_REFUSED",
-      "PROTOCOL_BROKEN",
-      "PING_UNANSWERED",
-      "REFERENCES_OUTLIVE_LEASES",
-      "OPERATOR_REQUEST",
-      "HOLDERS_FOUND",
-      "HOLDER_SIGNALLED",
-      "OPENER_LOST"};
+      "DEVICE_STATE",     "BUFFER_ALLOCATED",
+      "BUFFER_FREED",     "LEASE_GRANTED",
+      "LEASE_ENDED",      "REVOCATION_BEGAN",
+      "BUFFER_VERDICT",   "REVOCATION_ENDED",
+      "SESSION_BEGAN",    "SESSION_ENDED",
+      "REQUEST_REFUSED",  "PROTOCOL_BROKEN",
+      "PING_UNANSWERED",  "REFERENCES_OUTLIVE_LEASES",
+      "OPERATOR_REQUEST", "HOLDERS_FOUND",
+      "HOLDER_SIGNALLED", "OPENER_LOST"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -36,6 +36,7 @@ struct Verdict {
   };
   Kind kind = Kind::kProven;
   std::uint32_t references = 0;  // kHeld: as the kernel counts them, else the leases that are out
+  bool counted_late = false;     // kHeld: `references` are of an earlier count, or a guess
 };
 absl::string_view VerdictText(Verdict::Kind kind);
 

@@ -22,7 +22,7 @@ void ReleaseProof::CountSoon(BufferId buffer) {
   BecomeDue(buffer);
 }
 
-void ReleaseProof::Forget(BufferId buffer, absl::AnyInvocable<void() &&> then) {
+void ReleaseProof::Forget(BufferId buffer, Forgotten then) {
   const auto it = watched_.find(buffer);
   if (it != watched_.end() && it->second.phase == Watched::kCounting) {
     it->second.forgotten = std::move(then);
@@ -33,7 +33,7 @@ void ReleaseProof::Forget(BufferId buffer, absl::AnyInvocable<void() &&> then) {
     std::erase(due_, buffer);
     watched_.erase(it);
   }
-  std::move(then)();
+  std::move(then)(false);
 }
 
 void ReleaseProof::BecomeDue(BufferId buffer) {
@@ -72,7 +72,7 @@ void ReleaseProof::OnCounts(const std::vector<BufferId>& slice,
 void ReleaseProof::OnCount(BufferId buffer, std::uint32_t count) {
   if (auto then = std::move(watched_[buffer].forgotten)) {
     watched_.erase(buffer);
-    return std::move(then)();
+    return std::move(then)(count == 1);
   }
   if (count == 1) {
     watched_.erase(buffer);

@@ -39,8 +39,9 @@ class ReleaseProof {
   // pause would last, and after short pauses again.
   void CountSoon(BufferId buffer);
   // Nobody waits for a watched buffer any more: its descriptor may be closed when `then` is called,
-  // which is at once unless it is being counted.
-  void Forget(BufferId buffer, absl::AnyInvocable<void() &&> then);
+  // which is at once unless it is being counted; then it is told whether that count is the proof.
+  using Forgotten = absl::AnyInvocable<void(bool proven) &&>;
+  void Forget(BufferId buffer, Forgotten then);
 
  private:
   struct Watched {
@@ -48,8 +49,8 @@ class ReleaseProof {
     absl::Duration pause = kFirstPause;
     Deadlines::Handle timer;  // while it pauses
     enum : std::uint8_t { kPausing, kQueued, kCounting } phase = kPausing;
-    bool again = false;                       // CountSoon() came while it was being counted
-    absl::AnyInvocable<void() &&> forgotten;  // Forget() did
+    bool again = false;   // CountSoon() came while it was being counted
+    Forgotten forgotten;  // Forget() did
   };
   void BecomeDue(BufferId buffer);
   void StartSlice();

@@ -56,25 +56,23 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
   running.report.sessions_told = told.sessions;
   running.report.leases_told = told.leases;
   for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
-  PlanSteps(id, running);
+  PlanSteps(id, running, running.report.began);
   EndIfSettled(id);
   return id;
 }
 
-// In the time that there is from now on.
-void Revocations::PlanSteps(RevocationId id, Running& running) {
+void Revocations::PlanSteps(RevocationId id, Running& running, absl::Time from) {
   for (const Deadlines::Handle& timer : {running.timer, running.half_time})
     ledger_.deadlines.Cancel(timer);
   for (const Deadlines::Handle& step : std::exchange(running.enforcing, {}))
     ledger_.deadlines.Cancel(step);
-  const absl::Time now = ledger_.clock.Now();
-  const absl::Duration grace = running.report.deadline - now;
+  const absl::Duration grace = running.report.deadline - from;
   running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
   if (grace > absl::ZeroDuration())
-    running.half_time = ledger_.deadlines.At(now + grace / 2, [this, id] { AskAtHalfTime(id); });
+    running.half_time = ledger_.deadlines.At(from + grace / 2, [this, id] { AskAtHalfTime(id); });
   for (const auto& [force, after] : enforcement_.Plan(running.report.reason, grace))
     running.enforcing.push_back(
-        ledger_.deadlines.At(now + after, [this, id, force = force] { Enforce(id, force); }));
+        ledger_.deadlines.At(from + after, [this, id, force = force] { Enforce(id, force); }));
 }
 
 std::vector<LeaseRecord*> Revocations::LeasesOut(const Running& running) const {
@@ -94,7 +92,7 @@ bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
   Running& running = *it->second;
   running.report.deadline = deadline;
   Notify(LeasesOut(running), running.report.reason, deadline);
-  PlanSteps(id, running);
+  PlanSteps(id, running, ledger_.clock.Now());
   return true;
 }
 
@@ -183,6 +181,9 @@ void Revocations::Expire(RevocationId id) {
   AskOfHeld(id);
   for (BufferRecord* buffer : WaitingOf(running)) ExpireBuffer(id, *buffer);
   for (auto& [buffer, alone] : std::exchange(running.alone, {})) ExpireAlone(id, std::move(alone));
+  running.counted = ledger_.clock.Now();
+  running.uncounted =
+      ledger_.deadlines.At(running.counted + kCountPatience, [this, id] { HoldUncounted(id); });
   EndIfSettled(id);
 }
 
@@ -231,16 +232,37 @@ void Revocations::ExpireBuffer(RevocationId id, BufferRecord& buffer) {
     buffer.device->proof().CountSoon(buffer.id);
   // Where the kernel counts, the verdict waits for its answer; elsewhere the leases are all there
   // is to know.
-  if (!counts) Hold(id, buffer, static_cast<std::uint32_t>(buffer.leases.size()));
+  if (!counts)
+    Hold(id, buffer,
+         {.kind = Verdict::Kind::kHeld,
+          .references = static_cast<std::uint32_t>(buffer.leases.size())});
 }
 
-void Revocations::Hold(RevocationId id, BufferRecord& buffer, std::uint32_t references) {
-  const Verdict held = {.kind = Verdict::Kind::kHeld, .references = references};
+void Revocations::Hold(RevocationId id, BufferRecord& buffer, Verdict held) {
   Running& running = *running_.at(id);
   if (running.asking)
     running.held[buffer.id] = held;
   else
     Settle(id, buffer, held);
+}
+
+void Revocations::HoldUncounted(RevocationId id) {
+  Running& running = *running_.at(id);
+  // There may be many to count; that goes on as long as answers come.
+  if (ledger_.clock.Now() < running.counted + kCountPatience) {
+    running.uncounted =
+        ledger_.deadlines.At(running.counted + kCountPatience, [this, id] { HoldUncounted(id); });
+    return;
+  }
+  for (BufferRecord* buffer : WaitingOf(running)) {
+    if (running.held.contains(buffer->id)) continue;
+    const auto leases = static_cast<std::uint32_t>(buffer->leases.size());
+    Hold(id, *buffer,
+         {.kind = Verdict::Kind::kHeld,
+          .references = std::max({buffer->references, leases, std::uint32_t{1}}),
+          .counted_late = true});
+  }
+  EndIfSettled(id);
 }
 
 void Revocations::OnLetGo(BufferRecord& buffer, Verdict verdict) {
@@ -256,13 +278,16 @@ void Revocations::OnCounted(BufferRecord& buffer) {
   for (const RevocationId id : waiting) {
     const auto running = running_.find(id);
     if (running == running_.end() || !running->second->expired) continue;
-    Hold(id, buffer, buffer.references);
-    EndIfSettled(id);
+    running->second->counted = ledger_.clock.Now();
+    Hold(id, buffer, {.kind = Verdict::Kind::kHeld, .references = buffer.references});
   }
+  // Not before all have this count: the end of a reset gives the buffer up.
+  for (const RevocationId id : waiting) EndIfSettled(id);
 }
 
 void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict) {
   Running& running = *running_.at(id);
+  if (verdict.kind == Verdict::Kind::kProven) running.counted = ledger_.clock.Now();
   running.waiting.erase(buffer.id);
   running.held.erase(buffer.id);
   std::erase(buffer.revocations, id);
@@ -281,7 +306,8 @@ void Revocations::Report(RevocationId id, absl::string_view device, BufferVerdic
   std::string words(VerdictText(settled.verdict.kind));
   if (settled.verdict.kind == Verdict::Kind::kHeld) {
     absl::StrAppend(&words, ": ", settled.verdict.references, " references, ",
-                    settled.holders.size(), " leases are still out");
+                    settled.holders.size(), " leases are still out",
+                    settled.verdict.counted_late ? ", not counted since the deadline" : "");
     // Names are in HOLDERS_FOUND, which not everybody sees who sees this.
     if (!settled.outside.has_value()) absl::StrAppend(&words, "; ", HowToAsk(settled.buffer));
   }
@@ -300,7 +326,8 @@ void Revocations::EndIfSettled(RevocationId id) {
   if (it == running_.end() || !it->second->waiting.empty() || !it->second->alone.empty()) return;
   const std::unique_ptr<Running> running = std::move(it->second);
   running_.erase(it);
-  for (const Deadlines::Handle& timer : {running->timer, running->half_time, running->patience})
+  for (const Deadlines::Handle& timer :
+       {running->timer, running->half_time, running->uncounted, running->patience})
     ledger_.deadlines.Cancel(timer);
   for (const Deadlines::Handle& step : running->enforcing) ledger_.deadlines.Cancel(step);
   running->report.ended = ledger_.clock.Now();

@@ -61,6 +61,10 @@ class Revocations {
   // the time that clients had, if that is less: the driver waits as well.
   static constexpr absl::Duration kWitnessPatience = absl::Seconds(1);
 
+  // How long after the deadline, and after the last answer, a count is waited for. A driver that
+  // hangs in a call keeps the worker that would count, and verdicts must not wait for that.
+  static constexpr absl::Duration kCountPatience = absl::Seconds(2);
+
   Revocations(Ledger& ledger, Draining& draining, Inquiry& inquiry, EnforcementSettings enforcement)
       : ledger_(ledger),
         draining_(draining),
@@ -104,6 +108,8 @@ class Revocations {
     absl::btree_map<BufferId, Alone> alone;
     Deadlines::Handle timer;
     Deadlines::Handle half_time;
+    Deadlines::Handle uncounted;
+    absl::Time counted;  // after the deadline: when a count was answered last
     std::vector<Deadlines::Handle> enforcing;
     bool expired = false;
     // After the deadline the witness is asked; HELD verdicts wait until it has answered, or until
@@ -122,7 +128,8 @@ class Revocations {
   // before: a mute session is not told the same again and again.
   static Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
                      absl::Time deadline);
-  void PlanSteps(RevocationId id, Running& running);
+  // In the time that there is from `from` on.
+  void PlanSteps(RevocationId id, Running& running, absl::Time from);
   void Enforce(RevocationId id, Force force);
   std::vector<LeaseRecord*> LeasesOut(const Running& running) const;
   std::vector<BufferRecord*> WaitingOf(const Running& running) const;
@@ -133,7 +140,9 @@ class Revocations {
   void Expire(RevocationId id);
   void ExpireBuffer(RevocationId id, BufferRecord& buffer);
   // Settles it as HELD, at once or when the witness has been heard.
-  void Hold(RevocationId id, BufferRecord& buffer, std::uint32_t references);
+  void Hold(RevocationId id, BufferRecord& buffer, Verdict held);
+  // What could not be counted in time.
+  void HoldUncounted(RevocationId id);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
   void WaitFor(RevocationId id, Running& running, const LeaseRecord& lease);
   void OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease);

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The model: how leases, buffers, revocations and devices come to an end.
 #include <algorithm>
+#include <utility>
 
 #include "tests/model/model.h"
 
 namespace hlbuf::model {
+
+namespace {
+
+bool Listens(const DeviceModel& device) {
+  return device.state == DeviceState::kReady || device.state == DeviceState::kRevoking;
+}
+
+}  // namespace
 
 std::set<LeaseId> Model::LeasesOf(BufferId buffer) const {
   std::set<LeaseId> found;
@@ -77,7 +86,9 @@ void Model::Return(Buffer& buffer, BufferId id, std::optional<Verdict::Kind> kin
 void Model::Say(BufferId buffer, Verdict verdict, bool only_expired) {
   const auto say = [&](Revocation& revocation) {
     if (only_expired && !revocation.expired) return;
-    if (revocation.waiting.erase(buffer) > 0) revocation.verdicts[buffer] = verdict;
+    if (revocation.waiting.erase(buffer) == 0) return;
+    revocation.verdicts[buffer] = verdict;
+    if (only_expired || verdict.kind == Verdict::Kind::kProven) revocation.counted = now_;
   };
   for (auto& [id, revocation] : revocations) say(revocation);
   for (auto& [name, revocation] : resets) say(revocation);
@@ -108,7 +119,8 @@ void Model::GiveUp(const std::string& name) {
     if (buffer.device != name || buffer.state == BufferState::kAllocating || buffer.returned)
       continue;
     const std::set<LeaseId> out = LeasesOf(id);
-    buffer.references = std::max(buffer.references, static_cast<std::uint32_t>(out.size()));
+    buffer.references =
+        std::max({buffer.references, static_cast<std::uint32_t>(out.size()), std::uint32_t{1}});
     for (const LeaseId lease : out) leases.erase(lease);
     buffer.given_up = true;
   }
@@ -121,7 +133,10 @@ void Model::ReturnGivenUp(const std::function<bool(const std::string&, ino_t)>& 
     devices.at(buffer.device)
         .jobs.push_back(
             {.call = "free " + std::to_string(buffer.inode), .buffer = id, .step = step_});
-    Say(id, {.kind = Verdict::Kind::kHeld, .references = buffer.references}, false);
+    Say(id,
+        buffer.proven ? Verdict{.kind = Verdict::Kind::kProven}
+                      : Verdict{.kind = Verdict::Kind::kHeld, .references = buffer.references},
+        false);
   }
   EndRevocations();
 }
@@ -140,8 +155,22 @@ void Model::CloseIfIdle() {
   }
 }
 
+// Counts are waited for as long as answers come.
+void Model::HoldUncounted(Revocation& revocation) {
+  revocation.uncounted_at = revocation.counted + absl::Seconds(2);
+  if (now_ < revocation.uncounted_at) return;
+  for (const BufferId id : std::exchange(revocation.waiting, {})) {
+    const auto out = static_cast<std::uint32_t>(LeasesOf(id).size());
+    revocation.verdicts[id] = {
+        .kind = Verdict::Kind::kHeld,
+        .references = std::max({buffers.at(id).references, out, std::uint32_t{1}})};
+  }
+}
+
 void Model::Expire(Revocation& revocation) {
   revocation.expired = true;
+  revocation.counted = now_;
+  revocation.uncounted_at = now_ + absl::Seconds(2);
   const std::set<BufferId> waiting = revocation.waiting;
   for (const BufferId id : waiting) {
     Buffer& buffer = buffers.at(id);
@@ -168,7 +197,7 @@ void Model::TimeIs(absl::Time now) {
   for (auto& [name, device] : devices) {
     if (!device.ask_at || *device.ask_at > now) continue;
     device.ask_at.reset();
-    if (device.state == DeviceState::kReady) device.alarms_asked.push_back(device.epoch);
+    if (Listens(device)) device.alarms_asked.push_back(device.epoch);
   }
   for (auto& [id, lease] : leases) {
     if (!lease.overdue_at || *lease.overdue_at > now) continue;
@@ -176,7 +205,8 @@ void Model::TimeIs(absl::Time now) {
     if (lease.state == LeaseState::kRevoking) lease.state = LeaseState::kOverdue;
   }
   const auto expire = [&](Revocation& revocation) {
-    if (!revocation.expired && revocation.deadline <= now) Expire(revocation);
+    if (!revocation.expired && revocation.deadline <= now) return Expire(revocation);
+    if (revocation.uncounted_at <= now) HoldUncounted(revocation);
   };
   for (auto& [id, revocation] : revocations) expire(revocation);
   for (auto& [name, revocation] : resets) expire(revocation);
@@ -186,7 +216,10 @@ void Model::TimeIs(absl::Time now) {
 void Model::Counted(const std::string& device, ino_t inode, std::uint32_t count) {
   for (auto& [id, buffer] : buffers) {
     if (buffer.device != device || buffer.inode != inode) continue;
-    if (buffer.given_up && !buffer.returned) return;  // however many they are
+    if (buffer.given_up && !buffer.returned) {
+      buffer.proven = count == 1;
+      return;
+    }
     if (buffer.state != BufferState::kDraining || buffer.returned)
       broken = "counted a buffer that may still be opened, or that nobody has any more";
     if (count != 1) {
@@ -270,6 +303,7 @@ std::string Model::Delivered(const std::string& name, const FakeBackend::Answer&
 void Model::Opened(DeviceModel& device, bool ok) {
   if (ok) {
     device.pause = absl::Seconds(1);
+    device.ask_at.reset();
     if (device.alarms) device.alarms_asked.push_back(device.epoch);
     return;
   }
@@ -277,21 +311,33 @@ void Model::Opened(DeviceModel& device, bool ok) {
   device.pause = std::min(device.pause * 2, absl::Minutes(1));
 }
 
-// Answers of an earlier epoch, and those that come when a reset runs already, say nothing new.
+// Answers of an earlier epoch, and those that come when the device is being closed, say nothing
+// new. What comes during a reset hurries it.
 void Model::Alarmed(const std::string& name, const std::optional<Alarm>& alarm) {
   DeviceModel& device = devices.at(name);
   const std::uint64_t epoch = device.alarms_asked.front();
   device.alarms_asked.pop_front();
-  if (device.state != DeviceState::kReady || device.epoch != epoch) return;
-  if (!alarm) {
-    device.ask_at = now_ + absl::Milliseconds(100);
-    return;
-  }
+  if (!Listens(device) || device.epoch != epoch) return;
+  if (alarm) Raised(name, *alarm);
+  if (Listens(device)) device.ask_at = now_ + absl::Milliseconds(100);
+}
+
+void Model::Raised(const std::string& name, const Alarm& alarm) {
+  DeviceModel& device = devices.at(name);
   const bool in_time =
-      alarm->kind == Alarm::Kind::kResetPending && alarm->window > absl::ZeroDuration();
-  device.asked_for = false;
-  BeginReset(name, now_ + (in_time ? std::min(absl::Seconds(20), alarm->window * 3 / 4)
-                                   : absl::Seconds(5)));
+      alarm.kind == Alarm::Kind::kResetPending && alarm.window > absl::ZeroDuration();
+  const absl::Time deadline =
+      now_ + (in_time ? std::min(absl::Seconds(20), alarm.window * 3 / 4) : absl::Seconds(5));
+  if (device.state == DeviceState::kReady) {
+    device.asked_for = false;
+    return BeginReset(name, deadline);
+  }
+  Revocation& revocation = resets.at(name);
+  if (revocation.deadline <= deadline) return;
+  revocation.deadline = deadline;
+  std::set<LeaseId> out;
+  for (const BufferId buffer : revocation.waiting) out.merge(LeasesOf(buffer));
+  Tell(out, RevokeReason::kReset, deadline);
 }
 
 void Model::EndReset(const std::string& name) {

@@ -6,16 +6,26 @@
 namespace hlbuf::model {
 namespace {
 
-bool SameVerdicts(const std::map<BufferId, Verdict>& expected,
-                  const std::vector<BufferVerdict>& told) {
-  if (expected.size() != told.size()) return false;
+std::string Text(const Verdict& verdict) {
+  return absl::StrCat(VerdictText(verdict.kind), " ", verdict.references);
+}
+
+// The first verdict that differs, or empty.
+std::string Difference(const std::map<BufferId, Verdict>& expected,
+                       const std::vector<BufferVerdict>& told) {
+  if (expected.size() != told.size())
+    return absl::StrCat(told.size(), " verdicts instead of ", expected.size());
   for (const BufferVerdict& each : told) {
     const auto it = expected.find(each.buffer);
-    if (it == expected.end() || it->second.kind != each.verdict.kind ||
-        it->second.references != each.verdict.references)
-      return false;
+    if (it == expected.end())
+      return absl::StrCat("buffer ", IdText(each.buffer), " is not asked for");
+    const bool same =
+        it->second.kind == each.verdict.kind && it->second.references == each.verdict.references;
+    if (!same)
+      return absl::StrCat("buffer ", IdText(each.buffer), " is ", Text(each.verdict),
+                          " instead of ", Text(it->second));
   }
-  return true;
+  return "";
 }
 
 bool SameNotice(const Told& expected, const FakeNotices::Revoke& told) {
@@ -52,17 +62,19 @@ void History::CheckReports() {
     const auto it = model_.ended.find(report.id);
     if (it == model_.ended.end())
       wrong_ = "a revocation ended early";
-    else if (!SameVerdicts(it->second.verdicts, report.verdicts))
-      wrong_ = "the verdicts of a revocation differ";
+    else if (const std::string wrong = Difference(it->second.verdicts, report.verdicts);
+             !wrong.empty())
+      wrong_ = absl::StrCat("of a revocation, ", wrong);
   }
-  if (rig_.reports.size() != model_.ended.size()) wrong_ = "a revocation did not end";
+  if (rig_.reports.size() != model_.ended.size()) wrong_ = absl::StrCat(rig_.reports.size(), " revocations ended instead of ", model_.ended.size());
   if (resets_.size() != model_.resets_ended.size()) {
     wrong_ = "a reset did not end, or ended early";
   } else if (!resets_.empty()) {
     const auto& [device, report] = resets_.back();
-    if (device != model_.resets_ended.back().first ||
-        !SameVerdicts(model_.resets_ended.back().second, report.revocation.verdicts))
-      wrong_ = "the verdicts of a reset differ";
+    const auto& [expected_device, expected] = model_.resets_ended.back();
+    if (device != expected_device) wrong_ = "another reset ended";
+    if (const std::string wrong = Difference(expected, report.revocation.verdicts); !wrong.empty())
+      wrong_ = absl::StrCat("of a reset, ", wrong);
     if (report.epoch > model_.devices.at(device).epoch) wrong_ = "the epoch of a reset differs";
   }
 }

@@ -49,6 +49,7 @@ struct Buffer {
   ino_t inode = 0;
   bool returned = false;         // to the device, which has not answered yet
   bool given_up = false;         // with the reset of its device; returned once nobody counts it
+  bool proven = false;           // given up, but the count in progress says that nobody had it
   std::uint32_t references = 0;  // of others, as last counted
   std::vector<Grantee> shares;
 };
@@ -61,7 +62,9 @@ struct Revocation {
   std::set<BufferId> waiting;
   absl::Time deadline;
   bool expired = false;
-  std::string reset_of;  // a device, or empty
+  absl::Time counted;  // after the deadline: when something was last known of a buffer
+  absl::Time uncounted_at = absl::InfiniteFuture();  // who cannot be counted then is HELD
+  std::string reset_of;                              // a device, or empty
   std::map<BufferId, Verdict> verdicts;
 };
 // Something asked of a device. Jobs of one step may be asked in any order.
@@ -145,12 +148,14 @@ class Model {
   void Drain(Buffer& buffer, BufferId id);
   void Return(Buffer& buffer, BufferId id, std::optional<Verdict::Kind> kind);
   void Expire(Revocation& revocation);
+  void HoldUncounted(Revocation& revocation);
   void Say(BufferId buffer, Verdict verdict, bool only_expired);
   void EndRevocations();
   void BeginReset(const std::string& device, absl::Time deadline);
   void GiveUp(const std::string& device);
   void CloseIfIdle();
   void Alarmed(const std::string& device, const std::optional<Alarm>& alarm);
+  void Raised(const std::string& device, const Alarm& alarm);
   void Counted(const std::string& device, ino_t inode, std::uint32_t count);
   std::string Allocated(Buffer& buffer, BufferId id, bool ok, std::optional<LeaseId> granted);
   void EndReset(const std::string& device);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random histories of the whole core against its model.
 //
-// HLBUF_MODEL_CASES says how many histories are tried (default 3000, some seconds);
+// HLBUF_MODEL_CASES says how many histories are tried (default 1000, some seconds);
 // RC_PARAMS="reproduce=..." repeats a failure, as rapidcheck prints it.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -33,7 +33,7 @@ namespace {
 TEST(Broker, DoesWhatItsModelSaysWhateverHappens) {
   const char* cases = getenv("HLBUF_MODEL_CASES");
   const std::string parameters =
-      "max_size=400 max_success=" + std::string(cases == nullptr ? "3000" : cases);
+      "max_size=400 max_success=" + std::string(cases == nullptr ? "1000" : cases);
   setenv("RC_PARAMS", parameters.c_str(), /*replace=*/0);
   const bool held = rc::check([](const std::vector<Step>& steps) {
     History history(!steps.empty() && steps.front().a() % 32 == 0);

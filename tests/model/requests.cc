@@ -224,7 +224,6 @@ void Model::BeginReset(const std::string& name, absl::Time deadline) {
   DeviceModel& device = devices.at(name);
   device.resetting = true;
   device.retry_at.reset();
-  device.ask_at.reset();
   device.pause = absl::Seconds(1);
   reset_verdicts_[name].clear();
   if (device.state == DeviceState::kFailed) {
