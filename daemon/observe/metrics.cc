@@ -10,8 +10,8 @@ namespace hlbuf {
 namespace {
 
 constexpr std::array kStates = {
-    DeviceState::kAbsent,  DeviceState::kOpening,   DeviceState::kReady, DeviceState::kRevoking,
-    DeviceState::kClosing, DeviceState::kResetting, DeviceState::kFailed};
+    DeviceState::kAbsent,   DeviceState::kOpening, DeviceState::kReady,     DeviceState::kDrained,
+    DeviceState::kRevoking, DeviceState::kClosing, DeviceState::kResetting, DeviceState::kFailed};
 
 bool IsCounted(EventKind kind) {
   return kind != EventKind::kLeaseGranted && kind != EventKind::kLeaseEnded &&

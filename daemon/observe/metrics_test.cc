@@ -118,6 +118,8 @@ hlbuf_events_total{kind="PROTOCOL_BROKEN"} 0
 hlbuf_events_total{kind="PING_UNANSWERED"} 0
 hlbuf_events_total{kind="REFERENCES_OUTLIVE_LEASES"} 0
 hlbuf_events_total{kind="OPERATOR_REQUEST"} 0
+hlbuf_events_total{kind="HOLDERS_FOUND"} 0
+hlbuf_events_total{kind="HOLDER_SIGNALLED"} 0
 hlbuf_events_total{kind="OPENER_LOST"} 0
 # TYPE hlbuf_verdicts counter
 # HELP hlbuf_verdicts Verdicts on buffers that were asked back.
@@ -141,6 +143,7 @@ hlbuf_buffers_outlived_total{device="gaudi1"} 0
 hlbuf_device_state{device="gaudi1",state="ABSENT"} 0
 hlbuf_device_state{device="gaudi1",state="OPENING"} 0
 hlbuf_device_state{device="gaudi1",state="READY"} 1
+hlbuf_device_state{device="gaudi1",state="DRAINED"} 0
 hlbuf_device_state{device="gaudi1",state="REVOKING"} 0
 hlbuf_device_state{device="gaudi1",state="CLOSING"} 0
 hlbuf_device_state{device="gaudi1",state="RESETTING"} 0
