@@ -151,10 +151,10 @@ void AddDrain(CLI::App& app, Invocation& invocation) {
       command, "DEVICE", "", [options](auto& name) { options->device.set_device(name); },
       "its name, as `hl-bufctl devices` shows it");
   CLI::Option* const uid = AddUid(
-      command, "--uid", [options](auto uid) { options->holdings.set_uid(uid); },
+      command, "--uid", [options](auto id) { options->holdings.set_uid(id); },
       "everything of this user, in whatever container");
   AddNumber(
-      command, "--job", "JOB", [options](auto job) { options->holdings.set_job(job); },
+      command, "--job", "JOB", [options](auto id) { options->holdings.set_job(id); },
       "everything of this Slurm job")
       ->excludes(uid);
   AddGrace(
@@ -163,7 +163,7 @@ void AddDrain(CLI::App& app, Invocation& invocation) {
       "(operator_grace)");
   command.add_flag("--wait", options->wait, "end when nothing is held any more");
   AddDuration(
-      command, "--timeout", [options](auto timeout) { options->timeout = timeout; },
+      command, "--timeout", [options](auto duration) { options->timeout = duration; },
       "with DEVICE and --wait: how long to wait at most; when left out, as long as it takes");
   command.callback([&invocation, options] { invocation.run = WhatToDrain(*options); });
 }

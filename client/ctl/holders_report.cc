@@ -122,9 +122,11 @@ v1::HoldersReport MakeReport(const DaemonSide& daemon,
 }
 
 bool HasStrangers(const v1::HoldersReport& report) {
+  // What is unexplained can be a lessee's who could not be looked at.
+  const bool whole = !IsIncomplete(report.scope());
   return std::any_of(report.buffers().begin(), report.buffers().end(),
-                     [](const v1::BufferHolders& holders) {
-                       return holders.unexplained() > 0 ||
+                     [whole](const v1::BufferHolders& holders) {
+                       return (whole && holders.unexplained() > 0) ||
                               std::any_of(holders.processes().begin(), holders.processes().end(),
                                           [](const v1::OutsideHolder& process) {
                                             return process.has_has_lease() && !process.has_lease();

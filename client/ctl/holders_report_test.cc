@@ -73,6 +73,8 @@ TEST_F(Report, HasNoStrangersWhereEverybodyHasALease) {
   file().count = 6;
   EXPECT_EQ(Only().unexplained(), 1u);
   EXPECT_TRUE(HasStrangers(Made()));
+  answer.scope.fd_unreadable = 1;
+  EXPECT_FALSE(HasStrangers(Made())) << "it can be a lessee's who could not be looked at";
 }
 
 TEST_F(Report, CountsImportersAndWhatWasLeftOut) {

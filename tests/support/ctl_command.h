@@ -34,7 +34,7 @@ class CtlCommand {
     const Finished finished = Run(std::move(arguments));
     Message message;
     EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(finished.output, &message).ok())
-        << finished.output;
+        << "exit status " << finished.exit_status << ": " << finished.output;
     return message;
   }
 
