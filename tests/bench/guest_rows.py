@@ -75,7 +75,7 @@ def measure(row, found):
 
 def line_of(row, figures, why):
     if not figures:
-        return LINE.format(row.what, f'not measured: {why}', '', '')
+        return LINE.format(row.what, f'not measured: {why}', '', '').rstrip()
     value = f'{figures[row.key]:.4g}'
     if row.key + '_q1' in figures:
         value += f" [{figures[row.key + '_q1']:.2f} {figures[row.key + '_q3']:.2f}]"

@@ -16,14 +16,15 @@ std::vector<ChildFacts> ChildrenOf(pid_t pid) {
     std::string line;
     std::getline(std::ifstream(entry.path() / "stat"), line);
     // "PID (NAME) STATE PARENT ...", and a name may have parentheses.
-    const std::size_t begin = line.find('(');
     const std::size_t end = line.rfind(')');
-    if (begin == std::string::npos || end == std::string::npos) continue;
+    if (end == std::string::npos) continue;
     std::istringstream rest(line.substr(end + 1));
     char state = 0;
     pid_t parent = 0;
-    if (rest >> state >> parent && parent == pid)
-      children.push_back({.name = line.substr(begin + 1, end - begin - 1), .zombie = state == 'Z'});
+    if (!(rest >> state >> parent) || parent != pid) continue;
+    std::error_code zombie;
+    children.push_back(
+        {.program = std::filesystem::read_symlink(entry.path() / "exe", zombie).filename()});
   }
   return children;
 }

@@ -12,8 +12,7 @@
 namespace hlbuf {
 
 struct ChildFacts {
-  std::string name;  // as in /proc/PID/comm
-  bool zombie = false;
+  std::string program;  // the name of its file; empty: it is a zombie
 };
 
 // Those whose parent is `pid`, zombies too.

@@ -116,7 +116,7 @@ class ResetLoad : public DaemonTest {
   bool HasItsKeeperAlone() {
     return Eventually([this] {
       const std::vector<ChildFacts> children = ChildrenOf(daemon().pid());
-      return children.size() == 1 && children[0].name == "hl-bufd-keeper" && !children[0].zombie;
+      return children.size() == 1 && children[0].program == "hl-bufd-keeper";
     });
   }
 

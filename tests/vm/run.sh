@@ -12,13 +12,13 @@ there: each guest test of BUILD_DIR, and its integration tests on udmabuf and on
 the programs that are named. Results, one XML file and one log a program, are left in
 BUILD_DIR/guest.
 
-  -t SECONDS     limit from boot to end; 1200
+  -t SECONDS     limit from boot to end; 2400
   -a ARGUMENTS   for the guest's kernel
   -e NAME=VALUE  in the environment of the tests; HLBUF_PROGRAM_LIMIT=SECONDS is for each program
 U
 }
 
-limit=1200 kernel_arguments='' environment=()
+limit=2400 kernel_arguments='' environment=()
 case ${1:-} in --help | -h) usage; exit 0 ;; esac
 while getopts t:a:e: option; do
   case $option in

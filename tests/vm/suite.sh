@@ -11,7 +11,7 @@ Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, t
 descriptors that clients send, and BUILD_DIR/tests/integration/*_test with HLBUF_TEST_DEVICE=udmabuf
 and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
 KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it); lines of a program that begin
-with "progress: " are shown while it runs. HLBUF_PROGRAM_LIMIT is what a program may take, 300
+with "progress: " are shown while it runs. HLBUF_PROGRAM_LIMIT is what a program may take, 600
 seconds without it. Ends with 1 if anything failed or nothing ran.
 U
 }
@@ -24,7 +24,7 @@ build=$1
 shift
 names=" $* "
 out=${HLBUF_GUEST_OUT:-$(mktemp -d)}
-program_limit=${HLBUF_PROGRAM_LIMIT:-300}  # seconds; some twenty times what a program needs without emulation
+program_limit=${HLBUF_PROGRAM_LIMIT:-600}  # seconds; some twenty times what a program needs without emulation
 ran=0 failed=0
 export HLBUF_BUILD_DIR=$build HLBUF_SOURCE_DIR=$source_directory
 
