@@ -156,6 +156,7 @@ TEST_F(KilledKeeper, WhileBuffersAreMadeFailsNoneOfThem) {
   }
   EXPECT_TRUE(Eventually([&] { return DmabufsOfTheKeeper() == 12; }));
   Graceful();
+  for (int k = 0; k < 12; ++k) alice.AwaitNotice("revoke ");
   EXPECT_TRUE(ComesBack()) << Said();
 }
 
