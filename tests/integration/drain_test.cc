@@ -122,16 +122,13 @@ TEST_F(Drain, OfAUserWhoKeepsIsHeld) {
 class SlurmJob {
  public:
   explicit SlurmJob(std::uint32_t job) {
-    for (const char* above :
-         {"/sys/fs/cgroup/freezer/slurm/uid_0", "/sys/fs/cgroup/system.slice/slurmstepd.scope"}) {
-      const std::filesystem::path group =
-          std::filesystem::path(above) / ("job_" + std::to_string(job));
-      std::error_code failed;
-      std::filesystem::create_directories(group, failed);
-      if (failed || ::access((group / "cgroup.procs").c_str(), W_OK) != 0) continue;
-      group_ = group;
-      return;
-    }
+    const bool unified = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
+    const std::filesystem::path above = unified ? "/sys/fs/cgroup/system.slice/slurmstepd.scope"
+                                                : "/sys/fs/cgroup/freezer/slurm/uid_0";
+    const std::filesystem::path group = above / ("job_" + std::to_string(job));
+    std::error_code failed;
+    std::filesystem::create_directories(group, failed);
+    if (!failed && ::access((group / "cgroup.procs").c_str(), W_OK) == 0) group_ = group;
   }
   ~SlurmJob() {
     if (!exists()) return;
