@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every command of README.md's `sh` blocks against a daemon of its own, and compiles its C example.
+"""Runs every command of README.md's `sh` blocks against a daemon of its own, has it judge the configurations, and compiles
+the C example.
 
 usage: readme_test.py BUILD_DIR SOURCE_DIR
 """
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 DEADLINE_S = 120
 # Tiers of their own, which run this test: they are only looked for here.
@@ -19,7 +21,8 @@ RUN_ELSEWHERE = {"deploy/try.sh": "tests/support/tier_try.sh", "tests/run.sh": "
 
 
 def blocks(text, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
 
 
 def start_daemon(build, directory):
@@ -79,6 +82,10 @@ def main():
             daemon.terminate()
         if daemon.wait(DEADLINE_S) != 0:
             sys.exit(f"hl-bufd ended with {daemon.returncode}")
+        for number, configuration in enumerate(blocks(readme, "toml")):
+            file = directory / f"example{number}.toml"
+            file.write_text(configuration)
+            run(f"hl-bufd --check-config --config {file}", source, env)
         for example in blocks(readme, "c"):
             compile_example(example, source, directory)
     print(f"{len(commands)} commands of README.md work")

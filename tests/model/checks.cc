@@ -66,7 +66,9 @@ void History::CheckReports() {
              !wrong.empty())
       wrong_ = absl::StrCat("of a revocation, ", wrong);
   }
-  if (rig_.reports.size() != model_.ended.size()) wrong_ = absl::StrCat(rig_.reports.size(), " revocations ended instead of ", model_.ended.size());
+  if (rig_.reports.size() != model_.ended.size())
+    wrong_ =
+        absl::StrCat(rig_.reports.size(), " revocations ended instead of ", model_.ended.size());
   if (resets_.size() != model_.resets_ended.size()) {
     wrong_ = "a reset did not end, or ended early";
   } else if (!resets_.empty()) {
