@@ -107,6 +107,7 @@ void Merge(HoldersAnswer more, HoldersAnswer& all) {
   scope.maps_unreadable = std::max(scope.maps_unreadable, more.scope.maps_unreadable);
   scope.bufinfo_errno = std::max(scope.bufinfo_errno, more.scope.bufinfo_errno);
   scope.whole = scope.whole && more.scope.whole;
+  scope.hidden = scope.hidden || more.scope.hidden;
   std::move(more.files.begin(), more.files.end(), std::back_inserter(all.files));
 }
 

@@ -84,12 +84,13 @@ void AddScope(const DaemonSide& daemon, const ScanScope& seen, v1::HoldersScope&
   scope.set_maps_unreadable(seen.maps_unreadable);
   if (seen.bufinfo_errno != 0) scope.set_importers_failure(std::strerror(seen.bufinfo_errno));
   scope.set_cut_short(!seen.whole);
+  scope.set_processes_hidden(seen.hidden);
   scope.set_other_pids(daemon.pid_namespace != seen.pid_namespace);
 }
 
 bool IsIncomplete(const v1::HoldersScope& scope) {
   return !scope.failure().empty() || scope.fd_unreadable() > 0 || scope.maps_unreadable() > 0 ||
-         scope.cut_short();
+         scope.cut_short() || scope.processes_hidden();
 }
 
 }  // namespace

@@ -138,6 +138,9 @@ TEST_F(Report, MissesNobodyWhereTheSumIsWhole) {
   EXPECT_FALSE(MayMissSomebody(Made()));
   answer.scope.whole = false;
   EXPECT_TRUE(MayMissSomebody(Made()));
+  answer.scope.whole = true;
+  answer.scope.hidden = true;
+  EXPECT_TRUE(MayMissSomebody(Made()));
 }
 
 TEST_F(Report, SaysInWordsWhyNoImporterIsKnown) {

@@ -102,6 +102,10 @@ std::string ScopeText(const v1::HoldersScope& scope) {
                     "; that takes root, and debugfs mounted.\n");
   if (scope.cut_short())
     absl::StrAppend(&text, "Time was over before all processes had been looked at; ask again.\n");
+  if (scope.processes_hidden())
+    absl::StrAppend(&text, "There can be processes that /proc does not show here: ask outside of ",
+                    "containers, in the node's own pid namespace, and as root where /proc is ",
+                    "mounted with hidepid=.\n");
   if (scope.other_pids())
     absl::StrAppend(&text, "The service is in another pid namespace, or it could not be told: who ",
                     "has a lease is known by session only.\n");

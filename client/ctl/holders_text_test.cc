@@ -78,9 +78,11 @@ TEST(HoldersText, SaysWhatCouldNotBeLookedAt) {
   scope.set_importers_failure("Permission denied");
   scope.set_cut_short(true);
   scope.set_other_pids(true);
+  scope.set_processes_hidden(true);
   const std::string text = HoldersText(report);
-  for (const char* said : {"Of 300 processes, 3 do not let", "bufinfo: Permission denied",
-                           "Time was over", "another pid namespace"})
+  for (const char* said :
+       {"Of 300 processes, 3 do not let", "bufinfo: Permission denied", "Time was over",
+        "another pid namespace", "processes that /proc does not show"})
     EXPECT_TRUE(absl::StrContains(text, said)) << said;
   scope.set_failure("there is no hl-bufd-holders");
   EXPECT_TRUE(absl::StrContains(HoldersText(report), "there is no hl-bufd-holders"));

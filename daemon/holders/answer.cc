@@ -12,6 +12,9 @@ namespace hlbuf {
 namespace {
 
 constexpr std::string_view kHead = "hl-bufd-holders 1";
+// WHOLE.
+constexpr std::uint32_t kWhole = 1;
+constexpr std::uint32_t kHidden = 2;
 static_assert(HLBUF_HOLDERS_VERSION == 1);
 constexpr std::size_t kNameBytesMax = 255;
 
@@ -68,8 +71,9 @@ bool ParseScan(std::string_view line, ScanScope& scope) {
                     TakeNumber(line, scope.maps_unreadable) &&
                     TakeNumber(line, scope.bufinfo_errno) && TakeNumber(line, whole) &&
                     TakeNumber(line, scope.pid_namespace) && TakeNumber(line, scope.asker);
-  scope.whole = whole == 1;
-  return read && line.empty() && whole <= 1;
+  scope.whole = (whole & kWhole) != 0;
+  scope.hidden = (whole & kHidden) != 0;
+  return read && line.empty() && whole <= (kWhole | kHidden);
 }
 
 bool ParseFileLine(std::string_view line, FileHolders& file) {
@@ -153,7 +157,8 @@ std::string FormatAnswer(HoldersAnswer answer) {
   std::string text(kHead);
   text += '\n' +
           Line("scan", scope.processes, scope.fd_unreadable, scope.maps_unreadable,
-               scope.bufinfo_errno, scope.whole ? 1 : 0, scope.pid_namespace, scope.asker) +
+               scope.bufinfo_errno, (scope.whole ? kWhole : 0) | (scope.hidden ? kHidden : 0),
+               scope.pid_namespace, scope.asker) +
           '\n';
   std::size_t room = HLBUF_HOLDERS_HOLDERS_MAX;
   for (FileHolders& file : answer.files) {

@@ -45,6 +45,9 @@ struct ScanScope {
   std::uint32_t maps_unreadable = 0;  // and the mappings
   int bufinfo_errno = 0;
   bool whole = true;  // false: time was over before all had been looked at
+  // There can be processes that /proc did not show: it is that of another pid namespace than the
+  // first, or mounted with hidepid= against whoever looked.
+  bool hidden = false;
   std::uint64_t pid_namespace = 0;
   pid_t asker = 0;  // 0: not known
 };

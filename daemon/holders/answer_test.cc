@@ -58,6 +58,19 @@ TEST(HoldersAnswer, ReadsWhatWasWritten) {
   EXPECT_EQ(read->files[1].count, std::nullopt);
 }
 
+TEST(HoldersAnswer, SaysApartWhatWasCutShortAndWhatWasHidden) {
+  for (const bool whole : {false, true})
+    for (const bool hidden : {false, true}) {
+      HoldersAnswer answer;
+      answer.scope.whole = whole;
+      answer.scope.hidden = hidden;
+      const auto read = ParseAnswer(FormatAnswer(answer));
+      ASSERT_TRUE(read.has_value());
+      EXPECT_EQ(read->scope.whole, whole);
+      EXPECT_EQ(read->scope.hidden, hidden);
+    }
+}
+
 TEST(HoldersAnswer, CountsWhatItLeavesOut) {
   FileHolders file;
   for (int i = 0; i < HLBUF_HOLDERS_PROCESSES_MAX + 3; ++i)
@@ -119,7 +132,7 @@ TEST(HoldersAnswer, IsNoneWhenALineIsWrong) {
         std::string("file dmabuf 1 2 udmabuf\nmore 1 2 3 4 5\n"),
         std::string("file dmabuf 1 2 udmabuf\nsomething else\n")})
     EXPECT_EQ(ParseAnswer(head + lines + "end\n"), std::nullopt) << lines;
-  EXPECT_EQ(ParseAnswer("hl-bufd-holders 1\nscan 1 0 0 0 2 7 0\nend\n"), std::nullopt);
+  EXPECT_EQ(ParseAnswer("hl-bufd-holders 1\nscan 1 0 0 0 4 7 0\nend\n"), std::nullopt);
   EXPECT_EQ(ParseAnswer("hl-bufd-holders 1\nend\n"), std::nullopt);
 }
 

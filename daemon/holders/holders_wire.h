@@ -17,9 +17,10 @@
  *   end
  *
  * scan: how many processes were looked at; of how many the descriptors, and the mappings, could not
- * be read; the errno of reading bufinfo, 0 where that went well; 1 when everything was looked at
- * before the time was over, else 0; the inode of the pid namespace that all pids here are of; and
- * who asked, as the kernel says of the connection (0: not known).
+ * be read; the errno of reading bufinfo, 0 where that went well; WHOLE, 1 when everything was
+ * looked at before the time was over, else 0, and 2 more where /proc can have hidden processes; the
+ * inode of the pid namespace that all pids here are of; and who asked, as the kernel says of the
+ * connection (0: not known).
  *
  * file: COUNT are the references that the kernel counts, "-" where it was not to be seen (it never
  * is of a memfd); EXPORTER likewise. What follows belongs to this file: at most PROCESSES_MAX

@@ -24,15 +24,17 @@ namespace {
 
 constexpr std::size_t kTablesMax = 256;  // of one process
 
-// False: /proc itself cannot be read. `visit` gets a process's directory, and says false to end.
+// False: /proc itself cannot be read. `visit` gets a process's directory, or -1 where even that may
+// not be opened (hidepid=1), and says false to end.
 bool VisitProcesses(const std::function<bool(int process, pid_t pid)>& visit) {
   UniqueFd proc = OpenBelow(AT_FDCWD, "/proc", O_DIRECTORY);
   if (!proc) return false;
   const int below = proc.get();
   return VisitNumbers(std::move(proc), [&](const char* name) {
            const UniqueFd process = OpenBelow(below, name, O_DIRECTORY);
+           const bool gone = !process && HasEnded(errno);
            const auto pid = ToNumber<pid_t>(name);
-           return !process || !pid.has_value() || visit(process.get(), *pid);
+           return gone || !pid.has_value() || visit(process.get(), *pid);
          }) == 0;
 }
 
@@ -59,6 +61,19 @@ std::vector<std::string> TasksWithTables(int process, pid_t pid) {
   return tasks;
 }
 
+// What this program may see, not what it did: nobody counts whom /proc hides.
+bool CanHaveHidden(std::uint64_t pid_namespace) {
+  constexpr std::uint64_t kFirstPidNamespace = 4026531836;  // since Linux 3.8
+  if (pid_namespace != kFirstPidNamespace) return true;
+  if (HasTracing(ReadSmall(AT_FDCWD, "/proc/self/status"))) return false;
+  bool hides = false;
+  const int error = VisitLines(AT_FDCWD, "/proc/self/mountinfo", [&hides](std::string_view line) {
+    hides = hides || HidesProcesses(line);
+    return !hides;
+  });
+  return hides || error != 0;
+}
+
 bool CannotBeRead(int error) { return error != 0 && !HasEnded(error); }
 
 }  // namespace
@@ -71,6 +86,7 @@ ProcScan::ProcScan(const std::vector<HeldFile>& files, Clock::time_point deadlin
   }
   struct stat here = {};
   if (::stat("/proc/self/ns/pid", &here) == 0) answer_.scope.pid_namespace = here.st_ino;
+  answer_.scope.hidden = CanHaveHidden(answer_.scope.pid_namespace);
 }
 
 bool ProcScan::TimeIsOver() {

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -181,6 +182,30 @@ TEST(ProcScan, SaysWhatItMayNotRead) {
     EXPECT_GT(answer.scope.fd_unreadable, 0u);
     EXPECT_GT(answer.scope.maps_unreadable, 0u);
     EXPECT_EQ(Find(answer, hidden.pid()), nullptr);
+  }).ExpectToSucceed();
+}
+
+TEST(ProcScan, SaysThatThereCanBeProcessesWhichAreNotShown) {
+  const auto hidden = [] { return Scan(Memfd().file).scope.hidden; };
+  struct stat here = {};
+  ASSERT_EQ(::stat("/proc/self/ns/pid", &here), 0);
+  if (here.st_ino != 4026531836) {
+    EXPECT_TRUE(hidden());
+    GTEST_SKIP() << "all is seen from the first pid namespace alone";
+  }
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts /proc: needs root";
+  Forked([&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    EXPECT_FALSE(hidden());
+    ASSERT_EQ(::mount("proc", "/proc", "proc", 0, "hidepid=2"), 0);
+    EXPECT_FALSE(hidden()) << "root sees all the same";
+    ASSERT_EQ(::setresuid(64'000, 64'000, 64'000), 0);
+    EXPECT_TRUE(hidden());
+  }).ExpectToSucceed();
+  Forked([&] {
+    ASSERT_EQ(::unshare(CLONE_NEWPID), 0);
+    Forked([&] { EXPECT_TRUE(hidden()); }).ExpectToSucceed();
   }).ExpectToSucceed();
 }
 

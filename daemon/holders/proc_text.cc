@@ -74,6 +74,23 @@ std::optional<uid_t> ParseStatusUid(std::string_view text) {
   return ToNumber<uid_t>(TakeUntil(*uids, '\t'));
 }
 
+bool HasTracing(std::string_view status) {
+  constexpr int kSysPtrace = 19;  // CAP_SYS_PTRACE
+  const auto effective = FirstLine(status, "CapEff:\t");
+  const auto mask = effective ? ToNumber<std::uint64_t>(*effective, 16) : std::nullopt;
+  return mask.has_value() && (*mask >> kSysPtrace & 1) != 0;
+}
+
+// ID PARENT DEVICE ROOT PLACE OPTIONS ... - proc SOURCE OPTIONS
+bool HidesProcesses(std::string_view mount) {
+  for (int before = 0; before < 4; ++before) TakeUntil(mount, ' ');
+  if (TakeUntil(mount, ' ') != "/proc") return false;
+  const std::size_t option = mount.find("hidepid=");
+  if (option == std::string_view::npos) return false;
+  mount.remove_prefix(option);
+  return !mount.starts_with("hidepid=0") && !mount.starts_with("hidepid=off");
+}
+
 std::string CommandOf(std::string_view comm) {
   if (comm.ends_with('\n')) comm.remove_suffix(1);
   return comm.empty() ? "-" : EscapedText(comm);

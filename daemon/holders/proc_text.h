@@ -42,6 +42,12 @@ std::optional<ProcStat> ParseStat(std::string_view text);
 // The effective uid, of /proc/PID/status.
 std::optional<uid_t> ParseStatusUid(std::string_view text);
 
+// Of /proc/self/status: whether it may look at every process, whatever hidepid= says.
+bool HasTracing(std::string_view status);
+
+// A line of /proc/self/mountinfo: whether it mounts /proc such that processes of others are hidden.
+bool HidesProcesses(std::string_view mount);
+
 // Of /proc/PID/comm, printable and not empty.
 std::string CommandOf(std::string_view comm);
 

@@ -70,6 +70,19 @@ TEST(ProcText, ReadsTheEffectiveUid) {
   EXPECT_EQ(ParseStatusUid("Uid:\t1000\n"), std::nullopt);
 }
 
+TEST(ProcText, ReadsWhetherEveryProcessIsShown) {
+  EXPECT_TRUE(HasTracing("Uid:\t0\nCapEff:\t0000000000080000\nCapBnd:\t0\n"));
+  EXPECT_FALSE(HasTracing("CapEff:\tfffffffffff7ffff\n"));
+  EXPECT_FALSE(HasTracing("CapBnd:\t0000000000080000\n"));
+  for (const char* how : {"2", "invisible", "4", "ptraceable", "1"})
+    EXPECT_TRUE(HidesProcesses(
+        std::string("22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=") + how));
+  for (const char* line : {"", "22 27 0:21 / /proc rw,relatime - proc proc rw",
+                           "22 27 0:21 / /proc", "22 27 0:21 / /proc rw - proc proc rw,hidepid=off",
+                           "22 27 0:21 / /mnt/proc rw - proc proc rw,hidepid=invisible"})
+    EXPECT_FALSE(HidesProcesses(line)) << line;
+}
+
 TEST(ProcText, ShowsCommandsPrintableAndNeverEmpty) {
   EXPECT_EQ(CommandOf("python3\n"), "python3");
   EXPECT_EQ(CommandOf("a b\n\n"), "a b\\x0a");

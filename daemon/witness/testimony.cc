@@ -31,7 +31,8 @@ OutsideHolders HoldersOf(const FileHolders& file, const ScanScope& scope, const 
   found.importers = file.importers;
   found.importers_left_out = file.more_attachments;
   found.importers_known = scope.bufinfo_errno == 0;
-  found.all_seen = scope.whole && scope.fd_unreadable == 0 && scope.maps_unreadable == 0;
+  found.all_seen =
+      scope.whole && !scope.hidden && scope.fd_unreadable == 0 && scope.maps_unreadable == 0;
   if (file.count.has_value())
     found.unexplained =
         static_cast<std::uint32_t>(*file.count - std::min<std::uint64_t>(*file.count, explained));

@@ -78,6 +78,9 @@ TEST_F(Sum, SaysWhatCouldNotBeSeen) {
   answer.scope.maps_unreadable = 0;
   answer.scope.whole = false;
   EXPECT_FALSE(Found().all_seen);
+  answer.scope.whole = true;
+  answer.scope.hidden = true;
+  EXPECT_FALSE(Found().all_seen);
 }
 
 TEST_F(Sum, KnowsWhetherPidsMeanTheSameHereAndThere) {
