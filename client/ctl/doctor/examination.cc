@@ -94,8 +94,7 @@ void ExamineService(const Patient& patient, const Readings& seen, std::vector<Fi
     return FindProgram(name, seen.process, patient.program_directories);
   };
   findings.push_back(JudgeKeeper(program("hl-bufd-keeper"), has_card));
-  const std::string socket = patient.roots.run + "/holders/holders.sock";
-  findings.push_back(JudgeHolders(program("hl-bufd-holders"), Exists(socket) ? socket : ""));
+  findings.push_back(JudgeHolders(program("hl-bufd-holders"), seen.config, patient.look_for));
 }
 
 }  // namespace

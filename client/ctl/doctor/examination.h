@@ -10,6 +10,7 @@
 #include "client/ctl/doctor/ask_card.h"
 #include "client/ctl/doctor/ask_service.h"
 #include "client/ctl/doctor/credentials.h"
+#include "client/ctl/doctor/files.h"
 #include "client/ctl/doctor/finding.h"
 #include "client/ctl/doctor/roots.h"
 
@@ -23,6 +24,7 @@ struct Patient {
   std::function<absl::StatusOr<CardAnswers>(const DeviceFile&)> ask_card = AskCard;
   std::function<ServiceAnswer(const std::string&)> ask_service = AskService;
   std::function<std::optional<Credentials>(const std::string&)> user = CredentialsOf;
+  std::function<absl::Status(const std::string&)> look_for = LookFor;  // of a socket
 };
 
 // What all checks say, in the order in which a person wants to read it: the node, each card, the

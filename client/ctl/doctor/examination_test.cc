@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/ctl/doctor/fake_node.h"
 #include "client/ctl/doctor/report.h"
+#include "client/ctl/doctor/service_config.h"
 #include "tests/support/texts.h"
 
 namespace hlbuf::ctl::doctor {
@@ -31,6 +32,9 @@ class ExaminationTest : public testing::Test {
     patient_.ask_service = [](const std::string&) {
       return ServiceAnswer{
           .devices = {{.name = "gaudi0", .kind = "habanalabs", .state = "READY", .failure = ""}}};
+    };
+    patient_.look_for = [](const std::string& path) {
+      return path == kDefaultHoldersSocket ? absl::OkStatus() : absl::NotFoundError(path);
     };
     patient_.user = [](const std::string&) { return std::optional<Credentials>(); };
   }

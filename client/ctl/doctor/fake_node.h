@@ -36,7 +36,6 @@ class FakeNode {
             .dev = At("/dev"),
             .boot = At("/boot"),
             .debug = At("/sys/kernel/debug"),
-            .run = At("/run/hl-bufd"),
             .etc = At("/etc/hl-bufd")};
   }
 

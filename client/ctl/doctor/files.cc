@@ -97,6 +97,11 @@ bool Exists(const std::string& path) {
   return fs::exists(path, error);
 }
 
+absl::Status LookFor(const std::string& path) {
+  struct stat seen = {};
+  return ::stat(path.c_str(), &seen) == 0 ? absl::OkStatus() : ErrorAt(path, errno);
+}
+
 std::string BaseName(absl::string_view path) {
   return std::string(absl::StripSuffix(path.substr(path.rfind('/') + 1), " (deleted)"));
 }

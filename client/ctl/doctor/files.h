@@ -32,6 +32,8 @@ absl::Status ForEachLine(const std::string& path,
 absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& directory);
 absl::StatusOr<std::string> LinkAt(const std::string& path);
 bool Exists(const std::string& path);
+// Whether something is there. NOT_FOUND: nothing is.
+absl::Status LookFor(const std::string& path);
 
 // The last part of a path; of a program that was replaced too, which /proc calls "X (deleted)".
 std::string BaseName(absl::string_view path);

@@ -13,7 +13,6 @@ struct Roots {
   std::string dev = "/dev";
   std::string boot = "/boot";
   std::string debug = "/sys/kernel/debug";
-  std::string run = "/run/hl-bufd";
   std::string etc = "/etc/hl-bufd";
 };
 

@@ -171,16 +171,32 @@ Finding JudgeKeeper(const Program& keeper, bool has_card) {
   return finding;
 }
 
-Finding JudgeHolders(const Program& holders, const std::string& socket) {
-  Finding finding{.check = "holders", .verdict = Verdict::kOk};
-  finding.evidence =
-      absl::StrJoin({holders.path, socket}, holders.path.empty() || socket.empty() ? "" : ", ");
-  if (!finding.evidence.empty()) return finding;
+Finding JudgeHolders(const Program& holders, const absl::StatusOr<ServiceConfig>& config,
+                     const std::function<absl::Status(const std::string&)>& look_for) {
+  Finding finding{.check = "holders"};
+  if (!config.ok()) return Unknown(finding, config.status());
+  const std::string& socket = config->holders;
+  const absl::Status there = socket.empty() ? absl::NotFoundError("") : look_for(socket);
+  if (!there.ok() && !absl::IsNotFound(there)) return Unknown(finding, there);
+  if (there.ok()) {
+    finding.verdict = Verdict::kOk;
+    finding.evidence = socket;
+    return finding;
+  }
   finding.verdict = Verdict::kWarning;
-  finding.evidence = absl::StrCat("no hl-bufd-holders in ", absl::StrJoin(holders.looked, ", "),
-                                  ", and no socket of it: a verdict HELD names sessions, and no "
-                                  "other process");
-  finding.remedy = "install it beside hl-bufd, or ask as root: hl-bufctl holders DEVICE";
+  finding.evidence = absl::StrCat(
+      socket.empty()
+          ? absl::StrCat(config->path, ": [sockets] holders is empty")
+          : absl::StrCat("no socket ", socket, " ([sockets] holders of ", config->path, ")"),
+      ": a verdict HELD names sessions, and no other process");
+  if (holders.path.empty())
+    absl::StrAppend(&finding.evidence, "; no hl-bufd-holders in ",
+                    absl::StrJoin(holders.looked, ", "), " either");
+  finding.remedy = absl::StrCat(
+      holders.path.empty() ? "install hl-bufd-holders beside hl-bufd, and " : "",
+      socket.empty() ? "set [sockets] holders, and have a socket unit start hl-bufd-holders there"
+                     : "have a socket unit start it there for each connection, as root",
+      "; until then ask as root: hl-bufctl holders DEVICE");
   return finding;
 }
 

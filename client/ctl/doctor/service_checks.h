@@ -4,6 +4,7 @@
 #ifndef HLBUF_CLIENT_CTL_DOCTOR_SERVICE_CHECKS_H_
 #define HLBUF_CLIENT_CTL_DOCTOR_SERVICE_CHECKS_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "client/ctl/doctor/ask_service.h"
 #include "client/ctl/doctor/finding.h"
 #include "client/ctl/doctor/roots.h"
+#include "client/ctl/doctor/service_config.h"
 #include "client/ctl/doctor/service_process.h"
 
 namespace hlbuf::ctl::doctor {
@@ -31,8 +33,10 @@ struct Program {
 Program FindProgram(const std::string& name, const Process& process,
                     const std::vector<std::string>& directories);
 Finding JudgeKeeper(const Program& keeper, bool has_card);
-// `socket`: where the program answers; empty when it is not there.
-Finding JudgeHolders(const Program& holders, const std::string& socket);
+// Whether the service can have itself told who else has a buffer. Only the socket counts for that:
+// the program alone is for hl-bufctl. `look_for`: whether something is at a path, as LookFor().
+Finding JudgeHolders(const Program& holders, const absl::StatusOr<ServiceConfig>& config,
+                     const std::function<absl::Status(const std::string&)>& look_for);
 
 }  // namespace hlbuf::ctl::doctor
 

@@ -32,6 +32,9 @@ absl::StatusOr<ServiceConfig> ReadServiceConfig(const std::string& path) {
   if (grace && (!grace.is_string() ||
                 !absl::ParseDuration(grace.value_or(std::string()), &config.reset_grace)))
     return absl::InvalidArgumentError(bad);
+  const auto holders = parsed.table()["sockets"]["holders"];
+  if (holders && !holders.is_string()) return absl::InvalidArgumentError(bad);
+  config.holders = holders.value_or(config.holders);
   const toml::array* const devices = parsed.table()["device"].as_array();
   if (devices == nullptr) return config;
   config.kinds.clear();

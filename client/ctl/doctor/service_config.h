@@ -10,14 +10,17 @@
 
 namespace hlbuf::ctl::doctor {
 
-// The service's own default.
+// The service's own defaults.
 inline constexpr absl::Duration kDefaultResetGrace = absl::Seconds(20);
+inline constexpr const char* kDefaultHoldersSocket = "/run/hl-bufd/holders/holders.sock";
 
 // What doctor needs of the service's configuration.
 struct ServiceConfig {
   std::string path;
   absl::Duration reset_grace = kDefaultResetGrace;
   std::vector<std::string> kinds = {"software"};  // of its devices
+  // Where it asks hl-bufd-holders; empty: it asks nobody.
+  std::string holders = kDefaultHoldersSocket;
 
   // That somebody has chosen memory of the host, and no card.
   bool is_for_host_memory() const;

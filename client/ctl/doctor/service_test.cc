@@ -30,6 +30,7 @@ TEST(ServiceConfigTest, HasTheServicesOwnDefault) {
   const char* source = std::getenv("HLBUF_SOURCE_DIR");
   ASSERT_NE(source, nullptr);
   const std::string example = ReadAll(absl::StrCat(source, "/deploy/config/hl-bufd.toml"));
+  EXPECT_TRUE(Contains(example, absl::StrCat("\n#holders = \"", kDefaultHoldersSocket, "\"")));
   EXPECT_TRUE(Contains(example, absl::StrCat("\n#reset_grace = \"",
                                              absl::FormatDuration(kDefaultResetGrace), "\"")));
 }
@@ -38,11 +39,13 @@ TEST(ServiceConfigTest, IsReadFromTheFile) {
   const FakeNode node;
   const std::string path = node.At("/c.toml");
   node.Write("/c.toml",
-             "[timing]\nreset_grace = \"25s\"\n[[device]]\nname = \"a\"\nkind = \"udmabuf\"\n"
+             "[timing]\nreset_grace = \"25s\"\n[sockets]\nholders = \"/h.sock\"\n[[device]]\nname "
+             "= \"a\"\nkind = \"udmabuf\"\n"
              "[[device]]\nkind = \"software\"\n");
   auto config = ReadServiceConfig(path);
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->reset_grace, absl::Seconds(25));
+  EXPECT_EQ(config->holders, "/h.sock");
   EXPECT_TRUE(config->is_for_host_memory());
   node.Write("/c.toml", "[[device]]\nkind = \"udmabuf\"\n[[device]]\nkind = \"habanalabs\"\n");
   EXPECT_FALSE(ReadServiceConfig(path)->is_for_host_memory());
@@ -51,7 +54,7 @@ TEST(ServiceConfigTest, IsReadFromTheFile) {
 TEST(ServiceConfigTest, MayBeNonsense) {
   const FakeNode node;
   for (const char* bad : {"[timing", "[timing]\nreset_grace = 5\n", "\xff\xfe",
-                          "[timing]\nreset_grace = \"soon\"\n"}) {
+                          "[timing]\nreset_grace = \"soon\"\n", "[sockets]\nholders = 7\n"}) {
     node.Write("/c.toml", bad);
     EXPECT_EQ(ReadServiceConfig(node.At("/c.toml")).status().code(),
               absl::StatusCode::kInvalidArgument)
@@ -164,11 +167,31 @@ TEST_F(ServiceProcessTest, HasItsProgramsBesideIt) {
   EXPECT_EQ(JudgeKeeper(keeper, true).verdict, Verdict::kOk);
   const Program none = FindProgram("hl-bufd-holders", Find(), {"/elsewhere"});
   EXPECT_EQ(JudgeKeeper(none, true).verdict, Verdict::kProblem);
-  EXPECT_EQ(JudgeHolders(none, "").verdict, Verdict::kWarning);
-  EXPECT_EQ(JudgeHolders(none, "/run/h.sock").verdict, Verdict::kOk);
   node_.Remove("/proc/40");
   EXPECT_EQ(FindProgram("hl-bufd-keeper", Find(), {"/no", node_.At("/usr/libexec")}).path,
             keeper.path);
+}
+
+TEST(JudgeHolders, WantsTheSocketThatTheServiceAsksAt) {
+  const auto judge = [](const Program& program, const absl::StatusOr<ServiceConfig>& config) {
+    return JudgeHolders(program, config, [](const std::string& path) {
+      if (path == "/closed.sock") return absl::PermissionDeniedError(path);
+      return path == "/h.sock" ? absl::OkStatus() : absl::NotFoundError(path);
+    });
+  };
+  const Program there = {.path = "/libexec/hl-bufd-holders", .looked = {"/libexec"}};
+  EXPECT_EQ(judge(there, ServiceConfig{.holders = "/h.sock"}).verdict, Verdict::kOk);
+  EXPECT_EQ(judge({}, ServiceConfig{.holders = "/h.sock"}).verdict, Verdict::kOk);
+  const Finding unasked = judge(there, ServiceConfig{.path = "/c.toml"});
+  EXPECT_EQ(unasked.verdict, Verdict::kWarning) << "the program alone answers nobody";
+  EXPECT_TRUE(Contains(unasked.evidence, kDefaultHoldersSocket));
+  EXPECT_TRUE(Contains(unasked.remedy, "socket unit"));
+  const Finding off = judge(there, ServiceConfig{.path = "/c.toml", .holders = ""});
+  EXPECT_EQ(off.verdict, Verdict::kWarning);
+  EXPECT_TRUE(Contains(off.remedy, "[sockets] holders"));
+  EXPECT_TRUE(Contains(judge({.looked = {"/a"}}, ServiceConfig()).evidence, "no hl-bufd-holders"));
+  EXPECT_EQ(judge(there, ServiceConfig{.holders = "/closed.sock"}).verdict, Verdict::kUnknown);
+  EXPECT_EQ(judge(there, absl::PermissionDeniedError("/c.toml: no")).verdict, Verdict::kUnknown);
 }
 
 TEST(JudgeService, WantsEveryDeviceToBeReady) {
