@@ -285,9 +285,12 @@ TEST(WatchdogTest, IsNotShorterThanTheServiceThinks) {
 TEST(WatchdogTest, SaysWhatItCouldNotRead) {
   const Finding finding = Watch(absl::Seconds(30), absl::PermissionDeniedError("/d: no"),
                                 absl::PermissionDeniedError("/etc/x: no"));
-  EXPECT_EQ(finding.verdict, Verdict::kOk) << "the kernel's version tells enough";
+  EXPECT_EQ(finding.verdict, Verdict::kUnknown) << "somebody may have set either";
+  EXPECT_TRUE(Contains(finding.remedy, "as root"));
   EXPECT_TRUE(Contains(finding.evidence, "/d: no (needs root)"));
   EXPECT_TRUE(Contains(finding.evidence, "reset_grace is unknown: /etc/x"));
+  EXPECT_EQ(Watch(absl::Seconds(30), "30", absl::PermissionDeniedError("/etc/x: no")).verdict,
+            Verdict::kOk);
 }
 
 }  // namespace

@@ -76,6 +76,10 @@ Finding JudgeWatchdog(const std::string& pci, const Watchdog& watchdog,
     JudgeGrace(finding, watchdog.window, *config);
   } else {
     absl::StrAppend(&finding.evidence, "; reset_grace is unknown: ", WhyUnknown(config.status()));
+    if (!set) {
+      finding.verdict = Verdict::kUnknown;
+      finding.remedy = HowToKnow(config.status());
+    }
   }
   return finding;
 }
