@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
+
+#include "absl/strings/string_view.h"
 
 namespace hlbuf::ctl {
 namespace {
@@ -13,15 +16,25 @@ namespace {
 // daemon/keeper/main.cc names itself so.
 constexpr const char* kKeeper = "hl-keeper";
 
-bool IsSimulated(const DaemonSide& daemon, const std::string& device) {
-  return std::any_of(
-      daemon.devices.devices().begin(), daemon.devices.devices().end(),
-      [&device](const v1::Device& each) { return each.name() == device && each.simulated(); });
-}
+// What the daemon says, by what is looked up for each of its buffers.
+struct Index {
+  explicit Index(const DaemonSide& daemon) {
+    for (const v1::Device& device : daemon.devices.devices())
+      if (device.simulated()) simulated.insert(device.name());
+    for (const v1::Lease& lease : daemon.leases.leases())
+      leases[lease.buffer_id()].push_back(&lease);
+    for (const v1::Session& session : daemon.sessions.sessions())
+      if (session.in_flight_fds() > 0) in_flight.push_back(&session);
+  }
 
-HeldFile FileOf(const DaemonSide& daemon, const v1::Buffer& buffer) {
-  return {.kind = IsSimulated(daemon, buffer.device()) ? HeldFile::Kind::kMemfd
-                                                       : HeldFile::Kind::kDmabuf,
+  std::set<absl::string_view> simulated;  // devices
+  std::map<absl::string_view, std::vector<const v1::Lease*>> leases;
+  std::vector<const v1::Session*> in_flight;
+};
+
+HeldFile FileOf(const Index& index, const v1::Buffer& buffer) {
+  return {.kind = index.simulated.count(buffer.device()) > 0 ? HeldFile::Kind::kMemfd
+                                                             : HeldFile::Kind::kDmabuf,
           .inode = buffer.inode()};
 }
 
@@ -34,15 +47,14 @@ bool IsOurs(const DaemonSide& daemon, const HoldingProcess& process) {
   return process.pid == daemon.pid || (process.uid == daemon.uid && process.command == kKeeper);
 }
 
-void AddKnown(const DaemonSide& daemon, v1::BufferHolders& holders) {
-  for (const v1::Lease& lease : daemon.leases.leases())
-    if (lease.buffer_id() == holders.buffer().id()) *holders.add_leases() = lease;
-  for (const v1::Session& session : daemon.sessions.sessions()) {
-    if (session.in_flight_fds() == 0) continue;
+void AddKnown(const Index& index, v1::BufferHolders& holders) {
+  if (const auto found = index.leases.find(holders.buffer().id()); found != index.leases.end())
+    for (const v1::Lease* lease : found->second) *holders.add_leases() = *lease;
+  for (const v1::Session* session : index.in_flight) {
     const bool leased =
         std::any_of(holders.leases().begin(), holders.leases().end(),
-                    [&](const v1::Lease& lease) { return lease.session_id() == session.id(); });
-    if (leased || session.state() == v1::SESSION_STATE_PARKED) *holders.add_in_flight() = session;
+                    [&](const v1::Lease& lease) { return lease.session_id() == session->id(); });
+    if (leased || session->state() == v1::SESSION_STATE_PARKED) *holders.add_in_flight() = *session;
   }
 }
 
@@ -96,9 +108,10 @@ bool IsIncomplete(const v1::HoldersScope& scope) {
 }  // namespace
 
 std::vector<HeldFile> FilesOf(const DaemonSide& daemon) {
+  const Index index(daemon);
   std::vector<HeldFile> files;
   for (const v1::Buffer& buffer : daemon.buffers.buffers())
-    if (buffer.inode() != 0) files.push_back(FileOf(daemon, buffer));
+    if (buffer.inode() != 0) files.push_back(FileOf(index, buffer));
   return files;
 }
 
@@ -112,11 +125,12 @@ v1::HoldersReport MakeReport(const DaemonSide& daemon,
   } else {
     report.mutable_scope()->set_failure(std::string(answer.status().message()));
   }
+  const Index index(daemon);
   for (const v1::Buffer& buffer : daemon.buffers.buffers()) {
     v1::BufferHolders& holders = *report.add_buffers();
     *holders.mutable_buffer() = buffer;
-    AddKnown(daemon, holders);
-    const auto found = seen.find(FileOf(daemon, buffer));
+    AddKnown(index, holders);
+    const auto found = seen.find(FileOf(index, buffer));
     if (found != seen.end()) AddSeen(daemon, *found->second, !report.scope().other_pids(), holders);
   }
   return report;
