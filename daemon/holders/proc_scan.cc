@@ -96,11 +96,12 @@ bool ProcScan::TimeIsOver() {
 
 bool ProcScan::LookAtProcesses() {
   LearnMemfdDevice();
-  return VisitProcesses([this](int process, pid_t) { return !LearnDmabufDevice(process); }) &&
-         VisitProcesses([this](int process, pid_t pid) {
-           LookAt(process, pid);
-           return !TimeIsOver();
-         });
+  const bool looked = VisitProcesses([this](int process, pid_t pid) {
+    LookAt(process, pid);
+    return !TimeIsOver();
+  });
+  AddUnproven();
+  return looked;
 }
 
 void ProcScan::LearnMemfdDevice() {
@@ -109,20 +110,11 @@ void ProcScan::LearnMemfdDevice() {
   if (memfd && ::fstat(memfd.get(), &is) == 0) memfds_ = is.st_dev;
 }
 
-// All dma-bufs are of one file system. Only they have an exporter in their fdinfo.
-bool ProcScan::LearnDmabufDevice(int process) {
-  UniqueFd descriptors = OpenBelow(process, "fd", O_DIRECTORY);
-  if (!descriptors) return TimeIsOver();
-  const int below = descriptors.get();
-  VisitNumbers(std::move(descriptors), [&](const char* name) {
-    struct stat is = {};
-    if (KindOfPath(ReadLink(below, name)) == HeldFile::Kind::kDmabuf &&
-        ParseFdinfo(ReadSmall(process, (std::string("fdinfo/") + name).c_str())).has_value() &&
-        ::fstatat(below, name, &is, 0) == 0)
-      dmabufs_ = is.st_dev;
-    return !dmabufs_.has_value() && !TimeIsOver();
-  });
-  return dmabufs_.has_value() || TimeIsOver();
+// Only dma-bufs have an exporter in their fdinfo.
+bool ProcScan::IsDmabuf(int process, const std::string& fdinfo, dev_t device) {
+  if (!dmabufs_.has_value() && ParseFdinfo(ReadSmall(process, fdinfo.c_str())).has_value())
+    dmabufs_ = device;
+  return dmabufs_ == device;
 }
 
 void ProcScan::LookAt(int process, pid_t pid) {
@@ -156,9 +148,13 @@ void ProcScan::LookAtDescriptor(int process, int table, const std::string& fdinf
   const auto kind = KindOfPath(ReadLink(table, name));
   struct stat is = {};
   if (!kind.has_value() || ::fstatat(table, name, &is, 0) != 0) return;
+  const bool dmabufs_asked =
+      !places_.empty() && places_.begin()->first.kind == HeldFile::Kind::kDmabuf;
+  if (*kind == HeldFile::Kind::kDmabuf && !(dmabufs_asked && IsDmabuf(process, fdinfo, is.st_dev)))
+    return;
   const auto place = PlaceOf({.kind = *kind, .inode = is.st_ino}, is.st_dev);
   if (!place.has_value()) return;
-  ++found[*place].descriptors;
+  ++found[{*place, is.st_dev}].descriptors;
   if (*kind == HeldFile::Kind::kDmabuf) ReadCount(process, fdinfo, answer_.files[*place]);
 }
 
@@ -177,7 +173,7 @@ int ProcScan::LookAtMappings(int process, const std::vector<std::string>& tasks,
     any = true;
     const auto mapped = ParseMapsLine(line);
     const auto place = mapped ? PlaceOf(mapped->file, mapped->device) : std::nullopt;
-    if (place.has_value()) ++found[*place].mappings;
+    if (place.has_value()) ++found[{*place, mapped->device}].mappings;
     return !TimeIsOver();
   };
   const int error = VisitLines(process, "maps", look);
@@ -185,8 +181,8 @@ int ProcScan::LookAtMappings(int process, const std::vector<std::string>& tasks,
   return error;
 }
 
-// Where nobody has a descriptor of any dma-buf their file system is not known, but it has no
-// device.
+// Where nobody was seen to have a descriptor of any dma-buf their file system is not known, but it
+// has no device.
 std::optional<std::size_t> ProcScan::PlaceOf(const HeldFile& file, dev_t device) const {
   const std::optional<dev_t>& of_kind = file.kind == HeldFile::Kind::kDmabuf ? dmabufs_ : memfds_;
   if (of_kind.has_value() ? device != *of_kind : ::major(device) != 0) return std::nullopt;
@@ -199,14 +195,27 @@ void ProcScan::Add(int process, pid_t pid, const Found& found) {
   const auto uid = ParseStatusUid(ReadSmall(process, "status"));
   if (!stat.has_value() || !uid.has_value()) return;  // it has ended
   const std::string command = CommandOf(ReadSmall(process, "comm"));
-  for (const auto& [place, held] : found)
-    AddProcess(answer_.files[place], {.pid = pid,
-                                      .parent = stat->parent,
-                                      .uid = *uid,
-                                      .start_ticks = stat->start_ticks,
-                                      .descriptors = held.descriptors,
-                                      .mappings = held.mappings,
-                                      .command = command});
+  for (const auto& [place, held] : found) {
+    FileHolders& file = answer_.files[place.first];
+    const bool proven = file.file.kind != HeldFile::Kind::kDmabuf || dmabufs_.has_value();
+    AddProcess(proven ? file : unproven_[place], {.pid = pid,
+                                                  .parent = stat->parent,
+                                                  .uid = *uid,
+                                                  .start_ticks = stat->start_ticks,
+                                                  .descriptors = held.descriptors,
+                                                  .mappings = held.mappings,
+                                                  .command = command});
+  }
+}
+
+void ProcScan::AddUnproven() {
+  for (auto& [place, seen] : unproven_) {
+    if (dmabufs_.value_or(place.second) != place.second) continue;
+    FileHolders& file = answer_.files[place.first];
+    for (HoldingProcess& process : seen.processes) AddProcess(file, std::move(process));
+    file.more_processes += seen.more_processes;
+    file.more_mappings += seen.more_mappings;
+  }
 }
 
 void ProcScan::LookAtBufinfo(const std::string& path) {

@@ -39,11 +39,13 @@ class ProcScan {
     std::uint32_t descriptors = 0;
     std::uint32_t mappings = 0;
   };
-  using Found = std::map<std::size_t, Held>;  // by place in answer_.files
+  using Place = std::pair<std::size_t, dev_t>;  // in answer_.files, and the file system
+  using Found = std::map<Place, Held>;
 
-  // Which file systems dma-bufs and memfds are of.
+  // Which file systems memfds and dma-bufs are of. All dma-bufs are of one, which no process shows
+  // before the first that has a descriptor of one.
   void LearnMemfdDevice();
-  bool LearnDmabufDevice(int process);
+  bool IsDmabuf(int process, const std::string& fdinfo, dev_t device);
 
   void LookAt(int process, pid_t pid);
   // These two: 0, or the errno of what cannot be read.
@@ -54,6 +56,7 @@ class ProcScan {
                         Found& found);
   static void ReadCount(int process, const std::string& fdinfo, FileHolders& file);
   void Add(int process, pid_t pid, const Found& found);
+  void AddUnproven();
   std::optional<std::size_t> PlaceOf(const HeldFile& file, dev_t device) const;
   bool TimeIsOver();
 
@@ -61,6 +64,8 @@ class ProcScan {
   HoldersAnswer answer_;
   std::map<HeldFile, std::size_t> places_;
   std::optional<dev_t> dmabufs_, memfds_;
+  // Mappings that were seen before dmabufs_ was known.
+  std::map<Place, FileHolders> unproven_;
 };
 
 }  // namespace hlbuf

@@ -158,6 +158,27 @@ TEST(ProcScan, TakesNoOtherFileOfThatInode) {
   EXPECT_TRUE(answer.files.at(0).processes.empty());
 }
 
+// Anybody can give a file the name of a dma-buf, and as long as no dma-buf has been seen its file
+// system is not known to be another.
+TEST(ProcScan, TakesNoFileForADmabufThatIsCalledLikeOne) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts: needs root";
+  const TemporaryDirectory directory;
+  Forked([&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const std::string root = directory.path();
+    ASSERT_EQ(::mount("held", root.c_str(), "tmpfs", 0, nullptr), 0);
+    ASSERT_EQ(::mkdir((root + "/proc").c_str(), 0755), 0);
+    ASSERT_EQ(::mount("/proc", (root + "/proc").c_str(), nullptr, MS_BIND | MS_REC, nullptr), 0);
+    ASSERT_EQ(::chroot(root.c_str()), 0);
+    const UniqueFd fd(::open("/dmabuf:x", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    struct stat is = {};
+    ASSERT_EQ(::fstat(fd.get(), &is), 0);
+    const HoldersAnswer answer = Scan({.kind = HeldFile::Kind::kDmabuf, .inode = is.st_ino});
+    EXPECT_EQ(Find(answer, ::getpid()), nullptr);
+  }).ExpectToSucceed();
+}
+
 TEST(ProcScan, EndsWhenItsTimeIsOver) {
   const Memfd memfd;
   ProcScan scan({memfd.file}, ProcScan::Clock::now());
