@@ -34,26 +34,20 @@ bool EndsObject(std::string_view line) {
 
 }  // namespace
 
-std::map<std::uint64_t, BufinfoEntry> ParseBufinfo(std::string_view text) {
-  std::map<std::uint64_t, BufinfoEntry> objects;
-  BufinfoEntry* current = nullptr;
-  bool attached = false;
-  while (!text.empty()) {
-    std::string_view line = TakeUntil(text, '\n');
-    if (auto object = ParseObject(line)) {
-      current = &(objects[object->first] = std::move(object->second));
-      attached = false;
-    } else if (current != nullptr && line == "\tAttached Devices:") {
-      current->attached.clear();
-      attached = true;
-    } else if (attached && EndsObject(line)) {
-      current = nullptr;
-      attached = false;
-    } else if (attached && TakePrefix(line, "\t") && !line.empty()) {
-      current->attached.push_back(EscapedText(line));
-    }
+void BufinfoReader::Read(std::string_view line) {
+  if (auto object = ParseObject(line)) {
+    const bool wanted = wanted_.count(object->first) > 0;
+    current_ = wanted ? &(objects_[object->first] = std::move(object->second)) : nullptr;
+    attached_ = false;
+  } else if (current_ != nullptr && line == "\tAttached Devices:") {
+    current_->attached.clear();
+    attached_ = true;
+  } else if (attached_ && EndsObject(line)) {
+    current_ = nullptr;
+    attached_ = false;
+  } else if (attached_ && TakePrefix(line, "\t") && !line.empty()) {
+    current_->attached.push_back(EscapedText(line));
   }
-  return objects;
 }
 
 }  // namespace hlbuf

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "daemon/holders/words.h"
+
 namespace hlbuf {
 namespace {
 
@@ -26,6 +28,21 @@ constexpr const char* kText =
     "\nTotal 2 objects, 805371904 bytes\n";
 
 using Names = std::vector<std::string>;
+
+std::map<std::uint64_t, BufinfoEntry> ParseBufinfo(std::string_view text,
+                                                   std::set<std::uint64_t> wanted = {12,
+                                                                                     1234567890}) {
+  BufinfoReader reader(std::move(wanted));
+  while (!text.empty()) reader.Read(TakeUntil(text, '\n'));
+  return reader.objects();
+}
+
+TEST(Bufinfo, KeepsOnlyWhatIsWanted) {
+  EXPECT_TRUE(ParseBufinfo(kText, {}).empty());
+  const auto objects = ParseBufinfo(kText, {1234567890});
+  ASSERT_EQ(objects.size(), 1u);
+  EXPECT_TRUE(objects.at(1234567890).attached.empty()) << "those are another object's";
+}
 
 TEST(Bufinfo, HasCountExporterAndAttachments) {
   const auto objects = ParseBufinfo(kText);

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <set>
 #include <string_view>
 
 #include "daemon/holders/bufinfo.h"
@@ -219,13 +220,19 @@ void ProcScan::AddUnproven() {
 }
 
 void ProcScan::LookAtBufinfo(const std::string& path) {
-  std::string text;
-  answer_.scope.bufinfo_errno = VisitLines(AT_FDCWD, path.c_str(), [&](std::string_view line) {
-    text.append(line) += '\n';
-    return true;
+  std::set<std::uint64_t> wanted;
+  for (const FileHolders& file : answer_.files)
+    if (file.file.kind == HeldFile::Kind::kDmabuf) wanted.insert(file.file.inode);
+  BufinfoReader reader(std::move(wanted));
+  bool late = false;
+  const int error = VisitLines(AT_FDCWD, path.c_str(), [&](std::string_view line) {
+    late = Clock::now() >= deadline_;
+    if (!late) reader.Read(line);
+    return !late;
   });
+  answer_.scope.bufinfo_errno = late ? ETIMEDOUT : error;
   if (answer_.scope.bufinfo_errno != 0) return;
-  std::map<std::uint64_t, BufinfoEntry> objects = ParseBufinfo(text);
+  std::map<std::uint64_t, BufinfoEntry>& objects = reader.objects();
   for (FileHolders& file : answer_.files) {
     const auto object = objects.find(file.file.inode);
     if (file.file.kind != HeldFile::Kind::kDmabuf || object == objects.end()) continue;

@@ -30,7 +30,7 @@ class ProcScan {
 
   // False: /proc cannot be read.
   bool LookAtProcesses();
-  // `path` is that of the kernel's list of dma-bufs.
+  // `path` is that of the kernel's list of dma-bufs, which is read as long as there is time.
   void LookAtBufinfo(const std::string& path);
   HoldersAnswer Take() && { return std::move(answer_); }
 

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -190,6 +191,26 @@ TEST(ProcScan, SaysThatDebugfsCouldNotBeRead) {
   ProcScan scan({}, ProcScan::Clock::now());
   scan.LookAtBufinfo("/nonexistent/bufinfo");
   EXPECT_EQ(std::move(scan).Take().scope.bufinfo_errno, ENOENT);
+}
+
+TEST(ProcScan, ReadsDebugfsOnlyAsLongAsThereIsTime) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/bufinfo";
+  std::ofstream(path) << "00004096\t00000002\t00080007\t00000004\tudmabuf\t00000012\tx\n"
+                         "\tAttached Devices:\n\tmlx5_0\nTotal 1 devices attached\n";
+  const auto look = [&path](ProcScan::Clock::time_point deadline) {
+    ProcScan scan({{.inode = 12}, {.kind = HeldFile::Kind::kMemfd, .inode = 12}}, deadline);
+    scan.LookAtBufinfo(path);
+    return std::move(scan).Take();
+  };
+  const HoldersAnswer seen = look(ProcScan::Clock::now() + std::chrono::seconds(20));
+  EXPECT_EQ(seen.scope.bufinfo_errno, 0);
+  EXPECT_EQ(seen.files.at(0).count, 4u);
+  EXPECT_EQ(seen.files.at(0).importers, std::vector<std::string>{"mlx5_0"});
+  EXPECT_EQ(seen.files.at(1).count, std::nullopt);
+  const HoldersAnswer late = look(ProcScan::Clock::now());
+  EXPECT_EQ(late.scope.bufinfo_errno, ETIMEDOUT);
+  EXPECT_TRUE(late.files.at(0).importers.empty());
 }
 
 TEST(ProcScan, SaysWhatItMayNotRead) {

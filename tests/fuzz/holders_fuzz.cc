@@ -49,7 +49,9 @@ void CheckProc(std::string_view text) {
   Check(IsPrintable(hlbuf::CommandOf(text)), "commands are printable");
   for (std::string_view rest = text; !rest.empty();)
     static_cast<void>(hlbuf::ParseMapsLine(hlbuf::TakeUntil(rest, '\n')));
-  for (const auto& [inode, entry] : hlbuf::ParseBufinfo(text))
+  hlbuf::BufinfoReader bufinfo({12, 17, 1234567890});
+  for (std::string_view rest = text; !rest.empty();) bufinfo.Read(hlbuf::TakeUntil(rest, '\n'));
+  for (const auto& [inode, entry] : bufinfo.objects())
     for (const std::string& name : entry.attached) Check(IsPrintable(name), "names are printable");
 }
 
