@@ -55,7 +55,7 @@ enum hlbuf_holders_exit {
   HLBUF_HOLDERS_EXIT_ANSWERED = 0,
   HLBUF_HOLDERS_EXIT_NO_QUESTION = 1, /* what came is none */
   HLBUF_HOLDERS_EXIT_BAD_USAGE = 2,
-  HLBUF_HOLDERS_EXIT_FAILED = 3 /* no /proc, or the asker took no answer */
+  HLBUF_HOLDERS_EXIT_FAILED = 3 /* no /proc, or the asker took no answer, or time was over */
 };
 
 #endif /* HLBUF_DAEMON_HOLDERS_HOLDERS_WIRE_H_ */

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "daemon/holders/answer.h"
 #include "daemon/holders/holders_wire.h"
@@ -39,7 +40,9 @@ constexpr const char* kHelp =
     "  --help     this text\n"
     "  --version  the version\n"
     "\n"
-    "Exit status: 0 answered, 1 what was read is no question, 2 bad usage, 3 failed\n";
+    "Exit status: 0 answered, 1 what was read is no question, 2 bad usage, 3 failed, or\n"
+    "did not end in 15 seconds\n";
+static_assert(HLBUF_HOLDERS_SECONDS_MAX == 15);
 
 using Clock = std::chrono::steady_clock;
 
@@ -48,7 +51,8 @@ int Complain(hlbuf_holders_exit status, const char* what) {
   return status;
 }
 
-// Until the question's last line or the end of file; at most a byte more than a question has.
+// Until the question's last line or the end of file; of what is longer than a question may be, up
+// to a chunk more, which is none then.
 std::string ReadQuestion() {
   std::string text;
   std::array<char, 65'536> chunk;
@@ -91,7 +95,10 @@ pid_t Asker() {
 int Answer() {
   const auto files = hlbuf::ParseQuestion(ReadQuestion());
   if (!files.has_value())
-    return Complain(HLBUF_HOLDERS_EXIT_NO_QUESTION, "what was read is no question");
+    return Complain(
+        HLBUF_HOLDERS_EXIT_NO_QUESTION,
+        "what was read is no question; people ask hl-bufctl holders, and --help shows how "
+        "to ask by hand");
   hlbuf::ProcScan scan(*files, Clock::now() + std::chrono::milliseconds(HLBUF_HOLDERS_SCAN_MS_MAX));
   if (!scan.LookAtProcesses())
     return Complain(HLBUF_HOLDERS_EXIT_FAILED, "/proc cannot be read; is it mounted?");
@@ -107,17 +114,37 @@ int Print(const char* text) {
   return std::fputs(text, stdout) < 0 ? HLBUF_HOLDERS_EXIT_FAILED : HLBUF_HOLDERS_EXIT_ANSWERED;
 }
 
+// Of a signal: only what may be called in one.
+void OnTimeIsOver(int) {
+  constexpr std::string_view kWhy =
+      "hl-bufd-holders: time is over: nobody asked, or nobody took the answer\n";
+  static_cast<void>(!::write(STDERR_FILENO, kWhy.data(), kWhy.size()));
+  ::_exit(HLBUF_HOLDERS_EXIT_FAILED);
+}
+
+// Whatever it waits for: an asker that says nothing, or that does not read. Whoever started this
+// program may have had the signal ignored or blocked.
+void EndInTime() {
+  struct sigaction action = {};
+  action.sa_handler = OnTimeIsOver;
+  ::sigaction(SIGALRM, &action, nullptr);
+  sigset_t alarm;
+  ::sigemptyset(&alarm);
+  ::sigaddset(&alarm, SIGALRM);
+  ::sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
+  ::alarm(HLBUF_HOLDERS_SECONDS_MAX);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--help") == 0) return Print(kHelp);
     if (std::strcmp(argv[i], "--version") == 0) return Print(HLBUF_VERSION "\n");
-    std::fprintf(stderr, "hl-bufd-holders: no such option\n\n%s", kHelp);
+    std::fprintf(stderr, "hl-bufd-holders: no such option: %s\n\n%s", argv[i], kHelp);
     return HLBUF_HOLDERS_EXIT_BAD_USAGE;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  // Whatever it waits for: an asker that says nothing, or that does not read.
-  ::alarm(HLBUF_HOLDERS_SECONDS_MAX);
+  EndInTime();
   return Answer();
 }

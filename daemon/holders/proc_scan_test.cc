@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -314,7 +315,47 @@ TEST(HoldersProgram, ExplainsItselfAndRefusesOptionsItDoesNotKnow) {
   EXPECT_TRUE(Contains(run("--help").output, "Exit status"));
   EXPECT_EQ(run("--help").exit_status, HLBUF_HOLDERS_EXIT_ANSWERED);
   EXPECT_EQ(run("--version").exit_status, HLBUF_HOLDERS_EXIT_ANSWERED);
-  EXPECT_EQ(run("--kill").exit_status, HLBUF_HOLDERS_EXIT_BAD_USAGE);
+  const Finished refused = run("--kill");
+  EXPECT_EQ(refused.exit_status, HLBUF_HOLDERS_EXIT_BAD_USAGE);
+  EXPECT_TRUE(Contains(refused.output, "no such option: --kill"));
+}
+
+// As a program that is sent SIGALRM when its time is over, and was started with that ignored.
+TEST(HoldersProgram, SaysThatItsTimeIsOver) {
+  const TemporaryDirectory directory;
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  const UniqueFd said(
+      ::open((directory.path() + "/said").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  std::string path = BuiltPath("daemon/hl-bufd-holders");
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    std::signal(SIGALRM, SIG_IGN);
+    ::dup2(theirs.get(), STDIN_FILENO);
+    ::dup2(theirs.get(), STDOUT_FILENO);
+    ::dup2(said.get(), STDERR_FILENO);
+    ::execl(path.c_str(), path.c_str(), nullptr);
+    ::_exit(127);
+  }
+  theirs.Reset();
+  // It waits for a question once its alarm is set.
+  const std::string itself = "/proc/" + std::to_string(pid);
+  ASSERT_TRUE(Eventually([&] {
+    const std::string status = ReadAll(itself + "/status");
+    const std::size_t caught = status.find("SigCgt:\t");
+    return ReadAll(itself + "/comm") == "hl-bufd-holders\n" && caught != std::string::npos &&
+           (std::stoull(status.substr(caught + 8), nullptr, 16) >> (SIGALRM - 1) & 1) != 0;
+  }));
+  EXPECT_EQ(::kill(pid, SIGALRM), 0);
+  int status = -1;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, HLBUF_HOLDERS_EXIT_FAILED);
+  EXPECT_TRUE(Contains(ReadAll(directory.path() + "/said"), "time is over"));
 }
 
 }  // namespace
