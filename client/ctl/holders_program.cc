@@ -29,9 +29,6 @@ namespace hlbuf::ctl {
 namespace {
 
 constexpr const char* kName = "hl-bufd-holders";
-// Longer than the program lives.
-constexpr absl::Duration kPatience = absl::Seconds(HLBUF_HOLDERS_SECONDS_MAX + 5);
-
 absl::Status Failed(const std::string& program, const std::string& why) {
   return absl::UnavailableError(absl::StrCat(program, ": ", why));
 }
@@ -49,10 +46,24 @@ int Spawn(const std::string& program, int socket, pid_t& child) {
   return ::posix_spawn(&child, program.c_str(), &actions, nullptr, arguments, environment);
 }
 
-bool SendAll(int socket, const std::string& text) {
+// False: the socket is not ready for `events` before the deadline.
+bool Await(int socket, short events, absl::Time deadline) {
+  while (true) {
+    const std::int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    pollfd p = {.fd = socket, .events = events, .revents = 0};
+    if (left <= 0) return false;
+    const int ready = ::poll(&p, 1, static_cast<int>(left));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+bool SendAll(int socket, const std::string& text, absl::Time deadline) {
   for (std::size_t sent = 0; sent < text.size();) {
-    const ssize_t n = ::send(socket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
+    if (!Await(socket, POLLOUT, deadline)) return false;
+    const ssize_t n =
+        ::send(socket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) return false;
     sent += static_cast<std::size_t>(n);
   }
@@ -60,16 +71,11 @@ bool SendAll(int socket, const std::string& text) {
 }
 
 // Up to the end of file; nullopt: it did not come in time, or too much did.
-std::optional<std::string> ReceiveAll(int socket) {
-  const absl::Time deadline = absl::Now() + kPatience;
+std::optional<std::string> ReceiveAll(int socket, absl::Time deadline) {
   std::string text;
   std::array<char, 65'536> chunk;
   while (text.size() <= HLBUF_HOLDERS_ANSWER_BYTES_MAX) {
-    const std::int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
-    pollfd p = {.fd = socket, .events = POLLIN, .revents = 0};
-    if (left <= 0 || (::poll(&p, 1, static_cast<int>(left)) < 0 && errno != EINTR))
-      return std::nullopt;
-    if (p.revents == 0) continue;
+    if (!Await(socket, POLLIN, deadline)) return std::nullopt;
     const ssize_t n = ::recv(socket, chunk.data(), chunk.size(), 0);
     if (n < 0) return std::nullopt;
     if (n == 0) return text;
@@ -79,7 +85,7 @@ std::optional<std::string> ReceiveAll(int socket) {
 }
 
 absl::StatusOr<HoldersAnswer> AskOnce(const std::string& program,
-                                      const std::vector<HeldFile>& files) {
+                                      const std::vector<HeldFile>& files, absl::Duration patience) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Failed(program, std::strerror(errno));
@@ -94,8 +100,9 @@ absl::StatusOr<HoldersAnswer> AskOnce(const std::string& program,
     }
   };
   // Where it does not read all, what it answers says why.
-  static_cast<void>(SendAll(ends[0], FormatQuestion(files)));
-  const std::optional<std::string> text = ReceiveAll(ends[0]);
+  const absl::Time deadline = absl::Now() + patience;
+  static_cast<void>(SendAll(ends[0], FormatQuestion(files), deadline));
+  const std::optional<std::string> text = ReceiveAll(ends[0], deadline);
   std::optional<HoldersAnswer> answer = text.has_value() ? ParseAnswer(*text) : std::nullopt;
   if (!answer.has_value()) return Failed(program, "it gave no answer");
   return *std::move(answer);
@@ -113,20 +120,24 @@ void Merge(HoldersAnswer more, HoldersAnswer& all) {
 
 }  // namespace
 
-std::string FindHoldersProgram() {
-  std::error_code error;
-  const std::filesystem::path here =
-      std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  if (error) return "";
-  for (const char* directory : {".", HLBUF_LIBEXEC, "../../daemon"}) {
-    const std::filesystem::path program = (here / directory / kName).lexically_normal();
+std::string FindHoldersProgram(const std::string& here) {
+  for (const char* directory : {".", HLBUF_LIBEXEC}) {
+    const std::filesystem::path program =
+        (std::filesystem::path(here) / directory / kName).lexically_normal();
     if (::access(program.c_str(), X_OK) == 0) return program.string();
   }
   return "";
 }
 
+std::string FindHoldersProgram() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "" : FindHoldersProgram(self.parent_path().string());
+}
+
 absl::StatusOr<HoldersAnswer> AskHolders(const std::string& program,
-                                         const std::vector<HeldFile>& files) {
+                                         const std::vector<HeldFile>& files,
+                                         absl::Duration patience) {
   absl::StatusOr<HoldersAnswer> all;
   for (std::size_t begin = 0; begin == 0 || begin < files.size();
        begin += HLBUF_HOLDERS_FILES_MAX) {
@@ -134,7 +145,7 @@ absl::StatusOr<HoldersAnswer> AskHolders(const std::string& program,
     const auto at = [&files](std::size_t i) {
       return files.begin() + static_cast<std::ptrdiff_t>(i);
     };
-    absl::StatusOr<HoldersAnswer> some = AskOnce(program, {at(begin), at(end)});
+    absl::StatusOr<HoldersAnswer> some = AskOnce(program, {at(begin), at(end)}, patience);
     if (!some.ok()) return some;
     if (begin == 0)
       all = std::move(some);

@@ -6,22 +6,27 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "daemon/holders/answer.h"
+#include "daemon/holders/holders_wire.h"
 #include "daemon/holders/question.h"
 
 namespace hlbuf::ctl {
 
-// Where hl-bufd-holders is: beside this program, where it is installed, or in the build tree;
-// empty: nowhere.
+// Where hl-bufd-holders is: beside this program, or where it is installed; empty: nowhere. Nowhere
+// else, for whoever may write there would have it run as root.
 std::string FindHoldersProgram();
+std::string FindHoldersProgram(const std::string& here);  // the directory of this program
 
 // Runs `program`, with the rights of this process and an empty environment, never through a shell,
 // and asks it of `files`; in portions, where one question cannot have them all. What could not be
 // read in one of them counts for all.
 //
-// Errors, in words for people: it cannot be run, or gives no answer in time.
-absl::StatusOr<HoldersAnswer> AskHolders(const std::string& program,
-                                         const std::vector<HeldFile>& files);
+// Errors, in words for people: it cannot be run, or takes no question and gives no answer in
+// `patience`, which is longer than the program lives.
+absl::StatusOr<HoldersAnswer> AskHolders(
+    const std::string& program, const std::vector<HeldFile>& files,
+    absl::Duration patience = absl::Seconds(HLBUF_HOLDERS_SECONDS_MAX + 5));
 
 }  // namespace hlbuf::ctl
 
