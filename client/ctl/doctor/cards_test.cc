@@ -203,9 +203,10 @@ class OpenersTest : public CardCheck {
   Finding Judge() {
     card_.compute.meant = makedev(1, 3);
     const Openers openers = FindOpeners(node_.roots(), {card_});
-    return JudgeOpeners(card_, openers.of_card[0], openers.gap, answers_);
+    return JudgeOpeners(card_, openers.of_card[0], openers.gap, answers_, service_);
   }
   FakeNode node_;
+  pid_t service_ = 0;
 };
 
 TEST_F(OpenersTest, MayBeTheServiceAndItsKeeper) {
@@ -214,6 +215,18 @@ TEST_F(OpenersTest, MayBeTheServiceAndItsKeeper) {
   const Finding finding = Judge();
   EXPECT_EQ(finding.verdict, Verdict::kOk);
   EXPECT_TRUE(Contains(finding.evidence, "hl-bufd (pid 40), hl-bufd-keeper (pid 41)"));
+}
+
+TEST_F(OpenersTest, MayBeNoKeeperOfAnybodyElse) {
+  AddProcess("41", "/usr/libexec/hl-bufd-keeper");
+  node_.Write("/proc/41/status", "Name:\thl-keeper\nPPid:\t40\n");
+  service_ = 40;
+  EXPECT_EQ(Judge().verdict, Verdict::kOk);
+  service_ = 39;
+  EXPECT_EQ(Judge().verdict, Verdict::kProblem) << "another service's, or nobody's";
+  node_.Remove("/proc/41");
+  AddProcess("40", "/home/x/hl-bufd");
+  EXPECT_EQ(Judge().verdict, Verdict::kProblem);
 }
 
 TEST_F(OpenersTest, MayBeNobodyElse) {
@@ -227,7 +240,7 @@ TEST_F(OpenersTest, MayBeNobodyElse) {
 TEST_F(OpenersTest, AreUnknownAsLongAsSomebodyCouldNotBeLookedAt) {
   node_.Write("/proc/1/comm", "init");
   EXPECT_EQ(Judge().verdict, Verdict::kOk);
-  EXPECT_EQ(JudgeOpeners(card_, {}, "2 processes", answers_).verdict, Verdict::kUnknown);
+  EXPECT_EQ(JudgeOpeners(card_, {}, "2 processes", answers_, 0).verdict, Verdict::kUnknown);
   node_.LinkOutside("/proc/self/ns/pid", "pid:[4026532999]");
   EXPECT_TRUE(Contains(Judge().evidence, "outside of this pid namespace"));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/ctl/doctor/examination.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/ctl/doctor/card_checks.h"
@@ -35,10 +37,13 @@ struct Readings {
 Readings Read(const Patient& patient) {
   const Roots& roots = patient.roots;
   ServiceAnswer answer = patient.ask_service(patient.socket);
-  Process process = FindService(roots, answer.listener);
+  const std::optional<Credentials> its_user = patient.user("hl-bufd");
+  std::vector<uid_t> users = {0, ::geteuid()};
+  if (its_user) users.push_back(its_user->uid);
+  Process process = FindService(roots, answer.listener, users);
   absl::StatusOr<ServiceConfig> config =
       ReadServiceConfig(process.ok() ? process->config : roots.etc + "/hl-bufd.toml");
-  std::optional<Credentials> user = process.ok() ? process->who : patient.user("hl-bufd");
+  std::optional<Credentials> user = process.ok() ? process->who : its_user;
   std::vector<Card> cards = FindCards(roots);
   Openers openers = FindOpeners(roots, cards);
   return {.driver = ReadDriver(roots),
@@ -77,7 +82,8 @@ void ExamineCard(const Patient& patient, const Readings& seen, std::size_t index
   findings.push_back(JudgeUapi(card, answers, kernel));
   findings.push_back(JudgeNodes(card, seen.service_user));
   findings.push_back(JudgeControlNode(card, answers));
-  findings.push_back(JudgeOpeners(card, seen.openers.of_card[index], seen.openers.gap, answers));
+  findings.push_back(JudgeOpeners(card, seen.openers.of_card[index], seen.openers.gap, answers,
+                                  seen.process.ok() ? seen.process->pid : 0));
   findings.push_back(JudgeBar(card, answers));
   findings.push_back(JudgeIommu(card.pci, ReadIommu(patient.roots, card.pci)));
   findings.push_back(JudgeRoutes(card.pci, place, routes, seen.driver.is_vendors()));

@@ -31,6 +31,7 @@ class ExaminationTest : public testing::Test {
     };
     patient_.ask_service = [](const std::string&) {
       return ServiceAnswer{
+          .listener = 40,
           .devices = {{.name = "gaudi0", .kind = "habanalabs", .state = "READY", .failure = ""}}};
     };
     patient_.look_for = [](const std::string& path) {

@@ -40,6 +40,13 @@ std::string ProgramOf(const std::string& process) {
   return absl::StrCat("\"", FileText(process + "/comm").value_or("?"), "\"");
 }
 
+// 0: it has ended.
+pid_t ParentOf(const std::string& process) {
+  pid_t parent = 0;
+  const std::string status = FileText(process + "/status").value_or("");
+  return absl::SimpleAtoi(ValueIn(status, "PPid:"), &parent) ? parent : 0;
+}
+
 void LookInto(const std::string& process, pid_t pid, const std::vector<Card>& cards,
               Openers& openers, std::size_t& closed) {
   const auto descriptors = NamesIn(process + "/fd");
@@ -50,7 +57,7 @@ void LookInto(const std::string& process, pid_t pid, const std::vector<Card>& ca
     if (!card) continue;
     std::vector<Opener>& of_card = openers.of_card[*card];
     if (of_card.empty() || of_card.back().pid != pid)
-      of_card.push_back({.pid = pid, .program = ProgramOf(process)});
+      of_card.push_back({.pid = pid, .parent = ParentOf(process), .program = ProgramOf(process)});
   }
 }
 
@@ -82,12 +89,12 @@ Openers FindOpeners(const Roots& roots, const std::vector<Card>& cards) {
 }
 
 Finding JudgeOpeners(const Card& card, const std::vector<Opener>& openers, const std::string& gap,
-                     const Answers& answers) {
+                     const Answers& answers, pid_t service) {
   Finding finding{.check = "opener", .on = card.pci};
   const std::string where = absl::StrCat(card.compute.path, " (/proc/*/fd): ");
   std::vector<Opener> others;
   std::copy_if(openers.begin(), openers.end(), std::back_inserter(others),
-               [](const Opener& opener) { return !opener.is_services(); });
+               [service](const Opener& opener) { return !opener.is_services(service); });
   const bool in_use = answers.ok() && answers->in_use;
   if (!others.empty()) {
     finding.verdict = Verdict::kProblem;

@@ -17,8 +17,14 @@ namespace hlbuf::ctl::doctor {
 
 struct Opener {
   pid_t pid = 0;
+  pid_t parent = 0;
   std::string program;  // the name of its file
-  bool is_services() const { return program == "hl-bufd" || program == "hl-bufd-keeper"; }
+  // That it is the service or a keeper, which the service has started. `service`: its pid; 0: it is
+  // not known, and names have to do.
+  bool is_services(pid_t service) const {
+    if (program == "hl-bufd") return service == 0 || pid == service;
+    return program == "hl-bufd-keeper" && (service == 0 || parent == service);
+  }
 };
 
 struct Openers {
@@ -30,7 +36,7 @@ struct Openers {
 Openers FindOpeners(const Roots& roots, const std::vector<Card>& cards);
 
 Finding JudgeOpeners(const Card& card, const std::vector<Opener>& openers, const std::string& gap,
-                     const Answers& answers);
+                     const Answers& answers, pid_t service);
 
 }  // namespace hlbuf::ctl::doctor
 

@@ -18,13 +18,26 @@ namespace {
 
 constexpr const char* kName = "hl-bufd";
 
+// By its program, where that may be read; everybody gives oneself a name.
+bool IsCalledSo(const std::string& process) {
+  if (FileText(process + "/comm").value_or("") != kName) return false;
+  const absl::StatusOr<std::string> program = LinkAt(process + "/exe");
+  return !program.ok() || BaseName(*program) == kName;
+}
+
 std::vector<pid_t> ProcessesOfThatName(const Roots& roots) {
   std::vector<pid_t> found;
   for (const std::string& name : NamesIn(roots.proc).value_or(std::vector<std::string>()))
     if (pid_t pid = 0; absl::ascii_isdigit(name[0]) && absl::SimpleAtoi(name, &pid) &&
-                       FileText(absl::StrCat(roots.proc, "/", name, "/comm")).value_or("") == kName)
+                       IsCalledSo(absl::StrCat(roots.proc, "/", name)))
       found.push_back(pid);
   return found;
+}
+
+bool IsOneOf(const Roots& roots, pid_t pid, const std::vector<uid_t>& users) {
+  const auto who =
+      CredentialsIn(FileText(absl::StrCat(roots.proc, "/", pid, "/status")).value_or(""));
+  return who && std::find(users.begin(), users.end(), who->uid) != users.end();
 }
 
 // The value of --config; the default without one.
@@ -59,10 +72,14 @@ ServiceProcess Read(const Roots& roots, pid_t pid) {
 
 }  // namespace
 
-absl::StatusOr<ServiceProcess> FindService(const Roots& roots, std::optional<pid_t> listener) {
-  const std::vector<pid_t> found = ProcessesOfThatName(roots);
+absl::StatusOr<ServiceProcess> FindService(const Roots& roots, std::optional<pid_t> listener,
+                                           const std::vector<uid_t>& users) {
+  std::vector<pid_t> found = ProcessesOfThatName(roots);
   if (listener && std::find(found.begin(), found.end(), *listener) != found.end())
     return Read(roots, *listener);
+  found.erase(std::remove_if(found.begin(), found.end(),
+                             [&](pid_t pid) { return !IsOneOf(roots, pid, users); }),
+              found.end());
   if (found.empty()) return absl::NotFoundError(absl::StrCat("no process hl-bufd in ", roots.proc));
   if (found.size() > 1)
     return absl::UnavailableError(

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/ctl/doctor/credentials.h"
@@ -26,10 +27,12 @@ struct ServiceProcess {
   absl::StatusOr<std::string> pid_namespace = absl::UnknownError("");
 };
 
-// The process that listens at the control socket, if that is known, or the only one of this name.
+// The process that listens at the control socket, if that is known, or the only one of this name
+// that is of one of `users`: anybody else can call a process so.
 //
 // Errors: NOT_FOUND  there is none; UNAVAILABLE  there are several
-absl::StatusOr<ServiceProcess> FindService(const Roots& roots, std::optional<pid_t> listener);
+absl::StatusOr<ServiceProcess> FindService(const Roots& roots, std::optional<pid_t> listener,
+                                           const std::vector<uid_t>& users);
 
 }  // namespace hlbuf::ctl::doctor
 

@@ -82,7 +82,7 @@ class ServiceProcessTest : public testing::Test {
     node_.LinkOutside(process + "/ns/pid", "pid:[4026531836]");
   }
   Process Find(std::optional<pid_t> listener = std::nullopt) {
-    return FindService(node_.roots(), listener);
+    return FindService(node_.roots(), listener, {0, 901});
   }
   FakeNode node_;
 };
@@ -95,6 +95,14 @@ TEST_F(ServiceProcessTest, IsTheOneOfThatName) {
   EXPECT_EQ(Find()->pid, 40);
   EXPECT_EQ(Find()->who->uid, 901U);
   EXPECT_EQ(Find()->config, node_.At("/etc/hl-bufd/hl-bufd.toml"));
+  node_.Write("/proc/7/comm", "hl-bufd\n");
+  node_.Write("/proc/7/status", "Uid:\t1000\t1000\t1000\t1000\nGid:\t1\t1\t1\t1\n");
+  EXPECT_EQ(Find()->pid, 40) << "anybody may call a process so";
+  EXPECT_EQ(Find(7)->pid, 7) << "unless it listens";
+  Add("8");
+  node_.Remove("/proc/8/exe");
+  node_.LinkOutside("/proc/8/exe", "/usr/bin/python3");
+  EXPECT_EQ(Find()->pid, 40) << "its program is another";
   Add("41");
   EXPECT_FALSE(Find().ok());
   EXPECT_EQ(Find(41)->pid, 41) << "who listens at the socket is the one";
