@@ -26,8 +26,10 @@ Finding Problem(Finding finding, std::string evidence, std::string remedy) {
 }
 
 std::string WayOut(const Card& card) {
-  return absl::StrCat("end whatever holds its memory (`hl-bufctl buffers`), then: echo 1 > ",
-                      card.attributes, "/hard_reset");
+  return absl::StrCat(
+      "end whatever holds its memory (`hl-bufctl holders DEVICE`, as root, names it), then: echo 1 "
+      "> ",
+      card.attributes, "/hard_reset");
 }
 
 bool IsGaudi(const Card& card) {

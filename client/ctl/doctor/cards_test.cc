@@ -248,7 +248,9 @@ TEST_F(OpenersTest, AreUnknownAsLongAsSomebodyCouldNotBeLookedAt) {
 TEST_F(OpenersTest, AreMissedWhenTheCardIsInUse) {
   node_.Write("/proc/1/comm", "init");
   answers_.in_use = true;
-  EXPECT_EQ(Judge().verdict, Verdict::kWarning);
+  const Finding finding = Judge();
+  EXPECT_EQ(finding.verdict, Verdict::kWarning);
+  EXPECT_TRUE(Contains(finding.remedy, "`hl-bufctl holders DEVICE`"));
 }
 
 TEST(IommuTest, IsJudgedByTheDomainOfTheCard) {

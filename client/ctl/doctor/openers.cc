@@ -114,7 +114,9 @@ Finding JudgeOpeners(const Card& card, const std::vector<Opener>& openers, const
     finding.evidence = where +
                        "open in no process, but the card is in use (OPEN_STATS): a dma-buf "
                        "of an earlier opener is out somewhere";
-    finding.remedy = "end the processes that hold it; `ls -l /proc/*/fd | grep dmabuf` names them";
+    finding.remedy =
+        "end the processes that hold it; as root, `hl-bufctl holders DEVICE` names those of "
+        "hl-bufd's buffers, and `ls -l /proc/*/fd | grep dmabuf` all";
   } else {
     finding.verdict = Verdict::kOk;
     finding.evidence = where + "open in no process";
