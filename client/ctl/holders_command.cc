@@ -67,6 +67,17 @@ void IdentifyDaemon(const std::string& path, DaemonSide& daemon) {
     daemon.pid_namespace = its.st_ino;
 }
 
+// Of the device or the buffer that was asked for.
+grpc::Status FetchLeases(Stub& stub, const DaemonSide& daemon, const std::string& name,
+                         v1::ListLeasesResponse& leases) {
+  v1::ListLeasesRequest request;
+  if (daemon.devices.devices(0).name() == name)
+    request.set_device(name);
+  else
+    request.set_buffer_id(name);
+  return Fetch(stub, &Stub::ListLeases, request, leases);
+}
+
 grpc::Status FetchBuffer(Stub& stub, const std::string& id, DaemonSide& daemon) {
   v1::GetBufferRequest buffer;
   buffer.set_id(id);
@@ -80,9 +91,7 @@ grpc::Status FetchBuffer(Stub& stub, const std::string& id, DaemonSide& daemon) 
           FetchOne(stub, &Stub::GetDevice, device, *daemon.devices.add_devices());
       !status.ok())
     return status;
-  v1::ListLeasesRequest leases;
-  leases.set_buffer_id(id);
-  return Fetch(stub, &Stub::ListLeases, leases, daemon.leases);
+  return FetchLeases(stub, daemon, id, daemon.leases);
 }
 
 grpc::Status FetchDevice(Stub& stub, const v1::Device& device, DaemonSide& daemon) {
@@ -92,9 +101,7 @@ grpc::Status FetchDevice(Stub& stub, const v1::Device& device, DaemonSide& daemo
   if (const grpc::Status status = Fetch(stub, &Stub::ListBuffers, buffers, daemon.buffers);
       !status.ok())
     return status;
-  v1::ListLeasesRequest leases;
-  leases.set_device(device.name());
-  return Fetch(stub, &Stub::ListLeases, leases, daemon.leases);
+  return FetchLeases(stub, daemon, device.name(), daemon.leases);
 }
 
 // A device by that name, or else a buffer by that id.
@@ -126,7 +133,12 @@ ExitCode ShowHolders(const Invocation& invocation, const Question& question) {
   const grpc::Status status = FetchDaemonSide(**stub, question.name, daemon);
   if (!status.ok()) return Conclude(status);
   IdentifyDaemon(invocation.socket, daemon);
-  const v1::HoldersReport report = MakeReport(daemon, Look(question, daemon));
+  const absl::StatusOr<HoldersAnswer> answer = Look(question, daemon);
+  v1::ListLeasesResponse later;
+  if (const grpc::Status again = FetchLeases(**stub, daemon, question.name, later); !again.ok())
+    return Conclude(again);
+  AddLaterLeases(later, daemon);
+  const v1::HoldersReport report = MakeReport(daemon, answer);
   const ExitCode printed =
       Print(invocation.output == Output::kJson ? JsonDocument(report) : HoldersText(report));
   if (printed != ExitCode::kOk) return printed;

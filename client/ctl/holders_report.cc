@@ -115,6 +115,15 @@ std::vector<HeldFile> FilesOf(const DaemonSide& daemon) {
   return files;
 }
 
+void AddLaterLeases(const v1::ListLeasesResponse& later, DaemonSide& daemon) {
+  std::set<std::pair<std::string, std::string>> known;
+  for (const v1::Lease& lease : daemon.leases.leases())
+    known.emplace(lease.buffer_id(), lease.session_id());
+  for (const v1::Lease& lease : later.leases())
+    if (known.emplace(lease.buffer_id(), lease.session_id()).second)
+      *daemon.leases.add_leases() = lease;
+}
+
 v1::HoldersReport MakeReport(const DaemonSide& daemon,
                              const absl::StatusOr<HoldersAnswer>& answer) {
   v1::HoldersReport report;

@@ -31,6 +31,10 @@ struct DaemonSide {
 // Files to ask for: of those buffers that have one.
 std::vector<HeldFile> FilesOf(const DaemonSide& daemon);
 
+// Leases that were given while processes were looked at: whoever has one of these has not taken a
+// buffer without.
+void AddLaterLeases(const v1::ListLeasesResponse& later, DaemonSide& daemon);
+
 // Puts both sides together. An answer that is an error is in the report's scope.
 v1::HoldersReport MakeReport(const DaemonSide& daemon, const absl::StatusOr<HoldersAnswer>& answer);
 

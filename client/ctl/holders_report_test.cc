@@ -77,6 +77,21 @@ TEST_F(Report, HasNoStrangersWhereEverybodyHasALease) {
   EXPECT_FALSE(HasStrangers(Made())) << "it can be a lessee's who could not be looked at";
 }
 
+// Between the list of leases and the look at processes somebody can get one.
+TEST_F(Report, CallsNobodyAStrangerWhoGotALeaseMeanwhile) {
+  v1::ListLeasesResponse later = daemon.leases;
+  v1::Lease& lease = *later.add_leases();
+  lease.set_buffer_id("a1");
+  lease.set_session_id("b2");
+  lease.mutable_holder()->set_pid(5);
+  AddLaterLeases(later, daemon);
+  EXPECT_EQ(Only().leases_size(), 2) << "the first is the same lease";
+  EXPECT_TRUE(Only().processes(1).has_lease());
+  EXPECT_FALSE(HasStrangers(Made()));
+  AddLaterLeases(v1::ListLeasesResponse(), daemon);
+  EXPECT_EQ(Only().leases_size(), 2) << "who had one had not taken it without";
+}
+
 TEST_F(Report, CountsImportersAndWhatWasLeftOut) {
   file().count = 12;
   file().importers = {"mlx5_0", "mlx5_0"};
