@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes report.json and report.txt of what the programs of the tier `hardware` found.
 
-usage: report.py --sysfs DIRECTORY --pci ADDRESS [--drill] RESULTS
+usage: report.py --sysfs DIRECTORY --pci ADDRESS [--drill] --program NAME=STATUS... RESULTS
 
-RESULTS has one file of gtest's XML a program; DIRECTORY has the card's attributes. Both reports are
-written to RESULTS, and the text is printed too.
+RESULTS has gtest's XML of each program that was run, NAME.xml; STATUS is what it ended with. One
+that crashed, or hung until it was killed, is a failed test of its own. DIRECTORY has the card's
+attributes. Both reports are written to RESULTS, and the text is printed too.
 """
 import argparse
 import json
@@ -40,7 +41,9 @@ def properties_of(case):
 def outcome_of(case):
     if case.find('failure') is not None:
         return 'failed'
-    return 'skipped' if case.find('skipped') is not None else 'passed'
+    if case.find('skipped') is not None or case.get('status') == 'notrun':
+        return 'skipped'
+    return 'passed'
 
 
 def why(case):
@@ -49,26 +52,49 @@ def why(case):
     return (found.get('message') or '').strip() if found is not None else ''
 
 
-def cases_in(results):
-    for path in sorted(results.glob('*.xml')):
-        for case in ElementTree.parse(path).getroot().iter('testcase'):
-            yield path.stem, case
+def cases_in(path):
+    """The tests in a result; None: there is none, or only half of one."""
+    try:
+        return list(ElementTree.parse(path).getroot().iter('testcase'))
+    except (OSError, ElementTree.ParseError):
+        return None
 
 
-def examine(results):
-    rules, scenarios = [], []
-    for program, case in cases_in(results):
-        said = properties_of(case)
-        if program == 'card_rules_test':
-            number, _, _ = case.get('name').partition('_')
-            # A rule without a verdict is one whose test could not come so far.
-            rules.append({'number': number, 'test': case.get('name'), 'rule': said.get('rule', ''),
-                          'verdict': said.get('verdict', 'not tested'),
-                          'evidence': said.get('evidence', why(case))})
-        else:
-            scenarios.append({'program': program, 'test': case.get('name'), 'outcome': outcome_of(case),
-                              'why': why(case), **said})
-    return rules, scenarios
+def rule_of(case):
+    said = properties_of(case)
+    # A rule without a verdict is one whose test could not come so far.
+    return {'number': case.get('name').partition('_')[0], 'test': case.get('name'), 'rule': said.get('rule', ''),
+            'verdict': said.get('verdict', 'not tested'), 'evidence': said.get('evidence', why(case))}
+
+
+def end_of(program, status):
+    ended = 'was killed, it had no end' if status in (124, 137) else f'ended with status {status}'
+    return {'program': program, 'test': 'EndsByItself', 'outcome': 'failed', 'why': f'{ended}; see {program}.log'}
+
+
+def examine(results, programs):
+    """What the programs found, `programs` being pairs of a name and an exit status."""
+    rules, scenarios, tests = [], [], {'passed': 0, 'failed': 0, 'skipped': 0}
+    for program, status in programs:
+        cases = cases_in(results / f'{program}.xml')
+        outcomes = [outcome_of(case) for case in cases or ()]
+        for case, outcome in zip(cases or (), outcomes):
+            if program == 'card_rules_test':
+                rules.append(rule_of(case))
+            else:
+                scenarios.append({'program': program, 'test': case.get('name'), 'outcome': outcome, 'why': why(case),
+                                  **properties_of(case)})
+        if cases is None or (status != 0 and 'failed' not in outcomes):
+            scenarios.append(end_of(program, status))
+            outcomes.append('failed')
+        for outcome in outcomes:
+            tests[outcome] += 1
+    return {'tests': tests, 'rules': rules, 'scenarios': scenarios}
+
+
+def program_of(text):
+    name, _, status = text.partition('=')
+    return name, int(status)
 
 
 def lines_of(report):
@@ -82,6 +108,7 @@ def lines_of(report):
         yield f"{rule['verdict']:<13} {rule['number']}: {rule['rule'] or rule['test']}"
         yield f"{'':13} {rule['evidence']}"
     yield ''
+    yield ', '.join(f'{number} {outcome}' for outcome, number in report['tests'].items())
     for scenario in report['scenarios']:
         yield f"{scenario['outcome']:<13} {scenario['test']} ({scenario['program']}) {scenario['why']}".rstrip()
 
@@ -91,14 +118,14 @@ def main():
     parser.add_argument('--sysfs', type=pathlib.Path, required=True)
     parser.add_argument('--pci', required=True)
     parser.add_argument('--drill', action='store_true')
+    parser.add_argument('--program', type=program_of, action='append', required=True)
     parser.add_argument('results', type=pathlib.Path)
     arguments = parser.parse_args()
-    rules, scenarios = examine(arguments.results)
     report = {'pci': arguments.pci, 'drill': arguments.drill,
               'kernel': f'{platform.release()} {platform.machine()}',
               'driver': known(MODULE, ('version', 'srcversion')),
               'parameters': known(MODULE / 'parameters', PARAMETERS),
-              'card': known(arguments.sysfs, ATTRIBUTES), 'rules': rules, 'scenarios': scenarios}
+              'card': known(arguments.sysfs, ATTRIBUTES), **examine(arguments.results, arguments.program)}
     (arguments.results / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
     text = '\n'.join(lines_of(report)) + '\n'
     (arguments.results / 'report.txt').write_text(text)

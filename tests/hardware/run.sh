@@ -44,12 +44,13 @@ find_card() {
   esac
 }
 
-# run_program NAME: its result and what it said are left behind.
+# run_program NAME DIRECTORY: its result and what it said are left behind.
 run_program() {
   local name=$1 status=0
   echo "running $name"
   timeout -k 5 1800 "$build/$2/$name" "--gtest_output=xml:$results/$name.xml" \
     > "$results/$name.log" 2>&1 < /dev/null || status=$?
+  programs+=(--program "$name=$status")
   if [ $status != 0 ]; then
     failed=yes
     echo "$name ended with status $status; $results/$name.log:"
@@ -70,9 +71,11 @@ read -r pci sysfs < <(find_card)
 drill=()
 if [ "${HLBUF_DRILL:-}" = 1 ]; then drill=(--drill); fi
 export HLBUF_BUILD_DIR=$build HLBUF_CARD=$pci HLBUF_RESETS=${HLBUF_RESETS:-3}
-failed=no
+failed=no programs=()
+# What an earlier run left is not this one's.
+rm -f "$results"/{card_rules,card_service,reset_load_guest}_test.{xml,log} "$results"/report.{json,txt}
 run_program card_rules_test tests/hardware
 run_program card_service_test tests/hardware
 run_program reset_load_guest_test tests/vm
-python3 -B "$here/report.py" --sysfs "$sysfs" --pci "$pci" "${drill[@]}" "$results"
+python3 -B "$here/report.py" --sysfs "$sysfs" --pci "$pci" "${drill[@]}" "${programs[@]}" "$results"
 [ $failed = no ]
