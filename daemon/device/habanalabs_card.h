@@ -69,6 +69,9 @@ class HabanalabsCard {
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();
+  // Whether the last CheckAlarm() could see what state the card is in; else it may have said
+  // nothing only because it did not know.
+  bool answered() const { return unanswered_ == 0; }
   // Whether the driver clears the card's memory when it is closed or reset.
   bool ScrubsMemory() const;
   // Any thread.

@@ -141,7 +141,8 @@ std::optional<Alarm> HabanalabsExporter::CheckAlarm() {
   // Before the card is asked: a reset that killed the opener shows there.
   const bool died = opener_->Died();
   if (std::optional<Alarm> alarm = card_.CheckAlarm()) return alarm;
-  if (died) ReplaceOpener();
+  // A card that does not answer may be in that reset.
+  if (died && card_.answered()) ReplaceOpener();
   if (opener_lost_.empty()) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kOpenerLost, .text = opener_lost_};
 }

@@ -57,6 +57,28 @@ TEST_F(HabanalabsOpenerTest, IsNotMissedWhenAResetIsOver) {
   EXPECT_EQ(opener_->begun, 0);
 }
 
+// The card may be in a reset, which is why it does not answer.
+TEST_F(HabanalabsOpenerTest, IsMissedOnlyOnceTheCardAnswers) {
+  constexpr int kQuestions = 3;  // a look
+  StartOpen();
+  opener_->Die();
+  card_->Fail(HlCall::kInfo, ENOMEM, 2 * kQuestions);
+  for (int look = 1; look <= 2; ++look) EXPECT_FALSE(exporter_->CheckAlarm().has_value()) << look;
+  EXPECT_EQ(opener_->begun, 0);
+  Loss();
+  EXPECT_EQ(opener_->begun, 1);
+}
+
+TEST_F(HabanalabsOpenerTest, IsNotMissedWhenTheCardWasResetBeforeItAnswered) {
+  StartOpen();
+  opener_->Die();
+  card_->Fail(HlCall::kInfo, ENOMEM, 3);
+  EXPECT_FALSE(exporter_->CheckAlarm().has_value());
+  ++card_->hard_resets;
+  EXPECT_EQ(exporter_->CheckAlarm()->kind, Alarm::Kind::kReset);
+  EXPECT_EQ(opener_->begun, 0);
+}
+
 TEST_F(HabanalabsOpenerTest, LostIsSaidUntilTheCardIsOpenedAnew) {
   StartOpen();
   opener_->Die();
