@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints the rows that were measured in the guest, and adds them to the figures in a file.
 
-usage: guest_rows.py [--json FILE] [--why-none TEXT] --rows ROW,... [RESULTS]
+usage: guest_rows.py [--json FILE] [--why-none TEXT] [--require] --rows ROW,... [RESULTS]
 
 RESULTS has gtest's XML of the programs that ran there, whose tests record figures as properties. A
-row that nothing was recorded for is said to be not measured, and why, and is not in the file.
+row that nothing was recorded for is said to be not measured, and why, and is not in the file; with
+--require that is an error.
 """
 import argparse
 import dataclasses
 import json
 import pathlib
+import sys
 import xml.etree.ElementTree as ElementTree
 
 LINE = '{:<56}  {:<39}  {:<8} {}'
@@ -90,6 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--json', type=pathlib.Path)
     parser.add_argument('--why-none', default='no program in the guest recorded it')
+    parser.add_argument('--require', action='store_true')
     parser.add_argument('--rows', required=True)
     parser.add_argument('results', nargs='?', type=pathlib.Path)
     arguments = parser.parse_args()
@@ -105,7 +108,9 @@ def main():
     if arguments.json:
         before = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
         arguments.json.write_text(json.dumps({**before, **figures}, indent=2) + '\n')
+    missing = [row.key for row in ROWS if row.name in wanted and row.key not in figures]
+    return f'not measured: {" ".join(missing)}' if arguments.require and missing else 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -2,12 +2,32 @@
 """What guest_rows.py makes of the properties that tests in the guest leave."""
 
 import pathlib
+import re
+import subprocess
+import sys
 import tempfile
 import unittest
 
 import guest_rows
 
 RESETS, LEAKS, EXPORT, HOLDERS = guest_rows.ROWS
+HERE = pathlib.Path(__file__).parent
+# As run.sh has it: which program records a row.
+PROGRAMS = {'resets': 'reset_load_guest_test', 'export': 'export_ratio_guest_test', 'holders': 'holders_guest_test'}
+# What gtest writes; what is recorded outside of a test becomes an attribute.
+GTEST_XML = '''<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="2" failures="0" disabled="0" errors="0" time="0.1" timestamp="2026-01-01T00:00:00.000" name="AllTests">
+  <testsuite name="S" tests="2" failures="0" disabled="0" skipped="0" errors="0" time="0.1" holders_found="7">
+    <testcase name="A" file="/s.cc" line="8" status="run" result="completed" time="0.1" classname="S">
+      <properties>
+        <property name="holders_tried" value="1"/>
+        <property name="holders_found" value="1"/>
+      </properties>
+    </testcase>
+    <testcase name="B" file="/s.cc" line="9" status="run" result="completed" time="0." classname="S" />
+  </testsuite>
+</testsuites>
+'''
 
 
 class GuestRowsTest(unittest.TestCase):
@@ -24,6 +44,28 @@ class GuestRowsTest(unittest.TestCase):
 
     def measure(self, row):
         return guest_rows.measure(row, guest_rows.recorded(self.directory))
+
+    def test_reads_what_gtest_writes(self):
+        (self.directory / 'guest.p.xml').write_text(GTEST_XML)
+        self.assertEqual(self.measure(HOLDERS), {'holders_found': 1, 'holders_tried': 1})
+
+    def test_takes_what_the_programs_record_in_their_tests(self):
+        for row in guest_rows.ROWS:
+            source = (HERE.parent / 'vm' / f'{PROGRAMS[row.name]}.cc').read_text()
+            of_suites = r'static void (?:SetUp|TearDown)TestSuite\(\) \{.*?\n  \}'
+            of_tests = re.sub(of_suites, '', source, flags=re.DOTALL)
+            names = set(re.findall(r'RecordProperty\("(\w+)"', of_tests))
+            self.assertLessEqual({*row.of, *row.beside}, names, row.key)
+
+    def test_fails_without_a_figure_that_is_required(self):
+        def run(*rows):
+            return subprocess.run([sys.executable, '-B', HERE / 'guest_rows.py', '--require', '--rows', ','.join(rows),
+                                   self.directory], capture_output=True, text=True, check=False)
+        self.record(holders_found=2, holders_tried=2)
+        self.assertEqual(run('holders').returncode, 0)
+        without = run('holders', 'export')
+        self.assertEqual(without.returncode, 1)
+        self.assertEqual(without.stderr, 'not measured: export_ratio\n')
 
     def test_divides_what_completed_by_what_was_tried(self):
         self.record(reset_tried=100, reset_completed=99, reset_leaks=0)

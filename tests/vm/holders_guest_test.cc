@@ -24,13 +24,9 @@ constexpr std::uint64_t kBytes = 64 << 10;
 
 std::string IdText(std::uint64_t id) { return absl::StrFormat("%x", id); }
 
-// Counts the scenarios, and in how many of them the holder was found and named.
+// Each test tells its report whether the holder was found and named.
 class Holding : public DaemonTest {
  protected:
-  static void TearDownTestSuite() {
-    RecordProperty("holders_scenarios", scenarios);
-    RecordProperty("holders_found", found);
-  }
   void StartOn(const std::string& kind) {
     Start({.kind = kind,
            .device_keys = kind == "udmabuf" ? "size = \"64MiB\"" : "",
@@ -55,9 +51,13 @@ class Holding : public DaemonTest {
     return nullptr;
   }
   void Conclude(bool named, const v1::BufferHolders& holders) {
-    ++scenarios;
-    if (named) ++found;
+    Record(named);
     EXPECT_TRUE(named) << holders.DebugString() << ReadAll("/sys/kernel/debug/dma_buf/bufinfo");
+  }
+  void ConcludeFromTheLog(const std::string& text) {
+    const bool named = Logged(text);
+    Record(named);
+    EXPECT_TRUE(named) << daemon().Log();
   }
   void PassOn(const HeldBuffer& buffer, ClientProcess& process) {
     const UniqueFd copy = alice->process().Give(buffer.fd);
@@ -67,10 +67,14 @@ class Holding : public DaemonTest {
     return Eventually([&] { return bool{Contains(daemon().Log(), text)}; });
   }
 
-  static inline int scenarios = 0;
-  static inline int found = 0;
   std::unique_ptr<LibraryClient> alice;
   std::unique_ptr<CtlCommand> ctl;
+
+ private:
+  static void Record(bool named) {
+    RecordProperty("holders_tried", 1);
+    RecordProperty("holders_found", named ? 1 : 0);
+  }
 };
 
 class HoldingCard : public Holding {
@@ -164,10 +168,9 @@ TEST_F(HoldingCard, IsToldByTheDaemonDuringAReset) {
   PassOn(made, stranger);
   Graceful();
   alice->AwaitNotice("revoke ");
-  EXPECT_TRUE(
-      Logged(absl::StrFormat("pid %d (step_client, uid %d) has 1 descriptor without a lease",
-                             stranger.pid(), *Stranger().uid)))
-      << daemon().Log();
+  ConcludeFromTheLog(
+      absl::StrFormat("pid %d (step_client, uid %d) has 1 descriptor without a lease",
+                      stranger.pid(), *Stranger().uid));
   EXPECT_TRUE(Logged("HELD: 1 reference")) << daemon().Log();
   stranger.Kill();
   EXPECT_TRUE(Eventually([&] {
@@ -183,7 +186,7 @@ TEST_F(HoldingCard, IsToldByTheDaemonWhenReferencesOutliveEveryLease) {
   PassOn(made, stranger);
   alice->Release(made);
   EXPECT_TRUE(Logged("REFERENCES_OUTLIVE_LEASES")) << daemon().Log();
-  EXPECT_TRUE(Logged(absl::StrFormat("pid %d (step_client", stranger.pid()))) << daemon().Log();
+  ConcludeFromTheLog(absl::StrFormat("pid %d (step_client", stranger.pid()));
   stranger.Kill();
 }
 
