@@ -133,7 +133,7 @@ guest_programs() {
 }
 
 measure_in_guest() {
-  local why programs settings=(-e HLBUF_BENCH_ROUNDS=21 -e HLBUF_BENCH_SAMPLES=256
+  local why programs failed=0 required=() settings=(-e HLBUF_BENCH_ROUNDS=21 -e HLBUF_BENCH_SAMPLES=256
     -e "HLBUF_RESETS=${HLBUF_RESETS:-100}" -e HLBUF_PROGRAM_LIMIT=1800)
   if [ $quick = yes ]; then settings=(-e "HLBUF_RESETS=${HLBUF_RESETS:-9}"); fi
   why=$(guest_lacks)
@@ -147,10 +147,14 @@ measure_in_guest() {
       > "$build/bench-guest.log" 2>&1; then
       grep -E '^(FAILED|guest.sh)' "$build/bench-guest.log" >&2 || :
       why="$build/bench-guest.log has the reason"
+      failed=1
+    else
+      required=(--require)
     fi
   fi
   python3 -B tests/bench/guest_rows.py --rows "$(joined "${guest[@]}")" ${json:+--json "$json"} \
-    ${why:+--why-none "$why"} "$build/guest"
+    ${why:+--why-none "$why"} "${required[@]}" "$build/guest"
+  return $failed
 }
 
 if [ -n "$json" ]; then rm -f "$json"; fi
