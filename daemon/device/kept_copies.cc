@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/kept_copies.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+
 #include "daemon/base/status_macros.h"
+#include "daemon/device/error_text.h"
 
 namespace hlbuf {
 
@@ -32,11 +37,15 @@ absl::Status KeptCopies::DropRest() {
   return absl::OkStatus();
 }
 
+// Their owner can close a number at any time, and another file get it: what is judged and sent is a
+// duplicate.
 absl::Status KeptCopies::KeepAgain() {
   for (const auto& [fd, inode] : kept_) {
+    const UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!copy && errno != EBADF) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
     ino_t found = 0;
-    if (syscalls_.Inode(fd, &found) != 0 || found != inode) continue;
-    RETURN_IF_ERROR(opener_.Keep(inode, fd));
+    if (!copy || syscalls_.Inode(copy.get(), &found) != 0 || found != inode) continue;
+    RETURN_IF_ERROR(opener_.Keep(inode, copy.get()));
   }
   return absl::OkStatus();
 }
