@@ -132,6 +132,8 @@ absl::Status HabanalabsExporter::Close() {
   alarms_.Remove(card_.notifier_fd());
   alarms_.Remove(opener_->death_fd());
   opener_lost_.clear();
+  unkept_.clear();
+  wants_successor_ = false;
   successors_ = 0;
   const absl::Status closed = card_.Close();
   return dropped.ok() ? closed : dropped;
@@ -142,24 +144,18 @@ std::optional<Alarm> HabanalabsExporter::CheckAlarm() {
   const bool died = opener_->Died();
   if (std::optional<Alarm> alarm = card_.CheckAlarm()) return alarm;
   // A card that does not answer may be in that reset.
-  if (died && card_.answered()) ReplaceOpener();
-  if (opener_lost_.empty()) return std::nullopt;
-  return Alarm{.kind = Alarm::Kind::kOpenerLost, .text = opener_lost_};
+  if (died && card_.answered()) LoseOpener();
+  if (wants_successor_ && card_.answered()) BeginSuccessor();
+  if (opener_lost_.empty() || wants_successor_) return std::nullopt;
+  return Alarm{.kind = Alarm::Kind::kOpenerLost, .text = absl::StrCat(opener_lost_, unkept_)};
 }
 
-void HabanalabsExporter::ReplaceOpener() {
+void HabanalabsExporter::LoseOpener() {
   alarms_.Remove(opener_->death_fd());
   const std::string end = opener_->End();
-  const absl::Status kept = [&] {
-    if (++successors_ > kSuccessorsMax)
-      return absl::ResourceExhaustedError(absl::StrCat(kSuccessorsMax, " successors died, too"));
-    RETURN_IF_ERROR(opener_->Begin());
-    alarms_.Add(opener_->death_fd(), 0);
-    RETURN_IF_ERROR(card_.KeepAgain());
-    return copies_.KeepAgain();
-  }();
   opener_lost_ = absl::StrCat(
-      card_.nodes().pci, ": ", successors_ == 1 ? "the opener of the card" : "a successor of it",
+      card_.nodes().pci, ": ",
+      opener_lost_.empty() ? "the opener of the card" : "a successor of it",
       " died without a reset (", end,
       "); the card goes on, but the next hard reset will find no process to kill, and waits until "
       "the service closes the card; ",
@@ -167,7 +163,23 @@ void HabanalabsExporter::ReplaceOpener() {
           ? absl::StrCat("`hl-bufctl simulate-reset ", config_.name, "` at a quiet moment")
           : "a restart of the service at a quiet moment",
       " opens it anew");
-  if (!kept.ok()) absl::StrAppend(&opener_lost_, "; nobody keeps copies: ", kept.message());
+  wants_successor_ = true;
+}
+
+// One that does not begin, as where there is no room for a process now, is tried again at the next
+// look.
+void HabanalabsExporter::BeginSuccessor() {
+  const absl::Status begun = ++successors_ > kSuccessorsMax
+                                 ? absl::ResourceExhaustedError(absl::StrCat(
+                                       kSuccessorsMax, " successors died, too, or did not begin"))
+                                 : opener_->Begin();
+  wants_successor_ = !begun.ok() && successors_ < kSuccessorsMax;
+  unkept_ = begun.ok() ? "" : absl::StrCat("; nobody keeps copies: ", begun.message());
+  if (!begun.ok()) return;
+  alarms_.Add(opener_->death_fd(), 0);
+  absl::Status kept = card_.KeepAgain();
+  if (kept.ok()) kept = copies_.KeepAgain();
+  if (!kept.ok()) unkept_ = absl::StrCat("; not everything is kept: ", kept.message());
 }
 
 absl::Status HabanalabsExporter::Reset(Drill drill) {

@@ -32,7 +32,7 @@ namespace hlbuf {
 // did; but it did not open the card, so the driver does not kill it.
 class HabanalabsExporter final : public Exporter {
  public:
-  // Of an opener whose successors die as well, no more are begun.
+  // Of an opener whose successors die as well, or do not begin, no more are tried.
   static constexpr int kSuccessorsMax = 3;
 
   // The opener keeps a copy of every dma-buf, by its inode. nullptr: a DirectOpener.
@@ -63,7 +63,8 @@ class HabanalabsExporter final : public Exporter {
   absl::StatusOr<Allocation> ExportPlace(const HabanalabsMemory::Place& place,
                                          std::uint64_t size_bytes);
   absl::Status ExplainExport(const absl::Status& failed) const;
-  void ReplaceOpener();
+  void LoseOpener();
+  void BeginSuccessor();
   absl::Status Close();
 
   const DeviceConfig config_;
@@ -78,7 +79,9 @@ class HabanalabsExporter final : public Exporter {
   bool cleared_at_close_ = false;
   std::uint64_t serial_ = 0;
   std::string opener_lost_;  // of this opening: that, and what it means; or empty
-  int successors_ = 0;       // that the opener has had
+  std::string unkept_;       // behind it: of what there are no copies; or empty
+  bool wants_successor_ = false;
+  int successors_ = 0;  // that were tried
 };
 
 }  // namespace hlbuf

@@ -152,11 +152,34 @@ TEST_F(HabanalabsOpenerTest, SuccessorGetsNoNumberThatWasClosed) {
 TEST_F(HabanalabsOpenerTest, WithoutASuccessorSaysThatNobodyKeepsCopies) {
   StartOpen();
   const Allocation made = Export(kPage);
-  opener_->fail_begin = Error(ErrorCode::kDeviceError, "cannot start hl-bufd-keeper");
+  opener_->fail_begins = 100;
   opener_->Die();
-  EXPECT_TRUE(absl::EndsWith(Loss(), "nobody keeps copies: cannot start hl-bufd-keeper"));
+  for (int look = 1; look < HabanalabsExporter::kSuccessorsMax; ++look)
+    EXPECT_FALSE(exporter_->CheckAlarm().has_value()) << "not while it is tried again";
+  const std::string text = Loss();
+  EXPECT_TRUE(absl::EndsWith(text, "nobody keeps copies: cannot start hl-bufd-keeper")) << text;
   EXPECT_TRUE(opener_->copies.empty());
-  EXPECT_EQ(opener_->begun, 1) << "it is not tried again and again";
+  EXPECT_EQ(Loss(), text);
+  EXPECT_EQ(opener_->begun, HabanalabsExporter::kSuccessorsMax) << "not for ever";
+}
+
+TEST_F(HabanalabsOpenerTest, GetsASuccessorThatDidNotBeginAtOnce) {
+  StartOpen();
+  const Allocation made = Export(kPage);
+  opener_->fail_begins = 1;
+  opener_->Die();
+  EXPECT_FALSE(exporter_->CheckAlarm().has_value());
+  const std::string text = Loss();
+  EXPECT_TRUE(absl::StrContains(text, "the opener of the card died without a reset")) << text;
+  EXPECT_FALSE(absl::StrContains(text, "copies")) << text;
+  EXPECT_TRUE(opener_->copies.contains(made.inode));
+}
+
+TEST_F(HabanalabsOpenerTest, WhoseSuccessorTakesNotEverythingSaysThat) {
+  StartOpen();
+  opener_->Die();
+  opener_->fail_keep = Error(ErrorCode::kDeviceError, "the keeper has no room");
+  EXPECT_TRUE(absl::EndsWith(Loss(), "; not everything is kept: the keeper has no room"));
 }
 
 TEST_F(HabanalabsOpenerTest, WhoseSuccessorsDieTooGetsNoMoreOfThem) {
@@ -166,7 +189,8 @@ TEST_F(HabanalabsOpenerTest, WhoseSuccessorsDieTooGetsNoMoreOfThem) {
     EXPECT_FALSE(absl::StrContains(Loss(), "nobody keeps copies"));
   }
   opener_->Die();
-  EXPECT_TRUE(absl::EndsWith(Loss(), "nobody keeps copies: 3 successors died, too"));
+  EXPECT_TRUE(
+      absl::EndsWith(Loss(), "nobody keeps copies: 3 successors died, too, or did not begin"));
   EXPECT_EQ(opener_->begun, HabanalabsExporter::kSuccessorsMax);
   EXPECT_EQ(opener_->ended, HabanalabsExporter::kSuccessorsMax + 1);
   ResetAndOpen();
@@ -185,8 +209,8 @@ TEST_F(HabanalabsOpenerTest, MakesTheAlarmReadableWhenItDies) {
   keeper.Reset();
   opener_->Die();
   EXPECT_TRUE(AlarmIsReadable());
-  opener_->fail_begin = Error(ErrorCode::kDeviceError, "cannot start hl-bufd-keeper");
-  Loss();
+  opener_->fail_begins = 1;
+  exporter_->CheckAlarm();
   EXPECT_FALSE(AlarmIsReadable());
 }
 

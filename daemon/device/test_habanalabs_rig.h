@@ -57,15 +57,16 @@ class FakeOpener final : public DeviceOpener {
   }
   absl::Status Begin() override {
     ++begun;
-    return std::exchange(fail_begin, absl::OkStatus());
+    return begun <= fail_begins ? fail_begin : absl::OkStatus();
   }
 
   std::map<std::uint64_t, UniqueFd> copies;
   bool died = false;
   int ended = 0;
-  int begun = 0;  // successors
+  int begun = 0;  // successors, in vain or not
   UniqueFd death;
-  absl::Status fail_begin;
+  absl::Status fail_begin = Error(ErrorCode::kDeviceError, "cannot start hl-bufd-keeper");
+  int fail_begins = 0;  // the first so many successors
   absl::Status fail_keep;
   absl::Status fail_drop;
   int drops = 0;
