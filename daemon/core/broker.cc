@@ -26,7 +26,7 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
       revocations_(ledger_, draining_, inquiry_, settings_.enforcement),
       waiting_(
           ledger_, [this](Waiting waiting) { Try(std::move(waiting)); },
-          [this](const Device& device) { return Unavailable(device); }),
+          [this](const Waiting& waiting) { return InVain(waiting); }),
       resets_(ledger_, draining_, revocations_, settings_.reset_grace,
               [this](const Device& device) { OnDeviceState(device); }) {}
 

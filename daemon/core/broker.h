@@ -171,6 +171,12 @@ class Broker {
                    absl::StatusOr<Allocation> allocation, Allocated done);
   // Refuses, unless the device is all that is in the way, and somebody waits for it.
   void RefuseOrWait(std::unique_ptr<Waiting> again, const absl::Status& refusal, Allocated done);
+  bool MayWait(const Waiting* again, const absl::Status& refusal) const;
+  // Of a request that has waited: what its device says now, or said last.
+  absl::Status InVain(const Waiting& waiting);
+  // What a device itself refused, when the client is told.
+  void TellRefused(const Device& device, SessionId session, const Domain& domain,
+                   std::uint64_t bytes, const absl::Status& refusal);
   void OnDeviceState(const Device& device);
   const Device* NamedOrDefault(absl::string_view device) const;
   absl::Status Unavailable(const Device& device) const;

@@ -172,11 +172,33 @@ void Broker::Try(Waiting asked) {
 
 void Broker::RefuseOrWait(std::unique_ptr<Waiting> again, const absl::Status& refusal,
                           Allocated done) {
-  if (again == nullptr || ErrorCodeOf(refusal) != ErrorCode::kDeviceUnavailable ||
-      !resets_.IsComing(*again->device))
-    return std::move(done)(refusal);
+  if (!MayWait(again.get(), refusal)) return std::move(done)(refusal);
   again->done = std::move(done);
+  again->refusal = refusal;
   waiting_.Add(std::move(*again));
+}
+
+bool Broker::MayWait(const Waiting* again, const absl::Status& refusal) const {
+  return again != nullptr && ErrorCodeOf(refusal) == ErrorCode::kDeviceUnavailable &&
+         resets_.IsComing(*again->device);
+}
+
+absl::Status Broker::InVain(const Waiting& waiting) {
+  const Device& device = *waiting.device;
+  if (device.state() != DeviceState::kReady) return Unavailable(device);
+  TellRefused(device, waiting.session->id, waiting.session->peer.domain(),
+              waiting.request.size_bytes, waiting.refusal);
+  return waiting.refusal;
+}
+
+void Broker::TellRefused(const Device& device, SessionId session, const Domain& domain,
+                         std::uint64_t bytes, const absl::Status& refusal) {
+  ledger_.Tell({.kind = EventKind::kRequestRefused,
+                .device = device.name(),
+                .session = session,
+                .domain = domain,
+                .text = absl::StrCat("allocate of ", bytes, " bytes on ", device.name(), ": ",
+                                     refusal.message())});
 }
 
 // The world may have changed since the worker was asked.
@@ -187,8 +209,10 @@ absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord
     return Error(ErrorCode::kRevoked,
                  "an operator asked back what this user or job holds, while it was allocated");
   const Device& device = *buffer.device;
-  if (device.state() != DeviceState::kReady || device.epoch() != buffer.epoch)
-    return Unavailable(device);
+  if (device.state() != DeviceState::kReady) return Unavailable(device);
+  if (device.epoch() != buffer.epoch)
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat(device.name(), " was reset while it was allocated; ask again"));
   return absl::OkStatus();
 }
 
@@ -204,18 +228,13 @@ void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
     buffer.allocation = *std::move(allocation);
     outcome = StillWanted(buffer, session);
   }
-  if (!allocation.ok())
-    ledger_.Tell({.kind = EventKind::kRequestRefused,
-                  .device = device.name(),
-                  .session = session_id,
-                  .domain = buffer.owner->domain,
-                  .text = absl::StrCat("allocate of ", buffer.bytes.amount(), " bytes on ",
-                                       device.name(), ": ", outcome.message())});
   if (!outcome.ok()) {
+    if (session == nullptr || session->state != SessionState::kReady) again.reset();
+    if (!allocation.ok() && !MayWait(again.get(), outcome))
+      TellRefused(device, session_id, buffer.owner->domain, buffer.bytes.amount(), outcome);
     lease.GiveBack();
     draining_.BeginUngranted(buffer);
     device.JobEnded();
-    if (session == nullptr || session->state != SessionState::kReady) again.reset();
     return RefuseOrWait(std::move(again), outcome, std::move(done));
   }
   buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));

@@ -22,6 +22,7 @@ class WaitingAllocation : public testing::Test {
     rig_.broker.Allocate(client.session(), {.size_bytes = kPage, .name = name, .wait = wait},
                          [this, name](const absl::StatusOr<LeaseId>& lease) {
                            answers_.push_back(name + " " + CodeOf(lease));
+                           said_ = std::string(lease.status().message());
                          });
   }
   // In a reset, until everybody has let go.
@@ -35,7 +36,8 @@ class WaitingAllocation : public testing::Test {
     rig_.Run();
   }
 
-  Words answers_;  // outlives the rig, which answers what is left at its end
+  Words answers_;     // outlives the rig, which answers what is left at its end
+  std::string said_;  // with the last of them
   BrokerRig rig_;
   FakeClient& alice_ = rig_.Connect(PeerOf(1000));
   FakeClient& bob_ = rig_.Connect(PeerOf(1001));
@@ -173,6 +175,22 @@ TEST_F(WaitingAllocation, IsAlsoOneThatTheDeviceRefusedBecauseItIsAway) {
   EXPECT_EQ(answers_, Words());
   rig_.Advance(WaitingAllocations::kPause);
   EXPECT_EQ(answers_, Words{"x OK"});
+  EXPECT_EQ(rig_.observer.Count(EventKind::kRequestRefused), 0u) << "nobody was refused anything";
+}
+
+TEST_F(WaitingAllocation, EndsWithWhatAReadyDeviceSaidLastAndIsToldOnce) {
+  Allocate(bob_, "x", WaitingAllocations::kPause * 3);
+  for (int i = 0; i < 4; ++i) {
+    rig_.device.fail_allocate =
+        Error(ErrorCode::kDeviceUnavailable, "in reset since " + std::to_string(i));
+    if (i == 0) rig_.Run();
+    if (i > 0) rig_.Advance(WaitingAllocations::kPause);
+  }
+  EXPECT_EQ(answers_, Words{"x DEVICE_UNAVAILABLE"});
+  EXPECT_EQ(said_, "in reset since 2") << "the time was over before it was asked once more";
+  EXPECT_EQ(rig_.observer.Count(EventKind::kRequestRefused), 1u);
+  EXPECT_EQ(rig_.observer.Last(EventKind::kRequestRefused).text,
+            "allocate of 4096 bytes on fake0: in reset since 2");
 }
 
 TEST_F(WaitingAllocation, IsNotOneThatTheDeviceRefusedForAnotherReason) {

@@ -9,8 +9,7 @@
 namespace hlbuf {
 
 void WaitingAllocations::Add(Waiting waiting) {
-  if (waiting.until <= ledger_.clock.Now())
-    return std::move(waiting.done)(unavailable_(*waiting.device));
+  if (waiting.until <= ledger_.clock.Now()) return End(std::move(waiting));
   if (waiting.session->waiting_allocations >= kPerSession)
     return std::move(waiting.done)(
         Error(ErrorCode::kQuotaExceeded,
@@ -36,7 +35,7 @@ void WaitingAllocations::TryAgain(const Device& device) {
 void WaitingAllocations::Refuse(const Device& device) {
   for (const std::uint64_t number :
        NumbersOf([&](const Waiting& waiting) { return waiting.device == &device; }))
-    Take(number).done(unavailable_(device));
+    End(Take(number));
 }
 
 void WaitingAllocations::RefuseOf(absl::FunctionRef<bool(const SessionRecord&)> is_of,
@@ -56,9 +55,8 @@ void WaitingAllocations::SetTimer(std::uint64_t number, Entry& entry) {
 
 void WaitingAllocations::OnTimer(std::uint64_t number) {
   Entry& entry = entries_.at(number);
-  const Device& device = *entry.waiting.device;
-  if (ledger_.clock.Now() >= entry.waiting.until) return Take(number).done(unavailable_(device));
-  if (device.state() == DeviceState::kReady) return again_(Take(number));
+  if (ledger_.clock.Now() >= entry.waiting.until) return End(Take(number));
+  if (entry.waiting.device->state() == DeviceState::kReady) return again_(Take(number));
   SetTimer(number, entry);
 }
 
@@ -67,6 +65,11 @@ WaitingAllocations::Waiting WaitingAllocations::Take(std::uint64_t number) {
   ledger_.deadlines.Cancel(node.mapped().timer);
   --node.mapped().waiting.session->waiting_allocations;
   return std::move(node.mapped().waiting);
+}
+
+void WaitingAllocations::End(Waiting waiting) {
+  const absl::Status refusal = in_vain_(waiting);
+  std::move(waiting.done)(refusal);
 }
 
 std::vector<std::uint64_t> WaitingAllocations::NumbersOf(

@@ -34,6 +34,7 @@ struct AwaitedAllocation {
   AllocateRequest request;
   absl::Time until;
   Done done;
+  absl::Status refusal;  // the last one
 };
 
 // Allocations that wait until their device is READY: through a reset, or until it opens. They are
@@ -49,14 +50,14 @@ class WaitingAllocations {
 
   using Waiting = AwaitedAllocation;
   using Again = absl::AnyInvocable<void(Waiting)>;
-  // Why an allocation on a device that is not READY is refused.
-  using Unavailable = absl::AnyInvocable<absl::Status(const Device&)>;
+  // With what an allocation is refused that has waited in vain.
+  using InVain = absl::AnyInvocable<absl::Status(const Waiting&)>;
 
-  WaitingAllocations(Ledger& ledger, Again again, Unavailable unavailable)
-      : ledger_(ledger), again_(std::move(again)), unavailable_(std::move(unavailable)) {}
+  WaitingAllocations(Ledger& ledger, Again again, InVain in_vain)
+      : ledger_(ledger), again_(std::move(again)), in_vain_(std::move(in_vain)) {}
 
   // Answers QUOTA_EXCEEDED when the session has as many waiting already, or as many leases as it
-  // may have; the device's own refusal when the time is over.
+  // may have; as one that has waited in vain when the time is over.
   void Add(Waiting waiting);
   // The device is READY: tries them all again.
   void TryAgain(const Device& device);
@@ -76,11 +77,12 @@ class WaitingAllocations {
   void SetTimer(std::uint64_t number, Entry& entry);
   void OnTimer(std::uint64_t number);
   Waiting Take(std::uint64_t number);
+  void End(Waiting waiting);
   std::vector<std::uint64_t> NumbersOf(absl::FunctionRef<bool(const Waiting&)> is_of) const;
 
   Ledger& ledger_;
   Again again_;
-  Unavailable unavailable_;
+  InVain in_vain_;
   std::uint64_t last_ = 0;
   absl::btree_map<std::uint64_t, Entry> entries_;  // in the order in which they came
 };
