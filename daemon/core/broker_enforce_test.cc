@@ -339,6 +339,29 @@ TEST(Enforcement, FitsIntoTheTimeThatACardWithoutAWindowIsGiven) {
   EXPECT_EQ(rig.observer.Count(EventKind::kBufferVerdict), 1u);
 }
 
+// It resets sooner than it had said: who was given seconds before is signalled in what is left.
+TEST(Enforcement, GoesOnWhenThereIsLessThanASecondLeft) {
+  RigOptions options = Enforcing(Force::kKill);
+  options.traits.survives_reset = false;
+  options.traits.raises_alarms = true;
+  BrokerRig rig(options);
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.Hold(rig.Buffer(alice), 1);
+  EXPECT_EQ(rig.Reset(absl::Seconds(20)), "OK");
+  rig.Advance(absl::Seconds(5));
+  rig.device.alarm = Alarm{
+      .kind = Alarm::Kind::kResetPending, .window = absl::Milliseconds(800), .text = "sooner"};
+  rig.Advance(AlarmWatch::kPause);
+  ASSERT_EQ(alice.notices.revokes.size(), 2u);
+  const absl::Duration left = alice.notices.revokes[1].deadline - rig.clock.Now();
+  ASSERT_LT(left, Enforcement::kLeastGrace);
+  rig.Advance(left * 3 / 5);
+  EXPECT_EQ(alice.notices.signals, kTerminated);
+  rig.Advance(left / 5);
+  EXPECT_EQ(alice.notices.signals, kKilled);
+  EXPECT_EQ(rig.observer.Count(EventKind::kBufferVerdict), 0u);
+}
+
 TEST(Enforcement, NamesSignalsAsPeopleDo) {
   EXPECT_EQ(ForceText(Force::kTerminate), "SIGTERM");
   EXPECT_EQ(ForceText(Force::kKill), "SIGKILL");

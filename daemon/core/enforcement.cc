@@ -23,16 +23,17 @@ std::string BuffersText(const Held& held) {
 
 }  // namespace
 
-std::vector<Enforcement::Step> Enforcement::Plan(RevokeReason reason, absl::Duration grace) const {
+std::vector<Enforcement::Step> Enforcement::Plan(RevokeReason reason, absl::Duration grace,
+                                                 absl::Duration left) const {
   const Force most = reason == RevokeReason::kReset      ? settings_.resets
                      : reason == RevokeReason::kOperator ? settings_.revocations
                                                          : Force::kNone;
   std::vector<Step> steps;
-  if (grace < kLeastGrace) return steps;
+  if (grace < kLeastGrace || left <= absl::ZeroDuration()) return steps;
   if (most >= Force::kTerminate)
-    steps.push_back({.force = Force::kTerminate, .after = grace * kTerminateAfter / kParts});
+    steps.push_back({.force = Force::kTerminate, .after = left * kTerminateAfter / kParts});
   if (most >= Force::kKill)
-    steps.push_back({.force = Force::kKill, .after = grace * kKillAfter / kParts});
+    steps.push_back({.force = Force::kKill, .after = left * kKillAfter / kParts});
   return steps;
 }
 

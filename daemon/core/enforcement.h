@@ -26,11 +26,12 @@ struct EnforcementSettings {
 // Who holds a descriptor without a lease is not.
 class Enforcement {
  public:
-  // When, as parts of the grace. Clients have most of it to themselves; who lets go on SIGTERM has
-  // a fifth for that; the last fifth is the kernel's, for ending the process, and ours, for
+  // When, as parts of what is left. Clients have most of it to themselves; who lets go on SIGTERM
+  // has a fifth for that; the last fifth is the kernel's, for ending the process, and ours, for
   // counting references.
   static constexpr int kParts = 5, kTerminateAfter = 3, kKillAfter = 4;
-  // Whoever was given less has not had the time to comply, and is not signalled.
+  // Whoever was given less, from the notice on, has not had the time to comply, and is not
+  // signalled.
   static constexpr absl::Duration kLeastGrace = absl::Seconds(1);
 
   Enforcement(Ledger& ledger, EnforcementSettings settings)
@@ -38,10 +39,11 @@ class Enforcement {
 
   struct Step {
     Force force = Force::kNone;
-    absl::Duration after;  // the notice
+    absl::Duration after;  // the beginning of what is left
   };
-  // In order of time; empty where nothing is enforced.
-  std::vector<Step> Plan(RevokeReason reason, absl::Duration grace) const;
+  // For holders that were given `grace` in all, of which `left` is left: less, where the deadline
+  // was moved forward. In order of time; empty where nothing is enforced.
+  std::vector<Step> Plan(RevokeReason reason, absl::Duration grace, absl::Duration left) const;
 
   // Signals who holds `leases`: a process once, though it has several sessions, and not again for
   // leases that it was sent this for. `revocation` began at `began`.

@@ -66,11 +66,12 @@ void Revocations::PlanSteps(RevocationId id, Running& running, absl::Time from) 
     ledger_.deadlines.Cancel(timer);
   for (const Deadlines::Handle& step : std::exchange(running.enforcing, {}))
     ledger_.deadlines.Cancel(step);
-  const absl::Duration grace = running.report.deadline - from;
+  const absl::Duration grace = running.report.deadline - running.report.began;
+  const absl::Duration left = running.report.deadline - from;
   running.timer = ledger_.deadlines.At(running.report.deadline, [this, id] { Expire(id); });
-  if (grace > absl::ZeroDuration())
-    running.half_time = ledger_.deadlines.At(from + grace / 2, [this, id] { AskAtHalfTime(id); });
-  for (const auto& [force, after] : enforcement_.Plan(running.report.reason, grace))
+  if (left > absl::ZeroDuration())
+    running.half_time = ledger_.deadlines.At(from + left / 2, [this, id] { AskAtHalfTime(id); });
+  for (const auto& [force, after] : enforcement_.Plan(running.report.reason, grace, left))
     running.enforcing.push_back(
         ledger_.deadlines.At(from + after, [this, id, force = force] { Enforce(id, force); }));
 }
