@@ -72,6 +72,9 @@ int hlbuf_allocate(hlbuf_client* client, const hlbuf_allocate_options* options,
   hlbuf_allocate_options own;
   int code = hlbuf_copy_options(&own, sizeof(own), options, error);
   if (code != HLBUF_OK) return code;
+  if (own.wait_for_device > 1 || own.reserved != 0)
+    return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT,
+                      "options: wait_for_device is 0 or 1, and reserved is 0");
   struct allocate_frame frame;
   size_t bytes;
   code = build_allocate(&own, &frame, &bytes, error);

@@ -102,6 +102,12 @@ TEST_F(Requests, RefusesHereWhatAFrameCannotSay) {
     options.label_count = count;
     EXPECT_EQ(hlbuf_allocate(client, &options, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
   }
+  options.label_count = 0;
+  options.reserved = 1;
+  EXPECT_EQ(hlbuf_allocate(client, &options, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
+  options.reserved = 0;
+  options.wait_for_device = 2;
+  EXPECT_EQ(hlbuf_allocate(client, &options, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
   EXPECT_EQ(hlbuf_open_id(client, 0, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
   EXPECT_EQ(hlbuf_open_name(client, "", 0, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
   EXPECT_EQ(hlbuf_open_name(client, nullptr, 0, &buffer, &error_), HLBUF_E_INVALID_ARGUMENT);
