@@ -148,6 +148,9 @@ TEST_F(DrainedDevice, MayBeOneThatIsNotOpenYet) {
   EXPECT_EQ(rig_.Drain(), "OK");
   EXPECT_EQ(state(), kFailed);
   EXPECT_TRUE(Contains(rig_.observer.Last(EventKind::kDeviceState).text, "will be DRAINED"));
+  const std::string words = Refusal({.size_bytes = 1});
+  for (const char* part : {"fake0 is FAILED: ", "; uid 0 took it out of use", "undrain fake0"})
+    EXPECT_TRUE(Contains(words, part));
   rig_.Reset();
   rig_.Run();
   EXPECT_EQ(state(), kDrained);

@@ -15,8 +15,9 @@ namespace {
 absl::Status Drained(const Device& device, absl::Time now) {
   const absl::Duration ago = absl::Trunc(now - device.drain()->since, absl::Seconds(1));
   return Error(ErrorCode::kDeviceUnavailable,
-               absl::StrCat(device.name(), " is DRAINED: ", device.drain()->by,
-                            " took it out of use ", absl::FormatDuration(ago),
+               absl::StrCat(device.name(), " is ", StateText(device.state()), ": ",
+                            device.failure(), device.failure().empty() ? "" : "; ",
+                            device.drain()->by, " took it out of use ", absl::FormatDuration(ago),
                             " ago; use another device, or wait for a DEVICE notice that it is "
                             "READY, which takes `hl-bufctl undrain ",
                             device.name(), "`"));
@@ -63,7 +64,7 @@ absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view 
 }  // namespace
 
 absl::Status Broker::Unavailable(const Device& device) const {
-  if (device.state() == DeviceState::kDrained) return Drained(device, ledger_.clock.Now());
+  if (device.drain().has_value()) return Drained(device, ledger_.clock.Now());
   return Error(ErrorCode::kDeviceUnavailable,
                absl::StrCat(device.name(), " is ", StateText(device.state()),
                             device.failure().empty() ? "" : ": ", device.failure(),
