@@ -91,6 +91,7 @@ absl::Status Changes::Begin(const Caller& caller, const v1::DrainDeviceRequest& 
                             const std::shared_ptr<Reply>& reply) {
   ASSIGN_OR_RETURN(DrainRequest drain, ReadDrain(request, caller));
   RETURN_IF_ERROR(Authorize(caller, DrainText(request.device(), drain)));
+  drain.wanted = [reply] { return reply->open(); };
   return broker_.DrainDevice(request.device(), std::move(drain),
                              [this, reply, &response, device = request.device()] {
                                if (reply->open()) AnswerDrain(device, response, *reply);

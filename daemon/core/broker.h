@@ -42,6 +42,7 @@ struct DrainRequest {
   std::string by;                       // in words: who asks
   std::optional<absl::Duration> grace;  // asks back what is held; not set: it may be held on
   absl::Duration patience;              // how long to wait until nothing of the device is held
+  Emptying::Wanted wanted;              // null: whoever asks waits to the end
 };
 
 // Whose things an operator asks back.

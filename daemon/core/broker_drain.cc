@@ -24,7 +24,7 @@ absl::Status Broker::DrainDevice(absl::string_view name, DrainRequest request,
   if (request.grace.has_value())
     revocations_.Begin(ledger_.HeldOf(*device), RevokeReason::kOperator, *request.grace,
                        [](const RevocationReport&) {});
-  emptying_.Wait(*device, request.patience, std::move(done));
+  emptying_.Wait(*device, request.patience, std::move(request.wanted), std::move(done));
   return absl::OkStatus();
 }
 

@@ -53,6 +53,18 @@ TEST_F(DrainedDevice, SaysWhoDrainedItWhenAndTheWayOut) {
     EXPECT_TRUE(Contains(words, part)) << words;
 }
 
+// Calls that are cancelled in a loop leave nothing behind.
+TEST_F(DrainedDevice, ForgetsThoseWhoWaitedForItAndHaveGone) {
+  rig_.Buffer(alice_);
+  bool here = true;
+  for (int i = 0; i < 2; ++i)
+    rig_.Drain({.by = "uid 0", .patience = absl::Hours(1), .wanted = [&here] { return here; }});
+  EXPECT_EQ(rig_.drains_ended, 0);
+  here = false;
+  rig_.Drain({.by = "uid 0", .patience = absl::Hours(1)});
+  EXPECT_EQ(rig_.drains_ended, 2) << "the third waits";
+}
+
 TEST_F(DrainedDevice, LeavesWhatIsHeldToItsHolders) {
   const LeaseId lease = alice_.Allocate();
   rig_.Drain();

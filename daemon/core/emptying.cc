@@ -6,12 +6,14 @@
 
 namespace hlbuf {
 
-void Emptying::Wait(Device& device, absl::Duration patience, Done done) {
+void Emptying::Wait(Device& device, absl::Duration patience, Wanted wanted, Done done) {
+  EndUnwanted();
   if (device.used_bytes() == 0 || patience <= absl::ZeroDuration()) return std::move(done)();
   const std::uint64_t number = ++last_;
   waiters_[number] = {.device = &device,
                       .timer = ledger_.deadlines.At(ledger_.clock.Now() + patience,
                                                     [this, number] { End(number); }),
+                      .wanted = std::move(wanted),
                       .done = std::move(done)};
 }
 
@@ -23,6 +25,13 @@ void Emptying::EndAll(const Device& device) {
   std::vector<std::uint64_t> numbers;
   for (const auto& [number, waiter] : waiters_)
     if (waiter.device == &device) numbers.push_back(number);
+  for (const std::uint64_t number : numbers) End(number);
+}
+
+void Emptying::EndUnwanted() {
+  std::vector<std::uint64_t> numbers;
+  for (auto& [number, waiter] : waiters_)
+    if (waiter.wanted != nullptr && !waiter.wanted()) numbers.push_back(number);
   for (const std::uint64_t number : numbers) End(number);
 }
 

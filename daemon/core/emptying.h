@@ -19,12 +19,15 @@ class Emptying {
  public:
   // What there is then, the device itself says.
   using Done = absl::AnyInvocable<void() &&>;
+  // False: whoever waits has gone.
+  using Wanted = absl::AnyInvocable<bool()>;
 
   explicit Emptying(Ledger& ledger) : ledger_(ledger) {}
 
   // `done` is called once: when the device is empty, at once if it is, or when `patience` is over,
-  // or by EndAll().
-  void Wait(Device& device, absl::Duration patience, Done done);
+  // or by EndAll(), or, where nobody wants it any more, when the next one begins to wait: there are
+  // never many more than are wanted. A null `wanted` always is.
+  void Wait(Device& device, absl::Duration patience, Wanted wanted, Done done);
   // Something of the device came back.
   void OnFreed(const Device& device);
   // Nobody has to wait for that device any more.
@@ -34,9 +37,11 @@ class Emptying {
   struct Waiter {
     const Device* device = nullptr;
     Deadlines::Handle timer;
+    Wanted wanted;
     Done done;
   };
   void End(std::uint64_t number);
+  void EndUnwanted();
 
   Ledger& ledger_;
   std::uint64_t last_ = 0;
