@@ -46,10 +46,10 @@ grpc::ServerUnaryReactor* ControlService::Serve(grpc::CallbackServerContext* con
   return call;
 }
 
-template <class Request, class Response>
+template <class Asked, class Request, class Response>
 grpc::ServerUnaryReactor* ControlService::Ask(
     grpc::CallbackServerContext* context, const Request* request, Response* response,
-    absl::StatusOr<Response> (*question)(const Broker&, const Caller&, const Request&)) {
+    absl::StatusOr<Response> (*question)(Asked&, const Caller&, const Request&)) {
   return Serve(context, [this, request, response, question](const Caller& caller,
                                                             const std::shared_ptr<Reply>& reply) {
     absl::StatusOr<Response> answer = question(broker_, caller, *request);

@@ -90,10 +90,10 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   template <class Answer>
   grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, Answer answer);
   // A question that is answered at once, by a function of listing.h.
-  template <class Request, class Response>
+  template <class Asked, class Request, class Response>
   grpc::ServerUnaryReactor* Ask(grpc::CallbackServerContext* context, const Request* request,
                                 Response* response,
-                                absl::StatusOr<Response> (*question)(const Broker&, const Caller&,
+                                absl::StatusOr<Response> (*question)(Asked&, const Caller&,
                                                                      const Request&));
 
   Poster& poster_;

@@ -87,7 +87,7 @@ v1::ResetPlan ToProto(const ResetPlan& plan, const Device& device, const Broker&
   return proto;
 }
 
-absl::StatusOr<v1::ResetPlan> PlanReset(const Broker& broker, const Caller& caller,
+absl::StatusOr<v1::ResetPlan> PlanReset(Broker& broker, const Caller& caller,
                                         const v1::PlanResetRequest& request) {
   ASSIGN_OR_RETURN(const Page page, ReadPage(request.page_size(), "", ""));
   RETURN_IF_ERROR(Require(Role::kViewer, caller,

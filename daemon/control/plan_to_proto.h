@@ -26,7 +26,7 @@ hlbuf::v1::ResetPlan ToProto(const ResetPlan& plan, const Device& device, const 
                              std::size_t max);
 
 // A question, as those of listing.h. Errors: PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT.
-absl::StatusOr<hlbuf::v1::ResetPlan> PlanReset(const Broker& broker, const Caller& caller,
+absl::StatusOr<hlbuf::v1::ResetPlan> PlanReset(Broker& broker, const Caller& caller,
                                                const hlbuf::v1::PlanResetRequest& request);
 
 }  // namespace hlbuf

@@ -148,7 +148,7 @@ class Broker {
   // Nothing happens when it is not drained. Errors: NOT_FOUND.
   absl::Status UndrainDevice(absl::string_view device);
   // Errors: NOT_FOUND.
-  absl::StatusOr<ResetPlan> PlanReset(absl::string_view device) const;
+  absl::StatusOr<ResetPlan> PlanReset(absl::string_view device);
 
   // What to wait for, and what to do then.
   absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }

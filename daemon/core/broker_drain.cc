@@ -55,10 +55,15 @@ RevocationId Broker::RevokeHoldings(Whose whose, absl::Duration grace, Revocatio
   return revocations_.Begin(buffers, alone, RevokeReason::kOperator, grace, std::move(done));
 }
 
-absl::StatusOr<ResetPlan> Broker::PlanReset(absl::string_view name) const {
+absl::StatusOr<ResetPlan> Broker::PlanReset(absl::string_view name) {
   ASSIGN_OR_RETURN(const Device* device, FindNamed(name));
+  // Each calls back, so that nothing is walked meanwhile.
+  std::vector<SessionId> unread;
   for (const auto& [id, session] : ledger_.sessions)
-    if (session->in_flight.amount() > 0) session->notices->Sweep();
+    if (session->in_flight.amount() > 0) unread.push_back(id);
+  for (const SessionId id : unread)
+    if (const auto it = ledger_.sessions.find(id); it != ledger_.sessions.end())
+      it->second->notices->Sweep();
   return hlbuf::PlanReset(ledger_, *device, settings_.reset_grace);
 }
 

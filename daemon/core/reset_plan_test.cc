@@ -10,7 +10,7 @@ namespace {
 
 class PlannedReset : public testing::Test {
  protected:
-  ResetPlan Plan() const { return *rig_.broker.PlanReset("fake0"); }
+  ResetPlan Plan() { return *rig_.broker.PlanReset("fake0"); }
   using Obstacles = std::vector<ResetObstacle>;
 
   BrokerRig rig_;
