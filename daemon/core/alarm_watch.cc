@@ -42,8 +42,11 @@ void AlarmWatch::OnAnswer(Device& device, std::uint64_t question,
   if (!Listens(device)) return;
   if (alarm.has_value()) raised_(device, *alarm);
   if (!Listens(device)) return;  // what was raised has ended it
-  if (watched.ask_again) return Ask(device);
-  watched.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
+  // Looked up again, for what was raised may have begun to watch another device, or this one anew.
+  Watched& still = watched_.at(&device);
+  if (question != still.question) return;
+  if (still.ask_again) return Ask(device);
+  still.next = ledger_.deadlines.At(ledger_.clock.Now() + kPause, [this, &device] {
     if (Listens(device)) Ask(device);
   });
 }
