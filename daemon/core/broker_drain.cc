@@ -49,9 +49,11 @@ RevocationId Broker::RevokeHoldings(Whose whose, absl::Duration grace, Revocatio
     if (whose.Is(session->peer))
       for (LeaseRecord* lease : session->leases)
         if (!whose.Owns(*lease->buffer)) alone.push_back(lease);
-  waiting_.RefuseOf([&whose](const SessionRecord& session) { return whose.Is(session.peer); },
-                    Error(ErrorCode::kRevoked,
-                          "an operator asked back what this user or job holds, while it waited"));
+  waiting_.RefuseOf(
+      [&whose](const SessionRecord& session) { return whose.Is(session.peer); },
+      Error(ErrorCode::kRevoked,
+            "an operator asked back what this user or job holds, while it waited; ask "
+            "an operator before you allocate again"));
   return revocations_.Begin(buffers, alone, RevokeReason::kOperator, grace, std::move(done));
 }
 

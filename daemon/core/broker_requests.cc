@@ -208,7 +208,8 @@ absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord
     return Error(ErrorCode::kGone, "its session ended while it was allocated");
   if (buffer.revoked.has_value())
     return Error(ErrorCode::kRevoked,
-                 "an operator asked back what this user or job holds, while it was allocated");
+                 "an operator asked back what this user or job holds, while it was allocated; ask "
+                 "an operator before you allocate again");
   const Device& device = *buffer.device;
   if (device.state() != DeviceState::kReady) return Unavailable(device);
   if (device.epoch() != buffer.epoch)

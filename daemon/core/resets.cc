@@ -41,7 +41,7 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
   if (!device.is_open() && device.state() != DeviceState::kFailed)
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(device.name(), " is ", StateText(device.state()),
-                              "; wait until it is READY and ask again"));
+                              "; ask again when it is READY, DRAINED or FAILED"));
   Start(device, drill, grace,
         device.state() == DeviceState::kFailed ? "reset of a failed device"
                                                : "a reset begins: every lease is asked back",
