@@ -14,8 +14,7 @@ constexpr std::array kStates = {
     DeviceState::kRevoking, DeviceState::kClosing, DeviceState::kResetting, DeviceState::kFailed};
 
 bool IsCounted(EventKind kind) {
-  return kind != EventKind::kLeaseGranted && kind != EventKind::kLeaseEnded &&
-         !EventKindText(kind).empty();
+  return kind != EventKind::kLeaseGranted && kind != EventKind::kLeaseEnded;
 }
 
 using Devices = std::vector<const Device*>;
