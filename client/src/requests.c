@@ -37,12 +37,17 @@ static int join_labels(const hlbuf_allocate_options* options, char* into, size_t
   return HLBUF_OK;
 }
 
-/* As long as the call itself. */
+/* A little less than the call itself has, so that the daemon's reason arrives before the call
+ * times out. */
 static uint32_t wait_ms(hlbuf_client* client) {
+  enum { MARGIN_PART = 16, MARGIN_MS_MIN = 50 };
   pthread_mutex_lock(&client->lock);
   const int32_t timeout_ms = client->timeout_ms;
   pthread_mutex_unlock(&client->lock);
-  return timeout_ms < 0 ? UINT32_MAX : (uint32_t)timeout_ms;
+  if (timeout_ms < 0) return UINT32_MAX;
+  int32_t margin_ms = timeout_ms / MARGIN_PART;
+  if (margin_ms < MARGIN_MS_MIN) margin_ms = MARGIN_MS_MIN;
+  return timeout_ms > margin_ms ? (uint32_t)(timeout_ms - margin_ms) : 1;
 }
 
 static int build_allocate(const hlbuf_allocate_options* options, struct allocate_frame* frame,

@@ -239,5 +239,25 @@ TEST_F(Revocation, ByAResetLetsAnAllocationWait) {
   daemon().ExpectNothingInUse();
 }
 
+// The service's reason, not only that the call has timed out.
+TEST_F(Revocation, ByAResetTellsAnAllocationThatWaitedInVainWhy) {
+  LibraryClient alice = Client(Alice());
+  LibraryClient bob = Client(Bob());
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  ControlClient control = Control();
+  auto resetting = control.StartToReset("dev0", kLongMs);
+  alice.AwaitNotice("revoke ");
+  bob.process().Must("library-set-timeout 3200");
+  const Reply refused =
+      bob.process().Do("library-allocate-waiting " + std::to_string(kBytes) + " -");
+  EXPECT_FALSE(refused.ok);
+  EXPECT_TRUE(StartsWith(refused.Text(), "DEVICE_UNAVAILABLE dev0 is REVOKING; a DEVICE notice"))
+      << refused.Text();
+  alice.Release(made);
+  EXPECT_EQ(resetting.get().only().verdict, LetGo());
+  daemon().ExpectNothingInUse();
+}
+
 }  // namespace
 }  // namespace hlbuf

@@ -240,8 +240,9 @@ typedef struct hlbuf_allocate_options {
   const char* const* labels; /* label_count texts "key=value" */
   size_t label_count;        /* at most 8, 256 bytes together */
   uint32_t wait_for_device;  /* 1: through a reset of the device, and until it opens, the call waits
-                                as long as the client's timeout lets it. 0: DEVICE_UNAVAILABLE at
-                                once, as from a daemon that cannot wait */
+                                nearly as long as the client's timeout; then DEVICE_UNAVAILABLE says
+                                why. 0: DEVICE_UNAVAILABLE at once, as from a daemon that cannot
+                                wait */
   uint32_t reserved;         /* 0 */
 } hlbuf_allocate_options;
 

@@ -48,6 +48,12 @@ class LibraryUser {
     return Done();
   }
 
+  // library-set-timeout MS: of every later call
+  Outcome SetTimeout(Step& step) {
+    hlbuf_client_set_timeout(client_, static_cast<std::int32_t>(step.Number(1)));
+    return Done();
+  }
+
   // library-allocate|library-allocate-waiting BYTES NAME LABEL...; "-": no name
   Outcome Allocate(Step& step) {
     std::vector<const char*> labels;
@@ -201,6 +207,7 @@ void AddLibrarySteps(StepTable& table) {
   add("library-connect", &LibraryUser::Connect);
   add("library-close", &LibraryUser::Close);
   add("library-use-device", &LibraryUser::UseDevice);
+  add("library-set-timeout", &LibraryUser::SetTimeout);
   add("library-allocate", &LibraryUser::Allocate);
   add("library-allocate-waiting", &LibraryUser::Allocate);
   add("library-allocate-many", &LibraryUser::AllocateMany);
