@@ -52,6 +52,9 @@ role viewer.)";
 // The service answers a call at the latest after so long; whoever waits longer asks again.
 constexpr absl::Duration kCallMax = absl::Minutes(10);
 
+// No grace is longer, neither one that is asked for nor one that is configured.
+constexpr absl::Duration kGraceMax = absl::Hours(1);
+
 // What `drain` was told.
 struct DrainOptions {
   v1::DrainDeviceRequest device;
@@ -65,8 +68,10 @@ grpc::Status DrainUntil(Stub& stub, v1::DrainDeviceRequest request, absl::Time d
                         v1::DrainDeviceResponse& response) {
   for (;;) {
     const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
-    SetDuration(std::min(left, kCallMax), *request.mutable_wait());
+    const absl::Duration wait = std::min(left, kCallMax);
+    SetDuration(wait, *request.mutable_wait());
     grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + wait + kPatience));
     const grpc::Status status = stub.DrainDevice(&context, request, &response);
     if (!status.ok() || response.device().used_bytes() == 0 || left <= kCallMax) return status;
     request.clear_grace();  // they know
@@ -92,7 +97,13 @@ ExitCode RevokeHoldings(const Invocation& invocation, v1::RevokeHoldingsRequest 
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
   request.set_no_wait(!wait);
+  absl::Duration patience = kPatience;
+  if (wait)
+    patience += request.has_grace() ? absl::Seconds(request.grace().seconds()) +
+                                          absl::Nanoseconds(request.grace().nanos())
+                                    : kGraceMax;
   grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
   v1::RevokeHoldingsResponse response;
   const grpc::Status status = (*stub)->RevokeHoldings(&context, request, &response);
   if (!status.ok()) return Conclude(status);
