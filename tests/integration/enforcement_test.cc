@@ -165,6 +165,11 @@ TEST_F(Enforcement, StopsAtSigtermWhereNoMoreIsAllowed) {
   EXPECT_EQ(Terminations(alice), 1) << "for one lease each signal is sent once";
 }
 
+TEST_F(Enforcement, SaysThatAGraceIsTooShortForIt) {
+  Enforce("resets = \"kill\"\n[timing]\nreset_grace = \"900ms\"\n");
+  EXPECT_TRUE(Contains(daemon().Log(), "reset_grace is 900ms: whoever is given less than 1s"));
+}
+
 // As in production without the drop-in: a user of its own, and no capabilities.
 TEST_F(Enforcement, SaysWhatItLacksToSignalOthers) {
   if (DeviceKind() != "software") GTEST_SKIP() << "its device is root's alone";
