@@ -75,7 +75,8 @@ CLI::Option* AddNumber(CLI::App& command, const std::string& names, const std::s
              description)
       ->check([type](const std::string& text) -> std::string {
         if (ReadNumber(text).has_value()) return "";
-        return absl::StrCat("'", text, "' is no ", absl::AsciiStrToLower(type), "; a number is");
+        return absl::StrCat("'", text, "' is no ", absl::AsciiStrToLower(type),
+                            "; give it as a number");
       });
 }
 
