@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "hlbuf/v1/control.pb.h"
+#include "tests/support/control_client.h"
 #include "tests/support/ctl_test.h"
 
 namespace hlbuf {
@@ -196,7 +197,9 @@ TEST_F(PlannedReset, NamesAClientThatCannotBeTold) {
   ClientProcess process(Alice());
   SessionThere session = SessionThere::Greeted(process, daemon().client_socket());
   session.Send(AllocateFrame(2, kBytes));
-  EXPECT_TRUE(Eventually([&] { return daemon().UsedBytes() == kBytes; }));
+  ControlClient control(daemon().control_socket());
+  EXPECT_TRUE(
+      Eventually([&] { return control.SessionsOf(*Alice().uid).at(0).in_flight_fds == 1; }));
   const auto plan = Json<v1::ResetPlan>({"plan-reset", "dev0"}, kHeld);
   ASSERT_EQ(plan.sessions_size(), 1);
   EXPECT_EQ(plan.sessions(0).session().peer().pid(), process.pid());

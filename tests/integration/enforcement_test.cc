@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kBytes = 64 << 10;
 constexpr int kGraceMs = 6'000;       // SIGTERM after 3.6 s, SIGKILL after 4.8 s
+constexpr int kLongGraceMs = 15'000;  // between them is time to let go, on a busy machine too
 constexpr int kShortGraceMs = 1'000;  // where nobody has to die in time
 
 // What a holder that let go is worth on the device of this run.
@@ -61,8 +62,10 @@ TEST_F(Killing, EndsAClientThatIgnoresItsNotice) {
   EXPECT_EQ(seen.device_state, "READY");
   EXPECT_EQ(seen.epoch, his.epoch + 1);
   ExpectUntouched(bob);
-  EXPECT_TRUE(
-      Contains(daemon().Log(), absl::StrCat("pid ", alice.process().pid(), ": SIGTERM sent: 3.6")));
+  const double sent =
+      NumberAfter(absl::StrCat("pid ", alice.process().pid(), ": SIGTERM sent: "), daemon().Log());
+  EXPECT_GE(sent, 3.6);
+  EXPECT_LT(sent, 4.8) << "as late as the SIGKILL";
   EXPECT_FALSE(Contains(daemon().Log(), "SIGKILL sent"));
   daemon().ExpectNothingInUse();
 }
@@ -72,7 +75,7 @@ TEST_F(Killing, SparesAClientThatLetsGoWhenItIsTerminated) {
   alice.process().Must("count-terminations");
   const HeldBuffer made = alice.Allocate(kBytes);
   ControlClient control = Control();
-  auto resetting = control.StartToReset("dev0", kGraceMs);
+  auto resetting = control.StartToReset("dev0", kLongGraceMs);
   EXPECT_TRUE(WasTerminated(alice));
   alice.Release(made);
   EXPECT_EQ(resetting.get().only().verdict, LetGo());

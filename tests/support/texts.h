@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 
 namespace hlbuf {
@@ -17,6 +18,12 @@ inline testing::AssertionResult Contains(const std::string& text, const std::str
 inline testing::AssertionResult StartsWith(const std::string& text, const std::string& part) {
   if (text.rfind(part, 0) == 0) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "no '" << part << "' at the start of: " << text;
+}
+
+// The number behind the first `words` in `text`; -1 where there are none.
+inline double NumberAfter(const std::string& words, const std::string& text) {
+  const std::size_t at = text.find(words);
+  return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + words.size(), nullptr);
 }
 
 }  // namespace hlbuf
