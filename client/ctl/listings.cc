@@ -29,6 +29,7 @@ std::string Note(const v1::Buffer& buffer) {
   if (buffer.revoke_reason() != v1::REVOKE_REASON_UNSPECIFIED)
     notes.push_back(absl::StrCat("asked back: ", ReasonText(buffer.revoke_reason())));
   if (buffer.has_verdict()) notes.push_back(VerdictText(buffer.verdict().kind()));
+  if (buffer.has_given_up_time()) notes.push_back("given up in a reset");
   if (buffer.references() != 0) notes.push_back(CountText(buffer.references(), "reference"));
   return absl::StrJoin(notes, ", ");
 }

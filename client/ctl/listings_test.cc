@@ -84,6 +84,17 @@ TEST(Listings, ShowABufferThatSomebodyKept) {
       "operator, HELD, 2 references\n");
 }
 
+TEST(Listings, ShowABufferThatAResetTook) {
+  v1::ListBuffersResponse response;
+  v1::Buffer& buffer = *response.add_buffers();
+  buffer.set_state(v1::BUFFER_STATE_FREED);
+  buffer.mutable_given_up_time()->set_seconds(808);
+  buffer.mutable_verdict()->set_kind(v1::VERDICT_KIND_HELD);
+  const std::string text = TableText(response, kNow);
+  EXPECT_NE(text.find("FREED"), std::string::npos) << text;
+  EXPECT_NE(text.find("HELD, given up in a reset"), std::string::npos) << text;
+}
+
 TEST(Listings, ShowALeaseAndItsShare) {
   v1::ListLeasesResponse response;
   v1::Lease& lease = *response.add_leases();

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/control/page.h"
 #include "daemon/control/request_fields.h"
@@ -26,6 +28,47 @@ std::vector<const Device*> DevicesByName(const Broker& broker) {
   return devices;
 }
 
+// Who stands in the way of a failed device is not for everybody.
+v1::Device DeviceFor(const Caller& caller, const Device& device, const Broker& broker) {
+  v1::Device proto = ToProto(device, broker);
+  const std::string lost = MaySeeAll(caller) ? broker.ledger().lost.Text(device) : "";
+  if (!lost.empty() && !proto.failure().empty()) proto.mutable_failure()->append("; lost: " + lost);
+  return proto;
+}
+
+// Buffers that there are and buffers that are lost, together in the order of their ids. One that is
+// being given up is both, and counts as there.
+class BufferCursor {
+ public:
+  BufferCursor(const Ledger& ledger, BufferId after)
+      : buffers_(ledger.registry.in_order()),
+        lost_(ledger.lost.in_order()),
+        buffer_(buffers_.upper_bound(after)),
+        lost_buffer_(lost_.upper_bound(after)) {}
+  bool AtEnd() const { return buffer_ == buffers_.end() && lost_buffer_ == lost_.end(); }
+  const BufferRecord* buffer() const { return IsThere() ? buffer_->second : nullptr; }
+  const LostBuffer* lost() const { return IsThere() ? nullptr : &lost_buffer_->second; }
+  // The one that was passed last.
+  BufferId before() const { return before_; }
+  void Advance() {
+    before_ = IsThere() ? buffer_->first : lost_buffer_->first;
+    if (buffer_ != buffers_.end() && buffer_->first == before_) ++buffer_;
+    if (lost_buffer_ != lost_.end() && lost_buffer_->first == before_) ++lost_buffer_;
+  }
+
+ private:
+  bool IsThere() const {
+    return buffer_ != buffers_.end() &&
+           (lost_buffer_ == lost_.end() || buffer_->first <= lost_buffer_->first);
+  }
+
+  const absl::btree_map<BufferId, BufferRecord*>& buffers_;
+  const absl::btree_map<BufferId, LostBuffer>& lost_;
+  absl::btree_map<BufferId, BufferRecord*>::const_iterator buffer_;
+  absl::btree_map<BufferId, LostBuffer>::const_iterator lost_buffer_;
+  BufferId before_;
+};
+
 }  // namespace
 
 absl::StatusOr<v1::ListDevicesResponse> ListDevices(const Broker& broker, const Caller& caller,
@@ -43,7 +86,7 @@ absl::StatusOr<v1::ListDevicesResponse> ListDevices(const Broker& broker, const 
     fill.Examined();
     if (!states.Match((*it)->state())) continue;
     fill.Taken();
-    *response.add_devices() = ToProto(**it, broker);
+    *response.add_devices() = DeviceFor(caller, **it, broker);
   }
   if (it != all.end())
     response.set_next_page_token(PageToken(QueryOf(request), (*std::prev(it))->name()));
@@ -57,7 +100,7 @@ absl::StatusOr<v1::Device> GetDevice(const Broker& broker, const Caller& caller,
     return Error(ErrorCode::kNotFound,
                  absl::StrCat("there is no device '", Printable(request.name()),
                               "'; ListDevices shows those that are"));
-  return ToProto(*device, broker);
+  return DeviceFor(caller, *device, broker);
 }
 
 absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const Caller& caller,
@@ -66,27 +109,33 @@ absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const 
   ASSIGN_OR_RETURN(const std::uint64_t after, AfterId(page));
   ASSIGN_OR_RETURN(const WantedValues states,
                    WantedValues::Read("states", request.states(), v1::BufferState_IsValid));
-  const auto matches = [&](const BufferRecord& buffer) {
-    return (request.device().empty() || buffer.device->name() == request.device()) &&
-           states.Match(buffer.state) &&
-           (!request.has_owner_uid() || buffer.owner->domain.uid == request.owner_uid()) &&
-           (!request.has_owner_container() ||
-            buffer.owner->domain.container == request.owner_container()) &&
-           MaySee(caller, buffer);
+  const auto is_wanted = [&](const Device& device, BufferState state, const Domain& owner) {
+    return (request.device().empty() || device.name() == request.device()) && states.Match(state) &&
+           (!request.has_owner_uid() || owner.uid == request.owner_uid()) &&
+           (!request.has_owner_container() || owner.container == request.owner_container());
   };
   v1::ListBuffersResponse response;
   const WallTimes wall(broker.ledger().clock);
   PageFill fill(page, caller);
-  const auto& all = broker.ledger().registry.in_order();
-  auto it = all.upper_bound(BufferId{after});
-  for (; it != all.end() && fill.HasRoom(); ++it) {
-    fill.Examined(1 + LeasesVisited(caller, *it->second));
-    if (!matches(*it->second)) continue;
+  BufferCursor cursor(broker.ledger(), BufferId{after});
+  for (; !cursor.AtEnd() && fill.HasRoom(); cursor.Advance()) {
+    if (const BufferRecord* const buffer = cursor.buffer(); buffer != nullptr) {
+      fill.Examined(1 + LeasesVisited(caller, *buffer));
+      if (!is_wanted(*buffer->device, buffer->state, buffer->owner->domain) ||
+          !MaySee(caller, *buffer))
+        continue;
+      *response.add_buffers() = ToProto(*buffer, wall);
+    } else {
+      const LostBuffer& lost = *cursor.lost();
+      fill.Examined();
+      if (!is_wanted(*lost.device, BufferState::kFreed, lost.owner) || !MaySee(caller, lost))
+        continue;
+      *response.add_buffers() = ToProto(lost, wall);
+    }
     fill.Taken();
-    *response.add_buffers() = ToProto(*it->second, wall);
   }
-  if (it != all.end())
-    response.set_next_page_token(PageToken(QueryOf(request), IdText(std::prev(it)->first)));
+  if (!cursor.AtEnd())
+    response.set_next_page_token(PageToken(QueryOf(request), IdText(cursor.before())));
   return response;
 }
 
@@ -98,6 +147,9 @@ absl::StatusOr<v1::Buffer> GetBuffer(const Broker& broker, const Caller& caller,
   const BufferRecord* buffer = ledger.registry.Find(id);
   if (buffer != nullptr && MaySee(caller, *buffer))
     return ToProto(*buffer, WallTimes(ledger.clock));
+  if (const LostBuffer* lost = ledger.lost.Find(id);
+      buffer == nullptr && lost != nullptr && MaySee(caller, *lost))
+    return ToProto(*lost, WallTimes(ledger.clock));
   const absl::string_view fate =
       caller.peer.known() ? ledger.registry.FateOf(id, caller.peer.domain()) : "";
   if (!fate.empty())

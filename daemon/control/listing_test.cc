@@ -113,6 +113,72 @@ TEST_F(Listing, ShowsNobodyNothing) {
   EXPECT_EQ(CodeOf(GetDevice(rig.broker, Nobody(), device)), "NOT_FOUND");
 }
 
+// A device whose memory goes with a reset, and does not come back from this one.
+struct LostListing : testing::Test {
+  LostListing() : rig(Options()) {
+    for (const BufferId id : {first, lost}) rig.Hold(id, 1);
+    EXPECT_EQ(rig.Revoke({gone}, absl::ZeroDuration()), "OK");
+    rig.Run();
+    rig.Reset(absl::ZeroDuration(), Drill::kFails);
+    rig.Advance(absl::Milliseconds(1));
+  }
+  static RigOptions Options() {
+    RigOptions options;
+    options.traits.survives_reset = false;
+    return options;
+  }
+  Ids Buffers(const Caller& caller, const v1::ListBuffersRequest& request = {}) {
+    return IdsOf(ListBuffers(rig.broker, caller, request)->buffers());
+  }
+
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  BufferId first = rig.Buffer(alice, "a1");
+  BufferId gone = rig.Buffer(alice);
+  BufferId lost = rig.Buffer(alice, "a2");
+};
+
+TEST_F(LostListing, ShowsWhatWasGivenUpWithItsInode) {
+  v1::GetBufferRequest request;
+  request.set_id(IdText(lost));
+  const v1::Buffer buffer = *GetBuffer(rig.broker, kViewer, request);
+  EXPECT_EQ(buffer.state(), v1::BUFFER_STATE_FREED);
+  EXPECT_NE(buffer.inode(), 0u);
+  EXPECT_TRUE(buffer.has_given_up_time());
+  EXPECT_EQ(buffer.verdict().kind(), v1::VERDICT_KIND_HELD);
+  ASSERT_EQ(buffer.last_holders_size(), 1);
+  EXPECT_EQ(buffer.last_holders(0).session_id(), IdText(alice.session().id));
+  EXPECT_EQ(CodeOf(GetBuffer(rig.broker, UserOf(1002), request)), "NOT_FOUND");
+  EXPECT_EQ(CodeOf(GetBuffer(rig.broker, UserOf(1000), request)), "OK");
+}
+
+TEST_F(LostListing, ListsItInOrderPageByPage) {
+  EXPECT_EQ(Buffers(kViewer), Texts({first, lost}));
+  EXPECT_EQ(Buffers(UserOf(1002)), Ids());
+  v1::ListBuffersRequest request;
+  request.set_device("fake0");
+  request.add_states(v1::BUFFER_STATE_FREED);
+  request.set_page_size(1);
+  const v1::ListBuffersResponse page = *ListBuffers(rig.broker, kViewer, request);
+  EXPECT_EQ(IdsOf(page.buffers()), Texts({first}));
+  request.set_page_token(page.next_page_token());
+  EXPECT_EQ(Buffers(kViewer, request), Texts({lost}));
+  request.clear_page_token();
+  request.set_states(0, v1::BUFFER_STATE_LIVE);
+  EXPECT_EQ(Buffers(kViewer, request), Ids());
+}
+
+TEST_F(LostListing, TellsWhoIsInTheWayOnlyToThoseWhoMaySeeThem) {
+  v1::GetDeviceRequest request;
+  request.set_name("fake0");
+  const std::string all = GetDevice(rig.broker, kViewer, request)->failure();
+  EXPECT_NE(all.find("'a1' of uid 1000"), std::string::npos) << all;
+  const std::string some = GetDevice(rig.broker, UserOf(1002), request)->failure();
+  EXPECT_NE(some.find("2 buffers that somebody held: `hl-bufctl holders fake0`"), std::string::npos)
+      << some;
+  EXPECT_EQ(some.find("a1"), std::string::npos) << some;
+}
+
 TEST_F(Listing, FiltersBuffers) {
   v1::ListBuffersRequest request;
   request.set_device("fake1");

@@ -67,6 +67,15 @@ void AddOutside(const OutsideHolders& found, hlbuf::v1::BufferVerdict& proto) {
   proto.set_outside_incomplete(!found.all_seen || !found.importers_known);
 }
 
+hlbuf::v1::Holder ToProto(const Holder& holder) {
+  hlbuf::v1::Holder proto;
+  proto.set_session_id(IdText(holder.session));
+  *proto.mutable_domain() = ToProto(holder.domain);
+  proto.set_pid(holder.pid);
+  proto.set_signalled(ToProto(holder.signalled));
+  return proto;
+}
+
 hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   hlbuf::v1::BufferVerdict proto;
   proto.set_buffer_id(IdText(settled.buffer));
@@ -75,11 +84,7 @@ hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   *proto.mutable_verdict() = ToProto(settled.verdict);
   for (const Holder& holder : settled.holders) {
     if (proto.holders_size() == kHoldersMax) break;
-    hlbuf::v1::Holder& added = *proto.add_holders();
-    added.set_session_id(IdText(holder.session));
-    *added.mutable_domain() = ToProto(holder.domain);
-    added.set_pid(holder.pid);
-    added.set_signalled(ToProto(holder.signalled));
+    *proto.add_holders() = ToProto(holder);
   }
   proto.set_holders_left_out(static_cast<std::uint32_t>(settled.holders.size()) -
                              static_cast<std::uint32_t>(proto.holders_size()));
@@ -213,6 +218,26 @@ hlbuf::v1::Buffer ToProto(const BufferRecord& buffer, const WallTimes& wall) {
   if (buffer.revoked.has_value()) proto.set_revoke_reason(ToProto(*buffer.revoked));
   if (buffer.verdict.has_value()) *proto.mutable_verdict() = ToProto(*buffer.verdict);
   proto.set_job(buffer.job);
+  return proto;
+}
+
+hlbuf::v1::Buffer ToProto(const LostBuffer& lost, const WallTimes& wall) {
+  hlbuf::v1::Buffer proto;
+  proto.set_id(IdText(lost.id));
+  proto.set_name(lost.name);
+  proto.set_device(lost.device->name());
+  proto.set_epoch(lost.epoch);
+  proto.set_state(hlbuf::v1::BUFFER_STATE_FREED);
+  *proto.mutable_owner() = ToProto(lost.owner);
+  proto.set_size_bytes(lost.size_bytes);
+  proto.set_inode(lost.inode);
+  *proto.mutable_create_time() = wall(lost.since);
+  if (lost.revoked.has_value()) proto.set_revoke_reason(ToProto(*lost.revoked));
+  *proto.mutable_verdict() = ToProto(lost.verdict);
+  proto.set_job(lost.job);
+  *proto.mutable_given_up_time() = wall(lost.given_up);
+  for (const Holder& holder : lost.holders) *proto.add_last_holders() = ToProto(holder);
+  proto.set_last_holders_left_out(lost.holders_left_out);
   return proto;
 }
 

@@ -35,6 +35,7 @@ hlbuf::v1::Peer ToProto(const Peer& peer);
 hlbuf::v1::Verdict ToProto(const Verdict& verdict);
 hlbuf::v1::Device ToProto(const Device& device, const Broker& broker);
 hlbuf::v1::Buffer ToProto(const BufferRecord& buffer, const WallTimes& wall);
+hlbuf::v1::Buffer ToProto(const LostBuffer& lost, const WallTimes& wall);
 hlbuf::v1::Lease ToProto(const LeaseRecord& lease, const WallTimes& wall);
 hlbuf::v1::Session ToProto(const SessionRecord& session, const WallTimes& wall);
 hlbuf::v1::Revocation ToProto(const RevocationReport& report, const WallTimes& wall);

@@ -19,6 +19,12 @@ bool MaySee(const Caller& caller, const BufferRecord& buffer) {
       [&caller](const LeaseRecord* lease) { return MaySee(caller, *lease->session); });
 }
 
+bool MaySee(const Caller& caller, const LostBuffer& lost) {
+  if (MaySeeAll(caller) || IsOf(caller, lost.owner)) return true;
+  return std::any_of(lost.holders.begin(), lost.holders.end(),
+                     [&caller](const Holder& holder) { return IsOf(caller, holder.domain); });
+}
+
 std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer) {
   return MaySeeAll(caller) || IsOf(caller, buffer.owner->domain) ? 0 : buffer.leases.size();
 }

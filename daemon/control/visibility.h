@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "daemon/control/role.h"
+#include "daemon/core/lost_buffers.h"
 #include "daemon/core/observer.h"
 #include "daemon/core/records.h"
 
@@ -17,6 +18,7 @@ inline bool MaySeeAll(const Caller& caller) { return caller.role >= Role::kViewe
 
 // Its own, and those that it holds a lease of.
 bool MaySee(const Caller& caller, const BufferRecord& buffer);
+bool MaySee(const Caller& caller, const LostBuffer& lost);
 // How many leases that question looks at, at most.
 std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer);
 // Its own, and everybody's of its own buffers.

@@ -49,13 +49,17 @@ void Draining::GiveUp(BufferRecord& buffer) {
   const auto leases = static_cast<std::uint32_t>(buffer.leases.size());
   buffer.references = std::max({buffer.references, leases, std::uint32_t{1}});
   const Verdict held = {.kind = Verdict::Kind::kHeld, .references = buffer.references};
+  LostBuffer lost = LostBuffers::Of(buffer, ledger_.clock.Now());
+  lost.verdict = held;
   while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
   Device& device = *buffer.device;
   device.JobBegan();
-  device.proof().Forget(buffer.id, [this, &buffer, &device, held](bool proven) {
-    Finish(buffer, proven ? Verdict{.kind = Verdict::Kind::kProven} : held);
-    device.JobEnded();
-  });
+  device.proof().Forget(
+      buffer.id, [this, &buffer, &device, held, lost = std::move(lost)](bool proven) mutable {
+        if (!proven) ledger_.lost.Add(std::move(lost));
+        Finish(buffer, proven ? Verdict{.kind = Verdict::Kind::kProven} : held);
+        device.JobEnded();
+      });
 }
 
 void Draining::OnLeaseEnded(BufferRecord& buffer) {

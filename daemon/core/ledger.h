@@ -13,6 +13,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/core/deadlines.h"
 #include "daemon/core/ids.h"
+#include "daemon/core/lost_buffers.h"
 #include "daemon/core/observer.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/records.h"
@@ -62,6 +63,7 @@ struct Ledger {
   absl::btree_map<SessionId, std::unique_ptr<SessionRecord>> sessions;
   Registry registry;
   RecordTable<LeaseRecord> leases;
+  LostBuffers lost;
 
  private:
   absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;

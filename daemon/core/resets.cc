@@ -104,9 +104,10 @@ void Resets::OnReset(Device& device, const absl::Status& reset) {
   if (reset.ok() || lost) device.BeginEpoch();
   if (!reset.ok()) {
     // A real device may come back by what an administrator does.
-    device.set_failure(lost ? absl::StrCat(reset.message(), "; opening it is tried again ",
+    const std::string why = FailureText(device, reset.message());
+    device.set_failure(lost ? absl::StrCat(why, "; opening it is tried again ",
                                            absl::FormatDuration(RetryLater(device)), " after this")
-                            : std::string(reset.message()));
+                            : why);
     Step(device, DeviceEvent::kResetFailed, device.failure());
     return End(device, reset);
   }
@@ -118,6 +119,7 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
   if (opened.ok()) {
     StopRetrying(device);
     device.set_failure("");
+    ledger_.lost.Forget(device);
     if (device.drain().has_value())
       Step(device, DeviceEvent::kOpenedDrained,
            absl::StrCat("kept out of use by ", device.drain()->by));
@@ -128,12 +130,21 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
   }
   const auto reset = running_.find(&device);
   const bool kept_away = reset != running_.end() && reset->second.drill == Drill::kFails;
-  device.set_failure(kept_away ? std::string(opened.message())
-                               : absl::StrCat(opened.message(), "; opening it is tried again ",
+  const std::string why = FailureText(device, opened.message());
+  device.set_failure(kept_away ? why
+                               : absl::StrCat(why, "; opening it is tried again ",
                                               absl::FormatDuration(RetryLater(device)),
                                               " after this failure"));
   Step(device, DeviceEvent::kOpenFailed, device.failure());
   End(device, opened);
+}
+
+std::string Resets::FailureText(const Device& device, absl::string_view why) const {
+  const std::size_t lost = ledger_.lost.CountOf(device);
+  if (lost == 0) return std::string(why);
+  return absl::StrCat(why, "; the reset took ", lost, lost == 1 ? " buffer" : " buffers",
+                      " that somebody held: `hl-bufctl holders ", device.name(),
+                      "`, as root, shows who still has ", lost == 1 ? "it" : "them");
 }
 
 void Resets::Drain(Device& device, std::string by) {
@@ -174,6 +185,10 @@ void Resets::End(Device& device, const absl::Status& outcome) {
   if (it == running_.end()) return;  // the first opening is nobody's request
   Running running = std::move(it->second);
   running_.erase(it);
+  if (std::string lost = ledger_.lost.Text(device); !outcome.ok() && !lost.empty())
+    ledger_.Tell({.kind = EventKind::kHoldersFound,
+                  .device = device.name(),
+                  .text = absl::StrCat("given up in the reset that failed: ", lost)});
   running.report.epoch = device.epoch();
   running.report.outcome = outcome;
   std::move(running.done)(running.report);

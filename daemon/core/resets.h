@@ -85,6 +85,8 @@ class Resets {
   // In how long the device, which is FAILED now, is opened again.
   absl::Duration RetryLater(Device& device);
   void StopRetrying(Device& device);
+  // `why` with what may be in the way, so that everybody may read it.
+  std::string FailureText(const Device& device, absl::string_view why) const;
   void End(Device& device, const absl::Status& outcome);
 
   Ledger& ledger_;

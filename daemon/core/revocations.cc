@@ -9,13 +9,6 @@
 namespace hlbuf {
 namespace {
 
-Holder HolderOf(const LeaseRecord& lease) {
-  return {.session = lease.session->id,
-          .domain = lease.session->peer.domain(),
-          .pid = lease.session->peer.pid,
-          .signalled = lease.signalled};
-}
-
 std::vector<Holder> HoldersOf(const BufferRecord& buffer) {
   std::vector<Holder> holders;
   holders.reserve(buffer.leases.size());

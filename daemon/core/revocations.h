@@ -17,18 +17,11 @@
 #include "absl/types/span.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/enforcement.h"
+#include "daemon/core/holder.h"
 #include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
-
-// A session that had not let go when the deadline passed.
-struct Holder {
-  SessionId session;
-  Domain domain;
-  pid_t pid = 0;
-  Force signalled = Force::kNone;
-};
 
 struct BufferVerdict {
   BufferId buffer;
