@@ -87,9 +87,10 @@ std::string PeerText(const v1::Peer& peer) {
 }
 
 std::string HolderText(const v1::Holder& holder) {
-  return absl::StrCat("session ", holder.session_id(), " (uid ", holder.domain().uid(), " pid ",
-                      holder.pid(), InContainer(holder.domain().container()),
-                      SignalText(holder.signalled()), ")");
+  return absl::StrCat(
+      "session ", holder.session_id(), " (uid ", holder.domain().uid(), " pid ", holder.pid(),
+      InContainer(holder.domain().container()), SignalText(holder.signalled()),
+      holder.unread_grant() ? ", has not read its last grant; only its end frees it" : "", ")");
 }
 
 std::string OutsideText(const v1::OutsideHolder& holder) {

@@ -85,6 +85,10 @@ TEST(RevocationText, SaysWhatTheHolderWasSent) {
   EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "pid 4711, SIGTERM sent)"));
   holder.set_signalled(v1::SIGNAL_KILL);
   EXPECT_TRUE(absl::StrContains(RevocationText(revocation), "pid 4711, SIGKILL sent)"));
+  holder.set_unread_grant(true);
+  EXPECT_TRUE(
+      absl::StrContains(RevocationText(revocation),
+                        "SIGKILL sent, has not read its last grant; only its end frees it)"));
 }
 
 TEST(RevocationText, SaysWhenNoLeaseExplainsAReference) {

@@ -19,10 +19,7 @@ v1::HeldBuffer ToHeld(const BufferRecord& buffer, const WallTimes& wall) {
   *proto.mutable_buffer() = ToProto(buffer, wall);
   for (const LeaseRecord* lease : buffer.leases) {
     if (proto.holders_size() == kHoldersMax) break;
-    v1::Holder& holder = *proto.add_holders();
-    holder.set_session_id(IdText(lease->session->id));
-    *holder.mutable_domain() = ToProto(lease->session->peer.domain());
-    holder.set_pid(lease->session->peer.pid);
+    *proto.add_holders() = ToProto(HolderOf(*lease));
   }
   proto.set_holders_left_out(static_cast<std::uint32_t>(buffer.leases.size()) -
                              static_cast<std::uint32_t>(proto.holders_size()));

@@ -67,15 +67,6 @@ void AddOutside(const OutsideHolders& found, hlbuf::v1::BufferVerdict& proto) {
   proto.set_outside_incomplete(!found.all_seen || !found.importers_known);
 }
 
-hlbuf::v1::Holder ToProto(const Holder& holder) {
-  hlbuf::v1::Holder proto;
-  proto.set_session_id(IdText(holder.session));
-  *proto.mutable_domain() = ToProto(holder.domain);
-  proto.set_pid(holder.pid);
-  proto.set_signalled(ToProto(holder.signalled));
-  return proto;
-}
-
 hlbuf::v1::BufferVerdict ToProto(const BufferVerdict& settled) {
   hlbuf::v1::BufferVerdict proto;
   proto.set_buffer_id(IdText(settled.buffer));
@@ -157,6 +148,16 @@ hlbuf::v1::Peer ToProto(const Peer& peer) {
   proto.set_container(peer.container);
   proto.set_unit(peer.unit);
   proto.set_job(peer.job);
+  return proto;
+}
+
+hlbuf::v1::Holder ToProto(const Holder& holder) {
+  hlbuf::v1::Holder proto;
+  proto.set_session_id(IdText(holder.session));
+  *proto.mutable_domain() = ToProto(holder.domain);
+  proto.set_pid(holder.pid);
+  proto.set_signalled(ToProto(holder.signalled));
+  proto.set_unread_grant(holder.unread_grant);
   return proto;
 }
 

@@ -32,6 +32,7 @@ class WallTimes {
 
 hlbuf::v1::Domain ToProto(const Domain& domain);
 hlbuf::v1::Peer ToProto(const Peer& peer);
+hlbuf::v1::Holder ToProto(const Holder& holder);
 hlbuf::v1::Verdict ToProto(const Verdict& verdict);
 hlbuf::v1::Device ToProto(const Device& device, const Broker& broker);
 hlbuf::v1::Buffer ToProto(const BufferRecord& buffer, const WallTimes& wall);

@@ -17,14 +17,11 @@ struct Holder {
   Domain domain;
   pid_t pid = 0;
   Force signalled = Force::kNone;
+  bool unread_grant = false;  // it has not taken what it was sent; stopped, only its end frees that
 };
 
-inline Holder HolderOf(const LeaseRecord& lease) {
-  return {.session = lease.session->id,
-          .domain = lease.session->peer.domain(),
-          .pid = lease.session->peer.pid,
-          .signalled = lease.signalled};
-}
+// As of now.
+Holder HolderOf(const LeaseRecord& lease);
 
 }  // namespace hlbuf
 
