@@ -51,7 +51,7 @@ void Draining::GiveUp(BufferRecord& buffer) {
   const Verdict held = {.kind = Verdict::Kind::kHeld, .references = buffer.references};
   LostBuffer lost = LostBuffers::Of(buffer, ledger_.clock.Now());
   lost.verdict = held;
-  while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kRelease);
+  while (!buffer.leases.empty()) ledger_.End(*buffer.leases.back(), LeaseEvent::kGivenUp);
   Device& device = *buffer.device;
   device.JobBegan();
   device.proof().Forget(

@@ -14,10 +14,6 @@ namespace {
 // More than so many are counted, not named: the rest is for `hl-bufctl holders`.
 constexpr std::size_t kNamedMax = 8;
 
-std::string CountOf(std::uint32_t count, absl::string_view noun) {
-  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
-}
-
 BufferFile FileOf(const BufferRecord& buffer) {
   return {.inode = buffer.allocation.inode, .dmabuf = !buffer.device->traits().simulated};
 }
@@ -30,10 +26,10 @@ bool HasLease(const BufferRecord& buffer, pid_t pid) {
 std::string HolderText(const OutsideHolder& holder) {
   std::string text =
       absl::StrCat("pid ", holder.pid, " (", holder.command, ", uid ", holder.uid, ") has ");
-  if (holder.descriptors > 0) absl::StrAppend(&text, CountOf(holder.descriptors, "descriptor"));
+  if (holder.descriptors > 0) absl::StrAppend(&text, CountText(holder.descriptors, "descriptor"));
   if (holder.mappings > 0)
     absl::StrAppend(&text, holder.descriptors > 0 ? " and " : "",
-                    CountOf(holder.mappings, "mapping"));
+                    CountText(holder.mappings, "mapping"));
   if (holder.has_lease.has_value())
     absl::StrAppend(&text, *holder.has_lease ? " with a lease" : " without a lease");
   return text;
@@ -55,11 +51,15 @@ std::vector<std::string> Named(const OutsideHolders& found) {
 
 }  // namespace
 
+std::string CountText(std::uint64_t count, absl::string_view noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
 std::string HoldersText(const OutsideHolders& found) {
   std::string text = absl::StrJoin(Named(found), ", ");
   const std::uint32_t unexplained = found.unexplained.value_or(0);
   if (unexplained == 0) return text;
-  absl::StrAppend(&text, text.empty() ? "" : "; ", CountOf(unexplained, "reference"),
+  absl::StrAppend(&text, text.empty() ? "" : "; ", CountText(unexplained, "reference"),
                   unexplained == 1 ? " is" : " are",
                   " unexplained: perhaps in a message that nobody has read yet");
   if (!found.importers_known)

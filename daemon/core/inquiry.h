@@ -2,11 +2,13 @@
 #ifndef HLBUF_DAEMON_CORE_INQUIRY_H_
 #define HLBUF_DAEMON_CORE_INQUIRY_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "daemon/core/ledger.h"
@@ -47,6 +49,9 @@ class Inquiry {
   std::vector<BufferId> outlived_;  // waiting to be asked for; the timer runs
   absl::Time next_outlived_ = absl::InfinitePast();
 };
+
+// "1 lease", "2 leases"
+std::string CountText(std::uint64_t count, absl::string_view noun);
 
 // "pid 4711 (python3, uid 1000) has 1 descriptor without a lease, importer mlx5_0; 1 reference is
 // unexplained"; empty: nobody was found, and nothing is unexplained.

@@ -7,6 +7,20 @@
 #include "daemon/core/device.h"
 
 namespace hlbuf {
+namespace {
+
+absl::string_view EndText(LeaseEvent on) {
+  switch (on) {
+    case LeaseEvent::kSessionEnded:
+      return "its session ended";
+    case LeaseEvent::kGivenUp:
+      return "given up in a reset that took the memory; nobody let go of it";
+    default:
+      return "released";
+  }
+}
+
+}  // namespace
 
 LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
                            std::optional<Grantee> share, Charge charge) {
@@ -48,8 +62,15 @@ void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
   });
 }
 
-void Ledger::WhenEnded(const LeaseRecord& lease, absl::AnyInvocable<void() &&> then) {
-  when_ended_[lease.id].push_back(std::move(then));
+void Ledger::WhenEnded(const LeaseRecord& lease, RevocationId revocation, Ended then) {
+  when_ended_[lease.id].insert_or_assign(revocation, std::move(then));
+}
+
+void Ledger::StopWaiting(LeaseId lease, RevocationId revocation) {
+  const auto it = when_ended_.find(lease);
+  if (it == when_ended_.end()) return;
+  it->second.erase(revocation);
+  if (it->second.empty()) when_ended_.erase(it);
 }
 
 void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
@@ -60,14 +81,12 @@ void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
     told = when_ended_.extract(lease.id);
   }
   lease.state = Checked(Next(lease.state, on));
-  if (observer.wants_leases())
-    Tell(EventKind::kLeaseEnded, lease,
-         on == LeaseEvent::kSessionEnded ? "its session ended" : "released");
+  if (observer.wants_leases()) Tell(EventKind::kLeaseEnded, lease, std::string(EndText(on)));
   Unlist(lease.session->leases, &LeaseRecord::place_in_session, lease);
   Unlist(lease.buffer->leases, &LeaseRecord::place_in_buffer, lease);
-  leases.erase(lease.id);
+  const auto record = leases.extract(lease.id);  // until it has been told
   if (told.empty()) return;
-  for (auto& then : told.mapped()) std::move(then)();
+  for (auto& [revocation, then] : told.mapped()) std::move(then)(lease, on);
 }
 
 LeaseRecord* Ledger::FindLease(LeaseId id) const {

@@ -35,8 +35,11 @@ struct Ledger {
   // Ends a lease and forgets it. What that means for its buffer is the caller's affair.
   void End(LeaseRecord& lease, LeaseEvent on);
   LeaseRecord* FindLease(LeaseId id) const;
-  // Calls `then` when a lease that was asked back has ended, however.
-  void WhenEnded(const LeaseRecord& lease, absl::AnyInvocable<void() &&> then);
+  // Calls `then` when a lease that was asked back has ended, and says how. One for each revocation
+  // of it, until StopWaiting().
+  using Ended = absl::AnyInvocable<void(const LeaseRecord&, LeaseEvent) &&>;
+  void WhenEnded(const LeaseRecord& lease, RevocationId revocation, Ended then);
+  void StopWaiting(LeaseId lease, RevocationId revocation);
   // Asks a lease back. False: its session was told a deadline as early before, and need not hear
   // of it again.
   static bool AskBack(LeaseRecord& lease, absl::Time deadline);
@@ -67,7 +70,7 @@ struct Ledger {
 
  private:
   absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;
-  absl::flat_hash_map<LeaseId, std::vector<absl::AnyInvocable<void() &&>>> when_ended_;
+  absl::flat_hash_map<LeaseId, absl::btree_map<RevocationId, Ended>> when_ended_;
 };
 
 }  // namespace hlbuf

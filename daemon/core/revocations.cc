@@ -41,10 +41,11 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
     leases.insert(leases.end(), buffer->leases.begin(), buffer->leases.end());
   }
   leases.insert(leases.end(), alone.begin(), alone.end());
-  ledger_.Tell({.kind = EventKind::kRevocationBegan,
-                .revocation = id,
-                .text = absl::StrCat(RevokeReasonText(reason), ": ", buffers.size(), " buffers, ",
-                                     leases.size(), " leases")});
+  ledger_.Tell(
+      {.kind = EventKind::kRevocationBegan,
+       .revocation = id,
+       .text = absl::StrCat(RevokeReasonText(reason), ": ", CountText(buffers.size(), "buffer"),
+                            ", ", CountText(leases.size(), "lease"))});
   const Told told = Notify(leases, reason, running.report.deadline);
   running.report.sessions_told = told.sessions;
   running.report.leases_told = told.leases;
@@ -95,9 +96,10 @@ void Revocations::AskBack(const BufferRecord& buffer, absl::Span<LeaseRecord* co
   if (leases.empty()) return;
   const absl::Time deadline = ledger_.clock.Now() + grace;
   const Told told = Notify(leases, reason, deadline);
-  ledger_.Tell(EventKind::kRevocationBegan, buffer,
-               absl::StrCat(RevokeReasonText(reason), ": ", told.leases, " leases of ",
-                            told.sessions, " sessions, due in ", absl::FormatDuration(grace)));
+  ledger_.Tell(
+      EventKind::kRevocationBegan, buffer,
+      absl::StrCat(RevokeReasonText(reason), ": ", CountText(told.leases, "lease"), " of ",
+                   CountText(told.sessions, "session"), ", due in ", absl::FormatDuration(grace)));
   for (const LeaseRecord* lease : leases) ledger_.SetDeadline(*lease, deadline);
 }
 
@@ -139,13 +141,20 @@ std::vector<BufferRecord*> Revocations::WaitingOf(const Running& running) const 
   return buffers;
 }
 
+std::vector<BufferRecord*> Revocations::BuffersOut(const Running& running) const {
+  std::vector<BufferRecord*> buffers = WaitingOf(running);
+  for (const auto& [buffer, alone] : running.alone)
+    if (!running.waiting.contains(buffer)) buffers.push_back(ledger_.registry.Find(buffer));
+  return buffers;
+}
+
 void Revocations::AskAtHalfTime(RevocationId id) {
-  inquiry_.Ask(WaitingOf(*running_.at(id)), id, [](const Inquiry::Seen&) {});
+  inquiry_.Ask(BuffersOut(*running_.at(id)), id, [](const Inquiry::Seen&) {});
 }
 
 void Revocations::AskOfHeld(RevocationId id) {
   Running& running = *running_.at(id);
-  running.asking = inquiry_.Ask(WaitingOf(running), id,
+  running.asking = inquiry_.Ask(BuffersOut(running), id,
                                 [this, id](const Inquiry::Seen& seen) { OnAnswer(id, seen); });
   if (!running.asking) return;
   const RevocationReport& report = running.report;
@@ -166,6 +175,7 @@ void Revocations::OnAnswer(RevocationId id, const Inquiry::Seen& seen) {
   running.seen = seen;
   for (const auto& [buffer, verdict] : std::exchange(running.held, {}))
     Settle(id, *ledger_.registry.Find(buffer), verdict);
+  ExpireAlone(id);
   EndIfSettled(id);
 }
 
@@ -174,7 +184,7 @@ void Revocations::Expire(RevocationId id) {
   running.expired = true;
   AskOfHeld(id);
   for (BufferRecord* buffer : WaitingOf(running)) ExpireBuffer(id, *buffer);
-  for (auto& [buffer, alone] : std::exchange(running.alone, {})) ExpireAlone(id, std::move(alone));
+  if (!running.asking) ExpireAlone(id);
   running.counted = ledger_.clock.Now();
   running.uncounted =
       ledger_.deadlines.At(running.counted + kCountPatience, [this, id] { HoldUncounted(id); });
@@ -188,30 +198,46 @@ void Revocations::WaitFor(RevocationId id, Running& running, const LeaseRecord& 
   alone.settled = {.buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain};
   alone.out.insert(lease.id);
   ledger_.SetDeadline(lease, lease.due);
-  ledger_.WhenEnded(lease, [this, id, buffer_id = buffer.id, lease_id = lease.id] {
-    OnAloneEnded(id, buffer_id, lease_id);
-  });
+  ledger_.WhenEnded(lease, id,
+                    [this, id, buffer_id = buffer.id](const LeaseRecord& ended, LeaseEvent on) {
+                      OnAloneEnded(id, buffer_id, ended, on);
+                    });
 }
 
-void Revocations::OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease) {
+void Revocations::OnAloneEnded(RevocationId id, BufferId buffer, const LeaseRecord& lease,
+                               LeaseEvent on) {
   const auto running = running_.find(id);
   if (running == running_.end()) return;
   const auto alone = running->second->alone.find(buffer);
   if (alone == running->second->alone.end()) return;  // it has its verdict
-  alone->second.out.erase(lease);
+  std::vector<Holder>& holders = alone->second.settled.holders;
+  if (on == LeaseEvent::kGivenUp) holders.push_back(HolderOf(lease));
+  alone->second.out.erase(lease.id);
   if (!alone->second.out.empty()) return;
   Alone ended = std::move(alone->second);
   running->second->alone.erase(alone);
-  ended.settled.verdict = {.kind = Verdict::Kind::kAcknowledged};
-  Report(id, ended.device, std::move(ended.settled));
+  ReportAlone(id, std::move(ended));
   EndIfSettled(id);
 }
 
-void Revocations::ExpireAlone(RevocationId id, Alone alone) {
-  alone.settled.verdict = {.kind = Verdict::Kind::kHeld,
-                           .references = static_cast<std::uint32_t>(alone.out.size())};
-  for (const LeaseId out : alone.out)
-    alone.settled.holders.push_back(HolderOf(*ledger_.FindLease(out)));
+// Those that are still out are held.
+void Revocations::ExpireAlone(RevocationId id) {
+  Running& running = *running_.at(id);
+  for (auto& [buffer, alone] : std::exchange(running.alone, {})) {
+    for (const LeaseId out : alone.out) {
+      ledger_.StopWaiting(out, id);
+      alone.settled.holders.push_back(HolderOf(*ledger_.FindLease(out)));
+    }
+    if (const auto found = running.seen.find(buffer); found != running.seen.end())
+      alone.settled.outside = std::move(found->second);
+    ReportAlone(id, std::move(alone));
+  }
+}
+
+void Revocations::ReportAlone(RevocationId id, Alone alone) {
+  const auto held = static_cast<std::uint32_t>(alone.settled.holders.size());
+  alone.settled.verdict = {.kind = held > 0 ? Verdict::Kind::kHeld : Verdict::Kind::kAcknowledged,
+                           .references = held};
   Report(id, alone.device, std::move(alone.settled));
 }
 
@@ -299,8 +325,8 @@ void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict)
 void Revocations::Report(RevocationId id, absl::string_view device, BufferVerdict settled) {
   std::string words(VerdictText(settled.verdict.kind));
   if (settled.verdict.kind == Verdict::Kind::kHeld) {
-    absl::StrAppend(&words, ": ", settled.verdict.references, " references, ",
-                    settled.holders.size(), " leases are still out",
+    absl::StrAppend(&words, ": ", CountText(settled.verdict.references, "reference"), ", ",
+                    CountText(settled.holders.size(), "lease"), " are still out",
                     settled.verdict.counted_late ? ", not counted since the deadline" : "");
     // Names are in HOLDERS_FOUND, which not everybody sees who sees this.
     if (!settled.outside.has_value()) absl::StrAppend(&words, "; ", HowToAsk(settled.buffer));
@@ -328,7 +354,7 @@ void Revocations::EndIfSettled(RevocationId id) {
   ledger_.Tell(
       {.kind = EventKind::kRevocationEnded,
        .revocation = id,
-       .text = absl::StrCat(running->report.verdicts.size(), " verdicts after ",
+       .text = absl::StrCat(CountText(running->report.verdicts.size(), "verdict"), " after ",
                             absl::FormatDuration(running->report.ended - running->report.began))});
   std::move(running->done)(running->report);
 }

@@ -71,7 +71,8 @@ class Revocations {
     return Begin(buffers, {}, reason, grace, std::move(done));
   }
   // Asks `alone` back as well, leases of other buffers, which live on. There is a verdict for each
-  // of those buffers too: ACKNOWLEDGED when these leases of it have ended, else HELD, with them.
+  // of those buffers too: ACKNOWLEDGED when these leases of it have ended, else HELD, with them, as
+  // when a reset took the memory and they were given up.
   // The count of a buffer does not say whose a reference is, so none is PROVEN.
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, absl::Span<LeaseRecord* const> alone,
                      RevokeReason reason, absl::Duration grace, Done done);
@@ -126,6 +127,8 @@ class Revocations {
   void Enforce(RevocationId id, Force force);
   std::vector<LeaseRecord*> LeasesOut(const Running& running) const;
   std::vector<BufferRecord*> WaitingOf(const Running& running) const;
+  // Those, and the ones that only lose leases.
+  std::vector<BufferRecord*> BuffersOut(const Running& running) const;
   // Nobody waits for the answer: it is an event.
   void AskAtHalfTime(RevocationId id);
   void AskOfHeld(RevocationId id);
@@ -138,8 +141,10 @@ class Revocations {
   void HoldUncounted(RevocationId id);
   void Settle(RevocationId id, BufferRecord& buffer, Verdict verdict);
   void WaitFor(RevocationId id, Running& running, const LeaseRecord& lease);
-  void OnAloneEnded(RevocationId id, BufferId buffer, LeaseId lease);
-  void ExpireAlone(RevocationId id, Alone alone);
+  void OnAloneEnded(RevocationId id, BufferId buffer, const LeaseRecord& lease, LeaseEvent on);
+  void ExpireAlone(RevocationId id);
+  // HELD by its holders, if it has any.
+  void ReportAlone(RevocationId id, Alone alone);
   void Report(RevocationId id, absl::string_view device, BufferVerdict settled);
   void EndIfSettled(RevocationId id);
 

@@ -24,7 +24,13 @@ enum class BufferEvent : std::uint8_t {
 };
 
 enum class LeaseState : std::uint8_t { kActive, kRevoking, kOverdue, kEnded };
-enum class LeaseEvent : std::uint8_t { kRelease, kRevoke, kDeadline, kSessionEnded };
+enum class LeaseEvent : std::uint8_t {
+  kRelease,
+  kRevoke,
+  kDeadline,
+  kSessionEnded,
+  kGivenUp,  // its memory went in a reset, and nobody let go of it
+};
 
 enum class SessionState : std::uint8_t { kNew, kReady, kParked, kEnded };
 enum class SessionEvent : std::uint8_t {
@@ -82,11 +88,14 @@ inline constexpr auto kLeaseTransitions = [] {
       {kActive,   kRelease,      kEnded},
       {kActive,   kRevoke,       kRevoking},
       {kActive,   kSessionEnded, kEnded},
+      {kActive,   kGivenUp,      kEnded},
       {kRevoking, kRelease,      kEnded},
       {kRevoking, kDeadline,     kOverdue},
       {kRevoking, kSessionEnded, kEnded},
+      {kRevoking, kGivenUp,      kEnded},
       {kOverdue,  kRelease,      kEnded},  // late, but welcome
       {kOverdue,  kSessionEnded, kEnded},
+      {kOverdue,  kGivenUp,      kEnded},
   });
 }();
 

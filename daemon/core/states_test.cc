@@ -57,11 +57,13 @@ TEST(LeaseStates, EndByReleaseOrWithTheSessionAtAnyTime) {
   using enum LeaseState;
   using enum LeaseEvent;
   const Expected<LeaseState, LeaseEvent> expected = {
-      {kActive, {{kRelease, kEnded}, {kSessionEnded, kEnded}, {kRevoke, kRevoking}}},
-      {kRevoking, {{kRelease, kEnded}, {kSessionEnded, kEnded}, {kDeadline, kOverdue}}},
-      {kOverdue, {{kRelease, kEnded}, {kSessionEnded, kEnded}}},
+      {kActive,
+       {{kRelease, kEnded}, {kSessionEnded, kEnded}, {kGivenUp, kEnded}, {kRevoke, kRevoking}}},
+      {kRevoking,
+       {{kRelease, kEnded}, {kSessionEnded, kEnded}, {kGivenUp, kEnded}, {kDeadline, kOverdue}}},
+      {kOverdue, {{kRelease, kEnded}, {kSessionEnded, kEnded}, {kGivenUp, kEnded}}},
   };
-  ExpectMachine(expected, 4, 4);
+  ExpectMachine(expected, 4, 5);
   ExpectOneRowForEachPair(kLeaseTransitions);
 }
 
