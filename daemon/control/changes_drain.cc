@@ -21,8 +21,7 @@ absl::StatusOr<Whose> ReadWhose(const v1::RevokeHoldingsRequest& request) {
     case v1::RevokeHoldingsRequest::kUid:
       return Whose{.kind = Whose::Kind::kUid, .id = request.uid()};
     case v1::RevokeHoldingsRequest::kJob:
-      if (request.job() != 0) return Whose{.kind = Whose::Kind::kJob, .id = request.job()};
-      return Error(ErrorCode::kInvalidArgument, "job is 0, which no job has");
+      return Whose{.kind = Whose::Kind::kJob, .id = request.job()};
     case v1::RevokeHoldingsRequest::WHOSE_NOT_SET:
       break;
   }
@@ -70,11 +69,10 @@ absl::Status Changes::Begin(const Caller& caller, const v1::RevokeHoldingsReques
                    ReadGrace(request, broker_.settings().operator_grace));
   RETURN_IF_ERROR(Authorize(caller, absl::StrCat("revoke everything of ", WhoseText(whose),
                                                  " within ", absl::FormatDuration(grace))));
-  if (!request.no_wait()) {
-    broker_.RevokeHoldings(whose, grace, AnswerWithReport(response, reply));
-    return absl::OkStatus();
-  }
-  const RevocationId id = broker_.RevokeHoldings(whose, grace, [](const RevocationReport&) {});
+  if (!request.no_wait())
+    return broker_.RevokeHoldings(whose, grace, AnswerWithReport(response, reply)).status();
+  ASSIGN_OR_RETURN(const RevocationId id,
+                   broker_.RevokeHoldings(whose, grace, [](const RevocationReport&) {}));
   *response.mutable_revocation() = Begun(id, grace);
   return absl::OkStatus();
 }

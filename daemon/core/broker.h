@@ -135,7 +135,9 @@ class Broker {
                                              absl::Duration grace, Revocations::Done done);
   // Ends every buffer of a user or a job, for everybody, and asks back what its sessions hold of
   // others' buffers, which live on. What is being allocated for it is not granted.
-  RevocationId RevokeHoldings(Whose whose, absl::Duration grace, Revocations::Done done);
+  // Errors: INVALID_ARGUMENT (job 0, which no job has); `done` is not called then.
+  absl::StatusOr<RevocationId> RevokeHoldings(Whose whose, absl::Duration grace,
+                                              Revocations::Done done);
   // Errors: NOT_FOUND, DEVICE_UNAVAILABLE, UNIMPLEMENTED (a device that can only be reset for
   // real).
   absl::Status SimulateReset(absl::string_view device, Drill drill, absl::Duration grace,

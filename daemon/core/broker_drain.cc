@@ -35,7 +35,11 @@ absl::Status Broker::UndrainDevice(absl::string_view name) {
   return absl::OkStatus();
 }
 
-RevocationId Broker::RevokeHoldings(Whose whose, absl::Duration grace, Revocations::Done done) {
+absl::StatusOr<RevocationId> Broker::RevokeHoldings(Whose whose, absl::Duration grace,
+                                                    Revocations::Done done) {
+  if (whose.kind == Whose::Kind::kJob && whose.id == 0)
+    return Error(ErrorCode::kInvalidArgument,
+                 "job is 0, which no job has: everything outside of jobs would be asked back");
   std::vector<BufferRecord*> buffers;
   for (const auto& [id, buffer] : ledger_.registry.in_order()) {
     if (!whose.Owns(*buffer)) continue;

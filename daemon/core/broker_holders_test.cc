@@ -123,6 +123,28 @@ TEST_F(Holders, AreInTheVerdictThatWaitsForThem) {
   EXPECT_EQ(Told().size(), 2u) << "of half time, and of the deadline";
 }
 
+// Of somebody's leases of a buffer that lives on.
+TEST_F(Holders, OfSingleLeasesAreAskedForAndWaitedForToo) {
+  FakeClient& bob = rig.Connect(PeerOf(1001));
+  EXPECT_EQ(alice.Share(buffer, {.kind = Grantee::Kind::kUid, .id = 1001}), "OK");
+  EXPECT_TRUE(bob.Open(buffer).ok());
+  Sees(buffer).holders = {Python(4711)};
+  EXPECT_TRUE(
+      rig.broker
+          .RevokeHoldings({.kind = Whose::Kind::kUid, .id = 1001}, absl::Seconds(10),
+                          [this](const RevocationReport& report) { rig.reports.push_back(report); })
+          .ok());
+  rig.Advance(absl::Seconds(5));
+  ASSERT_TRUE(witness.Answer());
+  rig.Advance(absl::Seconds(5));
+  EXPECT_TRUE(rig.reports.empty());
+  ASSERT_TRUE(witness.Answer());
+  ASSERT_EQ(rig.reports.size(), 1u);
+  EXPECT_EQ(Said().verdict.kind, Kind::kHeld);
+  ASSERT_TRUE(Said().outside.has_value());
+  EXPECT_EQ(Said().outside->holders.at(0).pid, 4711);
+}
+
 TEST_F(Holders, AreNotWaitedForLongerThanASecond) {
   rig.Revoke({buffer}, absl::Seconds(10));
   rig.Advance(absl::Seconds(11));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/broker_rig.h"
+#include "tests/support/texts.h"
 
 namespace hlbuf {
 namespace {
@@ -11,14 +12,15 @@ using Kind = Verdict::Kind;
 
 class Holdings : public testing::Test {
  protected:
+  explicit Holdings(RigOptions options = {}) : rig_(std::move(options)) {}
   static Peer InJob(uid_t uid, std::uint32_t job) {
     Peer peer = PeerOf(uid);
     peer.job = job;
     return peer;
   }
-  RevocationId Revoke(Whose whose, absl::Duration grace = absl::Seconds(10)) {
-    return rig_.broker.RevokeHoldings(
-        whose, grace, [this](const RevocationReport& report) { rig_.reports.push_back(report); });
+  std::string Revoke(Whose whose, absl::Duration grace = absl::Seconds(10)) {
+    return CodeOf(rig_.broker.RevokeHoldings(
+        whose, grace, [this](const RevocationReport& report) { rig_.reports.push_back(report); }));
   }
   static Whose User(uid_t uid) { return {.kind = Whose::Kind::kUid, .id = uid}; }
   static Whose Job(std::uint32_t job) { return {.kind = Whose::Kind::kJob, .id = job}; }
@@ -188,7 +190,7 @@ TEST_F(Holdings, MayHaveLostTheirShareBefore) {
 
 TEST_F(Holdings, ThatAreNoneAreOverAtOnce) {
   rig_.Buffer(rig_.Connect(PeerOf(1000)));
-  EXPECT_TRUE(Revoke(User(1001)));
+  EXPECT_EQ(Revoke(User(1001)), "OK");
   ASSERT_EQ(rig_.reports.size(), 1u);
   EXPECT_TRUE(rig_.reports[0].verdicts.empty());
 }
@@ -203,6 +205,72 @@ TEST_F(Holdings, AreNotAddedToByWhatWasBeingAllocated) {
   EXPECT_EQ(answer, "REVOKED");
   EXPECT_EQ(rig_.device.allocated(), 0u);
   EXPECT_EQ(of_job.TryAllocate({.size_bytes = 1}), "OK") << "what comes later is another matter";
+}
+
+// Whoever has no job has this number.
+TEST_F(Holdings, OfNoJobAreNobodys) {
+  FakeClient& alice = rig_.Connect(PeerOf(1000));
+  rig_.Buffer(alice);
+  EXPECT_EQ(Revoke(Job(0)), "INVALID_ARGUMENT");
+  EXPECT_TRUE(alice.notices.revokes.empty());
+  EXPECT_TRUE(rig_.reports.empty());
+}
+
+TEST_F(Holdings, SayWhoHasNotReadItsLastGrant) {
+  FakeClient& alice = rig_.Connect(PeerOf(1000));
+  FakeClient& carol = rig_.Connect(PeerOf(1000));
+  FakeClient& bob = rig_.Connect(PeerOf(1001));
+  Shared(bob, alice);
+  EXPECT_TRUE(carol.Open(rig_.broker.ledger().registry.in_order().begin()->first).ok());
+  for (FakeClient* client : {&alice, &carol})
+    ASSERT_TRUE(rig_.broker.TakeInFlight(client->session(), 1).ok());
+  carol.notices.on_sweep = [&] { rig_.broker.GiveBackInFlight(carol.session()); };
+  Revoke(User(1000), absl::Seconds(2));
+  rig_.Advance(absl::Seconds(2));
+  ASSERT_EQ(OnlyVerdict().holders.size(), 2u);
+  for (const Holder& holder : OnlyVerdict().holders)
+    EXPECT_EQ(holder.unread_grant, holder.session == alice.session().id);
+  rig_.broker.GiveBackInFlight(alice.session());
+}
+
+TEST_F(Holdings, AreCountedInWords) {
+  FakeClient& alice = rig_.Connect(PeerOf(1000));
+  rig_.Hold(rig_.Buffer(alice), 1);
+  Revoke(User(1000), absl::Seconds(2));
+  EXPECT_EQ(rig_.observer.Last(EventKind::kRevocationBegan).text,
+            "asked back by an operator: 1 buffer, 1 lease");
+  rig_.Advance(absl::Seconds(3));
+  EXPECT_TRUE(StartsWith(rig_.observer.Last(EventKind::kBufferVerdict).text,
+                         "HELD: 1 reference, 1 lease are still out"));
+  EXPECT_TRUE(StartsWith(rig_.observer.Last(EventKind::kRevocationEnded).text, "1 verdict after"));
+}
+
+RigOptions Card() {
+  RigOptions options;
+  options.traits.survives_reset = false;
+  return options;
+}
+struct CardHoldings : Holdings {
+  CardHoldings() : Holdings(Card()) {}
+};
+
+// Nobody let go of them: what ended them was the reset.
+TEST_F(CardHoldings, OfOthersBuffersThatAResetTakesAreHeld) {
+  rig_.observer.leases_wanted = true;
+  FakeClient& alice = rig_.Connect(PeerOf(1000));
+  FakeClient& bob = rig_.Connect(PeerOf(1001));
+  const LeaseId lease = Shared(bob, alice);
+  rig_.Hold(rig_.Find(lease)->buffer->id, 2);
+  Revoke(User(1000), absl::Minutes(1));
+  rig_.Reset(absl::ZeroDuration());
+  rig_.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(rig_.Find(lease), nullptr);
+  ASSERT_EQ(rig_.reports.size(), 1u);
+  EXPECT_EQ(OnlyVerdict().verdict.kind, Kind::kHeld);
+  ASSERT_EQ(OnlyVerdict().holders.size(), 1u);
+  EXPECT_EQ(OnlyVerdict().holders[0].session, alice.session().id);
+  for (const Event& ended : rig_.observer.Of(EventKind::kLeaseEnded))
+    EXPECT_TRUE(StartsWith(ended.text, "given up in a reset")) << ended.text;
 }
 
 }  // namespace
