@@ -2,7 +2,9 @@
 #include "client/ctl/holders_text.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -99,7 +101,9 @@ std::string ScopeText(const v1::HoldersScope& scope) {
   if (!scope.importers_failure().empty())
     absl::StrAppend(&text, "Importers are not known: /sys/kernel/debug/dma_buf/bufinfo: ",
                     PrintableText(scope.importers_failure()),
-                    "; that takes root, and debugfs mounted.\n");
+                    scope.importers_failure() == std::strerror(ETIMEDOUT)
+                        ? "; ask again.\n"
+                        : "; that takes root, and debugfs mounted.\n");
   if (scope.cut_short())
     absl::StrAppend(&text, "Time was over before all processes had been looked at; ask again.\n");
   if (scope.processes_hidden())

@@ -84,6 +84,9 @@ TEST(HoldersText, SaysWhatCouldNotBeLookedAt) {
        {"Of 300 processes, 3 do not let", "bufinfo: Permission denied", "Time was over",
         "another pid namespace", "processes that /proc does not show"})
     EXPECT_TRUE(absl::StrContains(text, said)) << said;
+  EXPECT_TRUE(absl::StrContains(text, "debugfs mounted"));
+  scope.set_importers_failure("Connection timed out");
+  EXPECT_FALSE(absl::StrContains(HoldersText(report), "debugfs mounted")) << "it was read";
   scope.set_failure("there is no hl-bufd-holders");
   EXPECT_TRUE(absl::StrContains(HoldersText(report), "there is no hl-bufd-holders"));
 }
