@@ -304,7 +304,7 @@ TEST_F(Revocation, IsToldAsEventsFromBeginningToEnd) {
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).revocation, id);
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->references, 2u);
   EXPECT_EQ(rig.observer.Last(EventKind::kRevocationEnded).revocation, id);
-  EXPECT_EQ(rig.observer.Last(EventKind::kRevocationEnded).text, "1 verdicts after 10s");
+  EXPECT_EQ(rig.observer.Last(EventKind::kRevocationEnded).text, "1 verdict after 10s");
   EXPECT_EQ(Report().id, id);
 }
 

@@ -204,7 +204,7 @@ TEST(Unshare, TellsWhatItAskedBackAndWhoKeepsIt) {
   EXPECT_EQ(began.buffer, buffer);
   EXPECT_EQ(began.domain, PeerOf(1000).domain());
   EXPECT_FALSE(began.revocation);
-  EXPECT_EQ(began.text, "no longer shared: 2 leases of 1 sessions, due in 10s");
+  EXPECT_EQ(began.text, "no longer shared: 2 leases of 1 session, due in 10s");
   bob.Release(given_back);
   rig.Advance(rig.broker.settings().operator_grace);
   EXPECT_EQ(rig.observer.Count(EventKind::kRevocationEnded), 1u);

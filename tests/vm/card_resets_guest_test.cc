@@ -145,10 +145,10 @@ class AReset : public CardTest, public testing::WithParamInterface<std::tuple<Pa
     ASSERT_TRUE(IsSoonHeld(scene.buffer.id)) << Story();
     EXPECT_GE(TimeOf("BUFFER_VERDICT HELD"), TimeOf("DEVICE_STATE REVOKING") + kGraceMs);
     EXPECT_TRUE(Happened(
-        {absl::StrCat("BUFFER_VERDICT HELD: 1 references, ", conduct().leases_held, " leases")}));
+        {absl::StrCat("BUFFER_VERDICT HELD: 1 reference, ", conduct().leases_held, " lease")}));
     EXPECT_TRUE(Becomes("RESETTING")) << Story();
     EXPECT_EQ(HardResets(), 0U);
-    EXPECT_FALSE(Control().Find(scene.buffer.id).has_value()) << "nobody has what is left of it";
+    EXPECT_EQ(Control().Find(scene.buffer.id)->state, "FREED") << "known until the card is back";
     let_go();
   }
 };

@@ -44,8 +44,8 @@ TEST_F(Scenarios, Scenario06_WhatOnlyAStrangerHoldsIsReportedAtTheDeadline) {
   EXPECT_EQ(revoking.ExitStatus(), kHeldExit);
   EXPECT_TRUE(Contains(CtlOutput(), "HELD"));
   EXPECT_TRUE(Contains(CtlOutput(), "references that no lease explains"));
-  EXPECT_TRUE(Happened({"REVOCATION_BEGAN asked back by an operator: 1 buffers, 1 leases",
-                        "BUFFER_VERDICT HELD: 1 references, 0 leases"}));
+  EXPECT_TRUE(Happened({"REVOCATION_BEGAN asked back by an operator: 1 buffer, 1 lease",
+                        "BUFFER_VERDICT HELD: 1 reference, 0 leases"}));
   EXPECT_GE(TimeOf("BUFFER_VERDICT") - TimeOf("REVOCATION_BEGAN"), 1000);
   EXPECT_EQ(Control().Find(made.id)->state, "DRAINING");
   EXPECT_EQ(daemon().UsedBytes(), kBytes) << "it cannot be anybody else's yet";
