@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenarios that a model check found, on a card, under their numbers. (8 is among the resets: a
-// client that has closed its descriptor and has the buffer registered still.)
+// Scenarios that a model check found, on a card, under their numbers.
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <optional>
 #include <ostream>
 
 #include "absl/strings/match.h"
@@ -25,6 +25,12 @@ class Scenarios : public CardTest {
         if (buffer.state == "ALLOCATING") return true;
       return false;
     })) << Story();
+  }
+  void ExpectLeased(const HeldBuffer& buffer) {
+    const std::optional<BufferSeen> seen = Control().Find(buffer.id);
+    ASSERT_TRUE(seen.has_value());
+    EXPECT_EQ(seen->state, "LIVE");
+    EXPECT_EQ(seen->lease_count, 1U);
   }
   std::int64_t TimeOf(const std::string& kind) {
     for (const EventSeen& event : Events())
@@ -65,6 +71,41 @@ TEST_F(Scenarios, Scenario06_WhatDrainedBeforeItWasAskedBackHasADeadlineToo) {
   EXPECT_EQ(revoked.exit_status, kHeldExit) << revoked.output;
   stranger.Close(passed);
   daemon().ExpectNothingInUse();
+}
+
+// An application may close its descriptor once a memory region is registered. Its lease is none of
+// the descriptor's, and the registration is what holds the card up.
+TEST_F(Scenarios, Scenario08_ARegistrationIsHeldThoughItsDescriptorIsClosed) {
+  UseCard();
+  const Importer importer;
+  LibraryClient alice = Client(Alice());
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  const Outcome registered = importer.Register(alice.process().Give(made.fd).get(), 0, kBytes);
+  ASSERT_EQ(registered.error, 0);
+  alice.process().Close(made.fd);
+  ExpectLeased(made);
+  Graceful();
+  alice.AwaitNotice("revoke ");
+  EXPECT_TRUE(IsSoonHeld(made.id)) << Story();
+  EXPECT_TRUE(Happened({"BUFFER_VERDICT HELD: 1 references, 1 leases"}));
+  EXPECT_TRUE(Becomes("RESETTING")) << Story();
+  EXPECT_EQ(HardResets(), 0U);
+  EXPECT_EQ(importer.Deregister(registered.value), 0);
+  EXPECT_TRUE(ComesBack()) << Story();
+  EXPECT_EQ(HardResets(), 1U);
+}
+
+TEST_F(Scenarios, Scenario08_ALeaseThatHasNoDescriptorIsAskedBackAndHoldsUpNothing) {
+  UseCard();
+  LibraryClient alice = Client(Alice());
+  const HeldBuffer made = alice.Allocate(kBytes);
+  alice.process().Close(made.fd);
+  ExpectLeased(made);
+  Graceful();
+  EXPECT_TRUE(StartsWith(alice.AwaitNotice("revoke "), absl::StrCat("revoke ", made.id)));
+  EXPECT_TRUE(ComesBack()) << Story();
+  EXPECT_EQ(VerdictOf(made.id), "PROVEN");
 }
 
 // Nobody holds anything, so the device is closed at once; its worker exports still.
