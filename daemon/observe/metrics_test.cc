@@ -102,8 +102,7 @@ class MetricsTest : public testing::Test {
   SessionRecord* session_ = nullptr;
 };
 
-TEST_F(MetricsTest, AreThisTextWhenNothingHasHappenedYet) {
-  EXPECT_EQ(Text(), R"(# TYPE hlbuf_events counter
+constexpr const char* kNothingHasHappened = R"(# TYPE hlbuf_events counter
 # HELP hlbuf_events Events by kind; those of single grants are not counted.
 hlbuf_events_total{kind="DEVICE_STATE"} 2
 hlbuf_events_total{kind="BUFFER_ALLOCATED"} 0
@@ -183,7 +182,10 @@ hlbuf_sessions 0
 # HELP hlbuf_in_flight_fds Descriptors sent that their receivers have not taken yet.
 hlbuf_in_flight_fds 0
 # EOF
-)");
+)";
+
+TEST_F(MetricsTest, AreThisTextWhenNothingHasHappenedYet) {
+  EXPECT_EQ(Text(), kNothingHasHappened);
 }
 
 TEST_F(MetricsTest, ShowWhatThereIs) {
