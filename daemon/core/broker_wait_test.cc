@@ -214,8 +214,10 @@ TEST_F(WaitingAllocation, IsOneOfFew) {
 TEST_F(WaitingAllocation, EndsWhenAnOperatorAsksBackWhatItsUserHas) {
   BeginReset();
   Allocate(bob_, "x");
-  rig_.broker.RevokeHoldings({.kind = Whose::Kind::kUid, .id = 1001}, absl::Seconds(1),
-                             [](const RevocationReport&) {});
+  EXPECT_TRUE(rig_.broker
+                  .RevokeHoldings({.kind = Whose::Kind::kUid, .id = 1001}, absl::Seconds(1),
+                                  [](const RevocationReport&) {})
+                  .ok());
   EXPECT_EQ(answers_, Words{"x REVOKED"});
 }
 
