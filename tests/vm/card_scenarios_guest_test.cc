@@ -88,7 +88,7 @@ TEST_F(Scenarios, Scenario08_ARegistrationIsHeldThoughItsDescriptorIsClosed) {
   Graceful();
   alice.AwaitNotice("revoke ");
   EXPECT_TRUE(IsSoonHeld(made.id)) << Story();
-  EXPECT_TRUE(Happened({"BUFFER_VERDICT HELD: 1 references, 1 leases"}));
+  EXPECT_TRUE(Happened({"BUFFER_VERDICT HELD: 1 reference, 1 lease"}));
   EXPECT_TRUE(Becomes("RESETTING")) << Story();
   EXPECT_EQ(HardResets(), 0U);
   EXPECT_EQ(importer.Deregister(registered.value), 0);
