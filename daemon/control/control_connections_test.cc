@@ -89,13 +89,13 @@ TEST_F(ControlConnectionsTest, KnowNobodyElse) {
 }
 
 TEST_F(ControlConnectionsTest, ForgetAPeerThatHangsUp) {
-  Pair pair = MakePair();
+  // Before `fd`, which so is closed before they are: what they tell the loop has it looked at.
+  Pair pair = MakePair(), next = MakePair();
   absl::StatusOr<UniqueFd> fd = Admit(std::move(pair.ours), 1000);
   pair.theirs.Reset();
   EXPECT_TRUE(UntilGone(kBegin));
   EXPECT_EQ(Counted(), 1u) << "gRPC has not closed its descriptor";
   fd->Reset();
-  Pair next = MakePair();
   fd = Admit(std::move(next.ours), 1001);
   EXPECT_EQ(Counted(), 1u);
   EXPECT_EQ(Find(kBegin), 1001u);
