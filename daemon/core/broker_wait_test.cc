@@ -143,6 +143,20 @@ TEST_F(WaitingAllocation, EndsWhenTheDeviceIsDrained) {
   EXPECT_EQ(answers_.back(), "z DEVICE_UNAVAILABLE");
 }
 
+// The one that comes next is of that session, too.
+TEST_F(WaitingAllocation, MayEndItsSessionWithItsAnswer) {
+  BeginReset();
+  rig_.broker.Allocate(bob_.session(), {.size_bytes = kPage, .wait = absl::Minutes(1)},
+                       [this](const absl::StatusOr<LeaseId>& lease) {
+                         answers_.push_back("x " + CodeOf(lease));
+                         bob_.Die();
+                       });
+  Allocate(bob_, "y");
+  Allocate(alice_, "z");
+  rig_.Drain();
+  EXPECT_EQ(answers_, (Words{"x DEVICE_UNAVAILABLE", "y GONE", "z DEVICE_UNAVAILABLE"}));
+}
+
 TEST_F(WaitingAllocation, IsJudgedLikeAnyOtherBeforeItWaits) {
   BeginReset();
   rig_.broker.Allocate(

@@ -10,6 +10,7 @@
 #include "daemon/core/reset_plan.h"
 
 namespace hlbuf {
+
 void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   device.Apply(on);
   TellState(device, why);

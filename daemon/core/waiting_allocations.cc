@@ -27,22 +27,19 @@ void WaitingAllocations::Add(Waiting waiting) {
 }
 
 void WaitingAllocations::TryAgain(const Device& device) {
-  for (const std::uint64_t number :
-       NumbersOf([&](const Waiting& waiting) { return waiting.device == &device; }))
-    again_(Take(number));
+  TakeAll([&](const Waiting& waiting) { return waiting.device == &device; },
+          [this](Waiting waiting) { again_(std::move(waiting)); });
 }
 
 void WaitingAllocations::Refuse(const Device& device) {
-  for (const std::uint64_t number :
-       NumbersOf([&](const Waiting& waiting) { return waiting.device == &device; }))
-    End(Take(number));
+  TakeAll([&](const Waiting& waiting) { return waiting.device == &device; },
+          [this](Waiting waiting) { End(std::move(waiting)); });
 }
 
 void WaitingAllocations::RefuseOf(absl::FunctionRef<bool(const SessionRecord&)> is_of,
                                   const absl::Status& refusal) {
-  for (const std::uint64_t number :
-       NumbersOf([&](const Waiting& waiting) { return is_of(*waiting.session); }))
-    Take(number).done(refusal);
+  TakeAll([&](const Waiting& waiting) { return is_of(*waiting.session); },
+          [&](Waiting waiting) { std::move(waiting.done)(refusal); });
 }
 
 void WaitingAllocations::SetTimer(std::uint64_t number, Entry& entry) {
@@ -72,12 +69,14 @@ void WaitingAllocations::End(Waiting waiting) {
   std::move(waiting.done)(refusal);
 }
 
-std::vector<std::uint64_t> WaitingAllocations::NumbersOf(
-    absl::FunctionRef<bool(const Waiting&)> is_of) const {
+// The answer of one may end others that were to follow: those of its session.
+void WaitingAllocations::TakeAll(absl::FunctionRef<bool(const Waiting&)> is_of,
+                                 absl::FunctionRef<void(Waiting)> take) {
   std::vector<std::uint64_t> numbers;
   for (const auto& [number, entry] : entries_)
     if (is_of(entry.waiting)) numbers.push_back(number);
-  return numbers;
+  for (const std::uint64_t number : numbers)
+    if (entries_.contains(number)) take(Take(number));
 }
 
 }  // namespace hlbuf

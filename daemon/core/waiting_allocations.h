@@ -78,7 +78,8 @@ class WaitingAllocations {
   void OnTimer(std::uint64_t number);
   Waiting Take(std::uint64_t number);
   void End(Waiting waiting);
-  std::vector<std::uint64_t> NumbersOf(absl::FunctionRef<bool(const Waiting&)> is_of) const;
+  void TakeAll(absl::FunctionRef<bool(const Waiting&)> is_of,
+               absl::FunctionRef<void(Waiting)> take);
 
   Ledger& ledger_;
   Again again_;
