@@ -113,6 +113,21 @@ constexpr Bad kBad[] = {
     {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\npci = \"19:00.0\"\n",
      "f.toml:4:7: device.pci: found \"19:00.0\"; expected a PCI address with its domain, as `lspci "
      "-D` shows it: \"0000:19:00.0\""},
+    {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\npci = \"0000:AF:00.0\"\n"
+     "[[device]]\nname = \"b\"\nkind = \"habanalabs\"\npci = \"0000:af:00.0\"\n",
+     "f.toml:8:7: device.pci: \"0000:af:00.0\" is the card of device \"a\" already"},
+    {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\n"
+     "[[device]]\nname = \"b\"\nkind = \"habanalabs\"\n",
+     "f.toml:4:1: device.pci: device \"b\" takes the only card there is, and \"a\" is to have one, "
+     "too; where there are several, each needs its pci"},
+    {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\n"
+     "[[device]]\nname = \"b\"\nkind = \"habanalabs\"\npci = \"0000:19:00.0\"\n",
+     "f.toml:7:7: device.pci: device \"a\" takes the only card there is, and \"b\" is to have one, "
+     "too; where there are several, each needs its pci"},
+    {"[[device]]\nname = \"a\"\nkind = \"habanalabs\"\n"
+     "[[device]]\nname = \"b\"\nkind = \"habanalabs\"\npci = \"19:00.0\"\n",
+     "f.toml:7:7: device.pci: found \"19:00.0\"; expected a PCI address with its domain, as `lspci "
+     "-D` shows it: \"0000:19:00.0\""},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\nisolation = true\n",
      "f.toml:4:13: device.isolation: found true; expected one of \"cleared\", \"none\""},
     {"[[device]]\nname = \"a\"\nkind = \"software\"\ndrills = \"yes\"\n",

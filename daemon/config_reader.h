@@ -64,6 +64,8 @@ class TableReader {
     for (const toml::node& node : *array)
       if (T value = {}; Parse(key, node, kind, value)) values.push_back(std::move(value));
   }
+  // Whether `key` is there, right or wrong.
+  bool Has(absl::string_view key) { return Find(key) != nullptr; }
   // [key]
   std::optional<TableReader> Table(absl::string_view key);
   // [[key]], each of them

@@ -60,6 +60,25 @@ DeviceConfig ReadDevice(TableReader& table, const Machine& machine) {
   return device;
 }
 
+// A card has one owner: the second device on it would never open.
+void ComplainOfSharedCard(TableReader& table, const DeviceConfig& device,
+                          const std::vector<DeviceConfig>& earlier) {
+  if (device.kind != "habanalabs" || (device.pci.empty() && table.Has("pci"))) return;
+  for (const DeviceConfig& other : earlier) {
+    if (other.kind != "habanalabs") continue;
+    if (device.pci.empty() || other.pci.empty())
+      return table.ComplainOf(
+          "pci",
+          absl::StrCat("device \"", (device.pci.empty() ? device : other).name,
+                       "\" takes the only card there is, and \"",
+                       (device.pci.empty() ? other : device).name,
+                       "\" is to have one, too; where there are several, each needs its pci"));
+    if (device.pci == other.pci)
+      return table.ComplainOf("pci", absl::StrCat("\"", device.pci, "\" is the card of device \"",
+                                                  other.name, "\" already"));
+  }
+}
+
 ValueKind<Verb> AnyVerb() {
   std::vector<std::pair<std::string, Verb>> words;
   for (const Verb verb : {Verb::kAllocate, Verb::kOpen, Verb::kShare})
@@ -94,6 +113,7 @@ void ReadDevices(TableReader& root, const Machine& machine, Config& config) {
   if (tables.empty()) config.devices.push_back(SoftwareDevice(machine));
   for (TableReader& table : tables) {
     DeviceConfig device = ReadDevice(table, machine);
+    ComplainOfSharedCard(table, device, config.devices);
     if (HasName(config.devices, device.name))
       table.ComplainOf("name", absl::StrCat("\"", device.name, "\" is there twice"));
     else

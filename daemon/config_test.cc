@@ -191,6 +191,14 @@ TEST(Config, TakesTheFirstDeviceForTheDefault) {
             "b");
 }
 
+TEST(Config, MayHaveAnyNumberOfDevicesOfOneKindThatIsNoCard) {
+  const Config config = Parsed(
+      "[[device]]\nname = \"a\"\nkind = \"dma-heap\"\nheap = \"system\"\n"
+      "[[device]]\nname = \"b\"\nkind = \"dma-heap\"\nheap = \"system\"\n"
+      "[[device]]\nname = \"c\"\nkind = \"habanalabs\"\n");
+  EXPECT_EQ(config.devices.size(), 3u);
+}
+
 TEST(Config, BoundsADeviceOfSoftwareByHalfOfTheMemory) {
   const Config config = Parsed("[[device]]\nname = \"a\"\nkind = \"software\"\n");
   EXPECT_EQ(config.devices[0].size_bytes, 16 * kGiB);
