@@ -26,7 +26,7 @@ struct SocketsConfig {
   std::string client = "/run/hl-bufd/client/buf.sock";
   mode_t client_mode = 0660;
   std::string clients_group = "hl-bufd-clients";
-  std::optional<gid_t> clients_gid;  // nullopt: this system has no such group
+  std::optional<gid_t> clients_gid;  // nullopt: no such group, nor was it named
   std::string control = "/run/hl-bufd/control/control.sock";
   std::string holders = "/run/hl-bufd/holders/holders.sock";  // of hl-bufd-holders
 };

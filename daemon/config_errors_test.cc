@@ -73,7 +73,12 @@ constexpr Bad kBad[] = {
      "f.toml:2:15: sockets.client_mode: found \"0777\"; expected a string of octal digits, "
      "\"0600\" to \"0666\""},
     {"[sockets]\nclients_group = 65534\n",
-     "f.toml:2:17: sockets.clients_group: found 65534; expected a group, by name or by number"},
+     "f.toml:2:17: sockets.clients_group: found 65534; expected a group of this system, by name or "
+     "by number, 0 to 4294967294 except 65534 (nobody)"},
+    {"[sockets]\nclients_group = \"absent\"\n",
+     "f.toml:2:17: sockets.clients_group: found \"absent\"; expected a group of this system, by "
+     "name "
+     "or by number, 0 to 4294967294 except 65534 (nobody)"},
     // Groups.
     {"[roles]\nviewer = [\"operators\", \"absent\"]\n",
      "f.toml:2:24: roles.viewer: found \"absent\"; expected a group of this system, by name or by "

@@ -15,19 +15,17 @@ namespace {
 
 struct NamedGroup {
   std::string name;
-  std::optional<gid_t> gid;
+  gid_t gid = 0;
 };
 
-// A clients' group that does not exist lets nobody in whom it should not; the daemon says so, and
-// runs.
-ValueKind<NamedGroup> ClientsGroup(const Machine& machine) {
+ValueKind<NamedGroup> GroupWithName(const Machine& machine) {
   const ValueKind<gid_t> group = Group(machine);
-  return {.expected = "a group, by name or by number",
+  return {.expected = group.expected,
           .parse = [group](const toml::node& node) -> std::optional<NamedGroup> {
             const std::optional<gid_t> gid = group.parse(node);
-            if (const auto* text = node.as_string()) return NamedGroup{text->get(), gid};
-            if (gid.has_value()) return NamedGroup{absl::StrCat(*gid), gid};
-            return std::nullopt;
+            if (!gid.has_value()) return std::nullopt;
+            const auto* text = node.as_string();
+            return NamedGroup{text != nullptr ? text->get() : absl::StrCat(*gid), *gid};
           }};
 }
 
@@ -62,6 +60,7 @@ absl::string_view DirectoryOf(absl::string_view path) {
 }  // namespace
 
 void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& sockets) {
+  // That the default does not exist lets nobody in whom it should not; the daemon warns, and runs.
   sockets.clients_gid = machine.find_group(sockets.clients_group);
   std::optional<TableReader> table = root.Table("sockets");
   if (!table.has_value()) return;
@@ -69,7 +68,7 @@ void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& socke
   table->Read("client_mode", SocketMode(), sockets.client_mode);
   table->Read("control", SocketPath(), sockets.control);
   table->Read("holders", SocketPath(), sockets.holders);
-  if (NamedGroup group; table->Read("clients_group", ClientsGroup(machine), group)) {
+  if (NamedGroup group; table->Read("clients_group", GroupWithName(machine), group)) {
     sockets.clients_group = group.name;
     sockets.clients_gid = group.gid;
   }

@@ -172,10 +172,13 @@ TEST(Config, EnforcesNothingUnlessItSaysSo) {
   }
 }
 
-TEST(Config, RunsWithoutItsClientsGroupAndKeepsTheName) {
-  const Config config = Parsed("[sockets]\nclients_group = \"absent\"\n");
-  EXPECT_EQ(config.sockets.clients_group, "absent");
-  EXPECT_EQ(config.sockets.clients_gid, std::nullopt);
+TEST(Config, RunsWithoutTheClientsGroupThatNobodyNamed) {
+  Machine machine = FakeMachine();
+  machine.find_group = [](const std::string&) { return std::nullopt; };
+  const absl::StatusOr<Config> config = ParseConfig("", "f.toml", machine);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->sockets.clients_group, "hl-bufd-clients");
+  EXPECT_EQ(config->sockets.clients_gid, std::nullopt);
 }
 
 TEST(Config, TakesTheClientsGroupByNumber) {

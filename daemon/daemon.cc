@@ -20,6 +20,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
 #include "daemon/base/status_macros.h"
+#include "daemon/config_warnings.h"
 #include "daemon/control/control_server.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/enforcement.h"
@@ -110,26 +111,12 @@ absl::StatusOr<Peer> PeerAt(int socket) {
   return std::move(identity.peer);
 }
 
-void SayWhatIsEnforced(const EnforcementSettings& enforcement, absl::Duration reset_grace) {
+void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
   if (enforcement.resets == Force::kNone && enforcement.revocations == Force::kNone) return;
   Log(LogLevel::kNotice,
       absl::StrCat("clients that do not let go are sent, at the worst: by a reset ",
                    ForceText(enforcement.resets), ", by an operator ",
                    ForceText(enforcement.revocations)));
-  if (!MaySignalOthers())
-    Log(LogLevel::kWarning,
-        "[enforcement] is on, and this service has no CAP_KILL: it cannot signal processes of "
-        "other users; add AmbientCapabilities=CAP_KILL to its unit");
-  if (!KernelVouchesForPeers())
-    Log(LogLevel::kWarning,
-        "[enforcement] is on, and this kernel does not vouch for whose process a client is "
-        "(SO_PEERPIDFD): nobody is ever signalled; that takes Linux 6.5");
-  if (enforcement.resets != Force::kNone && reset_grace < Enforcement::kLeastGrace)
-    Log(LogLevel::kWarning,
-        absl::StrCat("[enforcement] resets is on, and reset_grace is ",
-                     absl::FormatDuration(reset_grace), ": whoever is given less than ",
-                     absl::FormatDuration(Enforcement::kLeastGrace),
-                     " is never signalled; raise reset_grace"));
 }
 
 class Daemon {
@@ -220,11 +207,10 @@ absl::Status Daemon::Start() {
 
 void Daemon::SayWhatItIs() const {
   Log(LogLevel::kInfo, Describe(config_.caps));
-  if (!config_.sockets.clients_gid.has_value())
-    Log(LogLevel::kWarning,
-        absl::StrCat("there is no group ", config_.sockets.clients_group,
-                     "; only the service's own uid may allocate unless a [[rule]] allows it"));
-  SayWhatIsEnforced(config_.enforcement, config_.timing.reset_grace);
+  for (const std::string& warning : WarningsOf(
+           config_, {.other_users = MaySignalOthers(), .vouched_clients = KernelVouchesForPeers()}))
+    Log(LogLevel::kWarning, warning);
+  SayWhatIsEnforced(config_.enforcement);
   const bool simulated =
       std::all_of(config_.devices.begin(), config_.devices.end(),
                   [](const DeviceConfig& device) { return device.kind == "software"; });

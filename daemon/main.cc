@@ -8,7 +8,9 @@
 
 #include "daemon/base/log.h"
 #include "daemon/config.h"
+#include "daemon/config_warnings.h"
 #include "daemon/daemon.h"
+#include "daemon/may_signal.h"
 
 namespace {
 
@@ -31,6 +33,17 @@ absl::StatusOr<hlbuf::Config> Configure(const std::string& path) {
   if (::access(kDefaultConfig, F_OK) == 0 || errno != ENOENT)
     return hlbuf::LoadConfig(kDefaultConfig);
   return hlbuf::ParseConfig("", "built-in configuration", hlbuf::ThisMachine());
+}
+
+// With what the start would warn of. Only the capabilities are left out: those of whoever runs this
+// are not those that the service's unit gives.
+int SayThatItIsGood(const hlbuf::Config& config) {
+  std::printf("The configuration is good. %s\n", hlbuf::Describe(config.caps).c_str());
+  std::fflush(stdout);
+  for (const std::string& warning :
+       hlbuf::WarningsOf(config, {.vouched_clients = hlbuf::KernelVouchesForPeers()}))
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  return 0;
 }
 
 }  // namespace
@@ -57,10 +70,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
     return kBadConfig;
   }
-  if (check_only) {
-    std::printf("The configuration is good. %s\n", hlbuf::Describe(config->caps).c_str());
-    return 0;
-  }
+  if (check_only) return SayThatItIsGood(*config);
   const absl::Status ran = hlbuf::RunDaemon(*config);
   if (ran.ok()) return 0;
   hlbuf::Log(hlbuf::LogLevel::kError, std::string(ran.message()));

@@ -212,6 +212,16 @@ TEST(Program, ChecksAGoodConfiguration) {
   EXPECT_TRUE(StartsWith(finished.output, "The configuration is good."));
 }
 
+TEST(Program, WarnsInItsCheckOfWhatItsStartWouldWarnOf) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path() + "/idle.toml";
+  std::ofstream(path) << "[timing]\nreset_grace = \"0s\"\n[enforcement]\nresets = \"kill\"\n";
+  const Finished finished = RunDaemonWith({"--check-config", "--config", path});
+  EXPECT_EQ(finished.exit_status, 0) << finished.output;
+  EXPECT_TRUE(
+      Contains(finished.output, "\nwarning: [enforcement] resets is on, and reset_grace is"));
+}
+
 TEST(Program, SaysWhereAConfigurationIsWrong) {
   const TemporaryDirectory directory;
   const std::string path = directory.path() + "/bad.toml";
