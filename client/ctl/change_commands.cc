@@ -104,7 +104,7 @@ void AddSimulateResetCommand(CLI::App& app, Invocation& invocation) {
       *app.add_subcommand("simulate-reset", "Drill a reset of a device that takes drills.");
   Explain(command, kSimulateReset);
   const auto request = std::make_shared<v1::SimulateResetRequest>();
-  AddText(
+  AddName(
       command, "DEVICE", "", [request](auto& name) { request->set_device(name); },
       "its name, as `hl-bufctl devices` shows it")
       ->required();

@@ -158,7 +158,7 @@ void AddDrain(CLI::App& app, Invocation& invocation) {
       "drain", "Keep a device out of use, or ask back what a user or a job has.");
   Explain(command, kDrain);
   const auto options = std::make_shared<DrainOptions>();
-  AddText(
+  AddName(
       command, "DEVICE", "", [options](auto& name) { options->device.set_device(name); },
       "its name, as `hl-bufctl devices` shows it");
   CLI::Option* const uid = AddUid(
@@ -183,7 +183,7 @@ void AddUndrain(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand("undrain", "Take a drained device into use again.");
   Explain(command, kUndrain);
   const auto request = std::make_shared<v1::UndrainDeviceRequest>();
-  AddText(
+  AddName(
       command, "DEVICE", "", [request](auto& name) { request->set_device(name); },
       "its name, as `hl-bufctl devices` shows it")
       ->required();
@@ -198,7 +198,7 @@ void AddPlanReset(CLI::App& app, Invocation& invocation) {
   Explain(command, kPlanReset);
   const auto request = std::make_shared<v1::PlanResetRequest>();
   request->set_page_size(1000);
-  AddText(
+  AddName(
       command, "DEVICE", "", [request](auto& name) { request->set_device(name); },
       "its name, as `hl-bufctl devices` shows it")
       ->required();

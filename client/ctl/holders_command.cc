@@ -153,7 +153,7 @@ void AddHoldersCommand(CLI::App& app, Invocation& invocation) {
       *app.add_subcommand("holders", "Show which processes and drivers have a buffer; as root.");
   Explain(command, kHolders);
   const auto question = std::make_shared<Question>();
-  AddText(
+  AddName(
       command, "BUFFER|DEVICE", "", [question](auto& name) { question->name = name; },
       "a buffer's id, or a device's name, as hl-bufctl lists them")
       ->required();

@@ -68,7 +68,7 @@ void AddBuffers(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand("buffers", "List the buffers, the oldest first.");
   Explain(command, kBuffers);
   const auto request = SetUp(command, invocation, &Stub::ListBuffers);
-  AddText(
+  AddName(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "of this device");
   AddStates<v1::BufferState>(command, [request](auto state) { request->add_states(state); });
@@ -84,7 +84,7 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand("leases", "List the leases: who holds which buffer.");
   Explain(command, kLeases);
   const auto request = SetUp(command, invocation, &Stub::ListLeases);
-  AddText(
+  AddName(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "of buffers of this device");
   AddStates<v1::LeaseState>(command, [request](auto state) { request->add_states(state); });
@@ -97,10 +97,10 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
   AddUid(
       command, "--owner", [request](auto uid) { request->set_owner_uid(uid); },
       "of buffers of this user, in whatever container");
-  AddText(
+  AddName(
       command, "--buffer", "ID", [request](auto& id) { request->set_buffer_id(id); },
       "of this buffer");
-  AddText(
+  AddName(
       command, "--session", "ID", [request](auto& id) { request->set_session_id(id); },
       "of this session");
 }

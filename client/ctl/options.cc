@@ -67,6 +67,15 @@ CLI::Option* AddText(CLI::App& command, const std::string& names, const std::str
   return command.add_option_function<std::string>(names, set, description)->type_name(type);
 }
 
+CLI::Option* AddName(CLI::App& command, const std::string& names, const std::string& type,
+                     const std::function<void(const std::string&)>& set,
+                     const std::string& description) {
+  return AddText(command, names, type, set, description)
+      ->check([](const std::string& text) -> std::string {
+        return text.empty() ? "it is empty, and names nothing" : "";
+      });
+}
+
 CLI::Option* AddNumber(CLI::App& command, const std::string& names, const std::string& type,
                        const std::function<void(std::uint32_t)>& set,
                        const std::string& description) {

@@ -38,6 +38,10 @@ void AddStates(CLI::App& command, const std::function<void(Enum)>& add) {
 CLI::Option* AddText(CLI::App& command, const std::string& names, const std::string& type,
                      const std::function<void(const std::string&)>& set,
                      const std::string& description);
+// The same for what is no name or id when it is empty.
+CLI::Option* AddName(CLI::App& command, const std::string& names, const std::string& type,
+                     const std::function<void(const std::string&)>& set,
+                     const std::string& description);
 // A number of 32 bits.
 CLI::Option* AddNumber(CLI::App& command, const std::string& names, const std::string& type,
                        const std::function<void(std::uint32_t)>& set,

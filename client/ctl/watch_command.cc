@@ -85,7 +85,7 @@ void AddWatchCommand(CLI::App& app, Invocation& invocation) {
                    ? ""
                    : "'" + position + "' is no position, as lines begin with one";
       });
-  AddText(
+  AddName(
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "only of this device");
   AddValues<v1::EventKind>(command, "kind", "only events of any of these kinds",

@@ -163,6 +163,8 @@ grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
     absl::StatusOr<Admission> admission = Admit(peer);
     if (!admission.ok()) return watch->End(admission.status());
     stream->Hold(std::move(admission->slot));
+    const absl::Status known = CheckDevice(broker_, admission->caller, request->device());
+    if (!known.ok()) return watch->End(known);
     const absl::Status begun = watchers_.Begin(watch, std::move(admission->caller), *request);
     if (!begun.ok()) watch->End(begun);
   });

@@ -62,6 +62,15 @@ class Watcher {
   bool finished_ = false;
 };
 
+TEST(WatchEvents, EndsAtOnceForADeviceThatThereIsNot) {
+  ControlRig rig;
+  v1::WatchEventsRequest request;
+  request.set_device("nosuch");
+  Watcher watcher(rig, ControlRig::User(1000), request);
+  EXPECT_FALSE(watcher.Read());
+  EXPECT_EQ(watcher.Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 void Happen(ControlRig& rig, int times, std::size_t text_bytes) {
   rig.OnLoop([&] {
     for (int i = 0; i < times; ++i)

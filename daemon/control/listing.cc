@@ -28,6 +28,11 @@ std::vector<const Device*> DevicesByName(const Broker& broker) {
   return devices;
 }
 
+absl::Status NoDevice(absl::string_view name) {
+  return Error(ErrorCode::kNotFound, absl::StrCat("there is no device '", Printable(name),
+                                                  "'; ListDevices shows those that are"));
+}
+
 // Who stands in the way of a failed device is not for everybody.
 v1::Device DeviceFor(const Caller& caller, const Device& device, const Broker& broker) {
   v1::Device proto = ToProto(device, broker);
@@ -96,11 +101,13 @@ absl::StatusOr<v1::ListDevicesResponse> ListDevices(const Broker& broker, const 
 absl::StatusOr<v1::Device> GetDevice(const Broker& broker, const Caller& caller,
                                      const v1::GetDeviceRequest& request) {
   const Device* device = broker.FindDevice(request.name());
-  if (device == nullptr || !MaySeeDevices(caller))
-    return Error(ErrorCode::kNotFound,
-                 absl::StrCat("there is no device '", Printable(request.name()),
-                              "'; ListDevices shows those that are"));
+  if (device == nullptr || !MaySeeDevices(caller)) return NoDevice(request.name());
   return DeviceFor(caller, *device, broker);
+}
+
+absl::Status CheckDevice(const Broker& broker, const Caller& caller, absl::string_view name) {
+  const bool good = name.empty() || !MaySeeDevices(caller) || broker.FindDevice(name) != nullptr;
+  return good ? absl::OkStatus() : NoDevice(name);
 }
 
 absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const Caller& caller,
@@ -109,6 +116,7 @@ absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const Broker& broker, const 
   ASSIGN_OR_RETURN(const std::uint64_t after, AfterId(page));
   ASSIGN_OR_RETURN(const WantedValues states,
                    WantedValues::Read("states", request.states(), v1::BufferState_IsValid));
+  RETURN_IF_ERROR(CheckDevice(broker, caller, request.device()));
   const auto is_wanted = [&](const Device& device, BufferState state, const Domain& owner) {
     return (request.device().empty() || device.name() == request.device()) && states.Match(state) &&
            (!request.has_owner_uid() || owner.uid == request.owner_uid()) &&

@@ -142,6 +142,7 @@ absl::StatusOr<v1::ListLeasesResponse> ListLeases(const Broker& broker, const Ca
   ASSIGN_OR_RETURN(const Page page, ReadPage(request));
   ASSIGN_OR_RETURN(const LeaseKey after, AfterLease(page));
   ASSIGN_OR_RETURN(const Filter filter, ReadFilter(request));
+  RETURN_IF_ERROR(CheckDevice(broker, caller, request.device()));
   const Ledger& ledger = broker.ledger();
   LeasePage leases(broker, caller, request, filter, page, after);
   if (filter.session) {

@@ -189,8 +189,16 @@ TEST_F(Listing, FiltersBuffers) {
   EXPECT_EQ(Buffers(kViewer, request), Ids());
   request.add_states(v1::BUFFER_STATE_LIVE);
   EXPECT_EQ(Buffers(kViewer, request), Texts({buffers[3]}));
-  request.set_device("none");
-  EXPECT_EQ(Buffers(kViewer, request), Ids());
+}
+
+TEST_F(Listing, RefusesADeviceThatThereIsNot) {
+  v1::ListBuffersRequest of_buffers;
+  of_buffers.set_device("none");
+  EXPECT_EQ(CodeOf(ListBuffers(rig.broker, kViewer, of_buffers)), "NOT_FOUND");
+  EXPECT_EQ(Buffers(Nobody(), of_buffers), Ids()) << "who sees no device learns nothing of them";
+  v1::ListLeasesRequest of_leases;
+  of_leases.set_device("none");
+  EXPECT_EQ(CodeOf(ListLeases(rig.broker, UserOf(1000), of_leases)), "NOT_FOUND");
 }
 
 TEST_F(Listing, FiltersByContainer) {
