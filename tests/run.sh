@@ -115,6 +115,9 @@ conclude_run() {
   else
     conclude "$tier" "$seconds" "$ok" "$bad" "$skipped" ''
   fi
+  if [ -s "$HLBUF_TIER_RESULTS/skipped_tests" ]; then
+    sed 's/^/   skipped: /' "$HLBUF_TIER_RESULTS/skipped_tests"
+  fi
 }
 
 run_tier() {

@@ -66,6 +66,16 @@ class CountTest(unittest.TestCase):
                              '<testcase name="q" status="disabled"/>')
         self.assertEqual(count_tests.count(results, []), Tally(0, 0, 2))
 
+    def test_names_what_was_skipped_and_why(self):
+        path = self.gtest('p', PASS, '<testcase name="C" classname="S" status="run" result="skipped">'
+                          '<skipped message="a_test.cc:12&#x0A;no device here"/></testcase>')
+        results = self.ctest('<testcase name="p" status="run"/>',
+                             '<testcase name="q" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/>'
+                             '<system-out>looks\nno /dev/kvm\n</system-out></testcase>',
+                             '<testcase name="r" status="disabled"/>')
+        self.assertEqual(list(count_tests.skips_of(results, [path])),
+                         ['p: S.C: no device here', 'q: no /dev/kvm', 'r: disabled'])
+
 
 if __name__ == '__main__':
     unittest.main()

@@ -12,6 +12,7 @@ support=tests/support
 jobs=$(nproc)
 results=${HLBUF_TIER_RESULTS:?tiers are run by tests/run.sh}  # empty, and this tier's own
 counts=$results/counts  # lines of `passed failed skipped`
+skips=$results/skipped_tests  # a line for each, with its reason
 
 # skip WHY: ends the tier; this machine cannot run it.
 skip() {
@@ -36,7 +37,7 @@ run_guest() {
   tests/vm/run.sh "$@" || status=$?
   if [ -d build/dev/guest ]; then
     # shellcheck disable=SC2046  # three numbers
-    count $(python3 $support/count_tests.py build/dev/guest)
+    count $(python3 $support/count_tests.py --skipped "$skips" build/dev/guest)
   fi
   return $status
 }
@@ -94,7 +95,8 @@ run_ctest() {
   mkdir -p "$results/gtest"
   GTEST_OUTPUT="xml:$PWD/$results/gtest/" ctest --test-dir "$directory" --output-on-failure \
     --no-tests=error -j "$jobs" --output-junit "$PWD/$results/ctest.junit" "$@" || status=$?
-  tally=$(python3 $support/count_tests.py --ctest "$results/ctest.junit" "$results/gtest")
+  tally=$(python3 $support/count_tests.py --ctest "$results/ctest.junit" --skipped "$skips" \
+    "$results/gtest")
   # shellcheck disable=SC2086  # three numbers
   count $tally
   return $status
