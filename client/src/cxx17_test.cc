@@ -21,6 +21,11 @@ TEST(Cxx17, AFailureCanBeCaughtOrLookedAt) {
   }
 }
 
+TEST(Cxx17, ARequestNeedsOnlyWhatItAsksFor) {
+  const hlbuf::AllocateOptions request{4096, "weights"};
+  EXPECT_TRUE(request.device.empty());
+}
+
 static_assert(std::is_nothrow_move_constructible_v<hlbuf::Buffer>);
 static_assert(!std::is_copy_constructible_v<hlbuf::Buffer>);
 static_assert(std::is_nothrow_move_assignable_v<hlbuf::Client>);

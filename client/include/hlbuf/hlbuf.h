@@ -12,6 +12,10 @@
  * Results: functions that can fail return HLBUF_OK (0) or the same code that they write to `error`
  * (which may be NULL). On failure they write nothing else but what their comment says.
  *
+ * Pointers: a client, a buffer, a struct of options, a name or a place for a result has to be
+ * there. NULL is good for `error`, for the `options` of hlbuf_connect(), for what
+ * hlbuf_client_close() and hlbuf_buffer_release() free, and where a comment says so.
+ *
  * Ownership: strings and structs that you pass are read during the call only. hlbuf_client_close()
  * frees a client, hlbuf_buffer_release() a buffer, in either order.
  *
@@ -180,8 +184,8 @@ typedef struct hlbuf_callbacks {
 typedef struct hlbuf_connect_options {
   size_t struct_bytes;     /* sizeof(hlbuf_connect_options) */
   const char* socket_path; /* NULL: $HLBUF_SOCKET, or else /run/hl-bufd/client/buf.sock */
-  const char* client_name; /* shown to operators: printable ASCII, at most 63 bytes. NULL: the
-                              program's name */
+  const char* client_name; /* shown to operators: printable ASCII, at most 63 bytes; other bytes
+                              become '?', more are cut off. NULL: the program's name */
   int32_t timeout_ms;      /* of every call; connecting is one. 0: 30 s; -1: wait for ever */
   uint32_t reserved;       /* 0 */
   hlbuf_callbacks callbacks;

@@ -177,9 +177,9 @@ struct Options {
 
 struct AllocateOptions {
   std::uint64_t size_bytes = 0;
-  std::string name;    // empty: none
-  std::string device;  // empty: the default one
-  std::vector<std::string> labels;
+  std::string name{};    // empty: none
+  std::string device{};  // empty: the default one
+  std::vector<std::string> labels{};
   bool wait_for_device = false;  // as in hlbuf_allocate_options
 };
 
