@@ -69,6 +69,8 @@ class HabanalabsCard {
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();
+  // Whether the driver has announced a reset since it was opened, as of the last CheckAlarm().
+  bool announced_reset() const;
   // Whether the last CheckAlarm() could see what state the card is in; else it may have said
   // nothing only because it did not know.
   bool answered() const { return unanswered_ == 0; }

@@ -145,6 +145,19 @@ TEST_F(HabanalabsResetTest, AsksForNoHardResetWhenTheCardResetsByItself) {
   EXPECT_EQ(card_->hard_resets, 3u);
 }
 
+// A second one would kill the opener of the next epoch.
+TEST_F(HabanalabsResetTest, AsksForNoHardResetBesideAnAnnouncedOneThoughALookIsMissed) {
+  StartOpen({}, {.drills = true});
+  for (const int error : {ENODEV, EAGAIN}) {
+    const std::uint32_t before = card_->hard_resets;
+    card_->events = hl::kEventDeviceReset;
+    EXPECT_TRUE(exporter_->CheckAlarm().has_value());
+    card_->Fail(HlCall::kInfo, error, 2);
+    ResetAndOpen();
+    EXPECT_EQ(card_->hard_resets, before) << error;
+  }
+}
+
 TEST_F(HabanalabsResetTest, BringsADisabledCardBackWhereDrillsAreAllowed) {
   StartOpen({}, {.drills = true});
   card_->status = hl::kMalfunction;
