@@ -57,8 +57,10 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_path,
                  "TOML file; default: /etc/hl-bufd/hl-bufd.toml if it is there")
       ->type_name("FILE");
-  app.add_flag("--check-config", check_only,
-               "only say whether the configuration is good, with file, line and key if not");
+  app.add_flag(
+      "--check-config", check_only,
+      "only say whether the configuration is good, with file, line and key if not, and what "
+      "the start would warn of");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
