@@ -105,6 +105,7 @@ bool HabanalabsCard::IsAboutToBeFree(int error) const {
 
 absl::Status HabanalabsCard::RegisterNotifier() {
   events_ = 0;
+  resets_itself_ = false;
   unanswered_ = 0;
   notifier_ = syscalls_.Eventfd();
   if (!notifier_) return CallFailed("eventfd()", errno);
@@ -123,6 +124,7 @@ absl::Status HabanalabsCard::Close() {
   notifier_.Reset();
   compute_.reset();
   events_ = 0;
+  resets_itself_ = false;
   return dropped;
 }
 

@@ -69,8 +69,9 @@ class HabanalabsCard {
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();
-  // Whether the driver has announced a reset since it was opened, as of the last CheckAlarm().
-  bool announced_reset() const;
+  // Whether its driver resets it, has since it was opened, or said that it will: as of the last
+  // CheckAlarm() that was answered.
+  bool resets_itself() const { return resets_itself_; }
   // Whether the last CheckAlarm() could see what state the card is in; else it may have said
   // nothing only because it did not know.
   bool answered() const { return unanswered_ == 0; }
@@ -113,6 +114,7 @@ class HabanalabsCard {
   std::uint32_t resets_at_open_ = 0;
   std::uint64_t events_ = 0;  // GET_EVENTS forgets them
   int unanswered_ = 0;        // looks in a row
+  bool resets_itself_ = false;
 };
 
 // How long the driver lets a card work on after it has announced a reset. `kernel` is its release,

@@ -153,14 +153,15 @@ std::optional<Alarm> HabanalabsCard::CheckAlarm() {
   if (!status.ok() || !count.ok())
     return Unanswered(status.ok() ? count.status() : status.status());
   unanswered_ = 0;
-  return AlarmOf(*status, count->hard_reset_cnt);
+  std::optional<Alarm> alarm = AlarmOf(*status, count->hard_reset_cnt);
+  resets_itself_ = alarm && alarm->kind != Alarm::Kind::kDisabled;
+  return alarm;
 }
 
 // Every state of a card answers what was asked; but a machine can be short of something for once,
 // which is no reason to take all buffers back.
 std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why) {
-  ++unanswered_;
-  if (ErrnoOf(why) != ENODEV && unanswered_ < kUnansweredMax) return std::nullopt;
+  if (ErrnoOf(why) != ENODEV && ++unanswered_ < kUnansweredMax) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kDisabled, .text = std::string(why.message())};
 }
 
@@ -173,12 +174,8 @@ std::optional<Alarm> HabanalabsCard::AlarmOf(hl::Status status, std::uint32_t re
                  .text = absl::StrCat(is, "; since it was opened it was reset, RESET_COUNT is ",
                                       resets, " after ", resets_at_open_)};
   if (!IsOperational(status)) return Alarm{.kind = Alarm::Kind::kReset, .text = is};
-  if (announced_reset()) return PendingReset();
+  if ((events_ & (hl::kEventDeviceReset | hl::kEventDeviceUnavailable)) != 0) return PendingReset();
   return std::nullopt;
-}
-
-bool HabanalabsCard::announced_reset() const {
-  return (events_ & (hl::kEventDeviceReset | hl::kEventDeviceUnavailable)) != 0;
 }
 
 Alarm HabanalabsCard::PendingReset() const {
