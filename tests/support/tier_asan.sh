@@ -5,4 +5,4 @@
 . tests/support/tier.sh
 build asan
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-run_sanitized build/asan -L '^(unit|integration|hostile)$'
+run_sanitized asan -L '^(unit|integration|hostile)$'

@@ -4,4 +4,4 @@
 # shellcheck source=tier.sh
 . tests/support/tier.sh
 build tsan tsan_tests
-run_sanitized build/tsan -L '^tsan$'
+run_sanitized tsan -L '^tsan$'

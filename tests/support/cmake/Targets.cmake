@@ -4,6 +4,8 @@
 #   hlbuf_program(name SOURCES ... DEPS ...)
 #   hlbuf_test(name LABEL unit|integration|hostile|... SOURCES ... DEPS ... [TSAN] [TIMEOUT s] [ARGS ...])
 
+include(CheckLinkerFlag)
+
 add_library(hlbuf_options INTERFACE)
 target_include_directories(hlbuf_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(hlbuf_options INTERFACE
@@ -18,6 +20,11 @@ if(HLBUF_SANITIZE)
   target_compile_options(hlbuf_options INTERFACE
     -fsanitize=${HLBUF_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all)
   target_link_options(hlbuf_options INTERFACE -fsanitize=${HLBUF_SANITIZE})
+  # Two million pointers in each program, 24 bytes each without this: a third of the build's 8 GB.
+  check_linker_flag(C -Wl,-z,pack-relative-relocs HLBUF_PACKS_RELOCATIONS)
+  if(HLBUF_PACKS_RELOCATIONS)
+    target_link_options(hlbuf_options INTERFACE -Wl,-z,pack-relative-relocs)
+  endif()
 else()
   target_compile_options(hlbuf_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=2>)
   target_link_options(hlbuf_options INTERFACE -Wl,-z,relro,-z,now)
