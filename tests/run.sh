@@ -15,7 +15,7 @@ usage: tests/run.sh [--list] [--fail-fast | --keep-going] [--drill] [TIER...]
 
 Builds hl-bufd and runs the tiers named, or all but those marked with a star. As root on Debian 12
 it first installs the packages that are missing. Builds go to build/PRESET; what a tier leaves, to
-build/results.
+build/results. With CI=true the builds of asan and tsan, large ones, are removed behind their tiers.
 
   --list        the tiers, and the packages that each lacks here
   --fail-fast   stop at the first tier that fails; --keep-going, the default, runs the others

@@ -88,6 +88,13 @@ build() {
   compile "build/$1" "${2:-all}"
 }
 
+# discard_at_end PRESET: in CI, whose disk has to hold all builds and which never builds again; also
+# when the tier dies half way.
+discard_at_end() {
+  # shellcheck disable=SC2064  # the preset of now
+  if [ "${CI:-}" = true ]; then trap "rm -rf 'build/$1'" EXIT; fi
+}
+
 # run_ctest DIR [CTEST_ARGUMENTS...]: counts each test of each program.
 run_ctest() {
   local directory=$1 status=0 tally
@@ -102,21 +109,13 @@ run_ctest() {
   return $status
 }
 
-# discard PRESET: in CI, whose disk has to hold all builds and which never builds again.
-discard() {
-  if [ "${CI:-}" = true ]; then rm -rf "build/$1"; fi
-}
-
-# run_sanitized PRESET [CTEST_ARGUMENTS...]: with fixed addresses where that is allowed, since GCC 12's
+# run_sanitized DIR [CTEST_ARGUMENTS...]: with fixed addresses where that is allowed, since GCC 12's
 # sanitizers refuse to start when the kernel spreads mappings wider than their shadow expects.
 run_sanitized() {
-  local preset=$1 machine status=0
-  shift
+  local machine
   machine=$(uname -m)
   if setarch "$machine" -R true 2> /dev/null; then
     ctest() { setarch "$machine" -R ctest "$@"; }
   fi
-  run_ctest "build/$preset" "$@" || status=$?
-  discard "$preset"
-  return $status
+  run_ctest "$@"
 }

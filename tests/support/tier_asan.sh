@@ -3,6 +3,7 @@
 # packages: build test
 # shellcheck source=tier.sh
 . tests/support/tier.sh
+discard_at_end asan
 build asan
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-run_sanitized asan -L '^(unit|integration|hostile)$'
+run_sanitized build/asan -L '^(unit|integration|hostile)$'

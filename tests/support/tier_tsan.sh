@@ -3,5 +3,6 @@
 # packages: build test
 # shellcheck source=tier.sh
 . tests/support/tier.sh
+discard_at_end tsan
 build tsan tsan_tests
-run_sanitized tsan -L '^tsan$'
+run_sanitized build/tsan -L '^tsan$'

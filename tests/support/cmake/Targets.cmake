@@ -20,7 +20,7 @@ if(HLBUF_SANITIZE)
   target_compile_options(hlbuf_options INTERFACE
     -fsanitize=${HLBUF_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all)
   target_link_options(hlbuf_options INTERFACE -fsanitize=${HLBUF_SANITIZE})
-  # Two million pointers in each program, 24 bytes each without this: a third of the build's 8 GB.
+  # Two million pointers in a program, of 24 bytes each without this: a third of it.
   check_linker_flag(C -Wl,-z,pack-relative-relocs HLBUF_PACKS_RELOCATIONS)
   if(HLBUF_PACKS_RELOCATIONS)
     target_link_options(hlbuf_options INTERFACE -Wl,-z,pack-relative-relocs)
