@@ -53,6 +53,31 @@ struct Allocation {
   ino_t inode = 0;           // identity of the dma-buf, as fdinfo and /proc/*/fd show it
 };
 
+// What a backend has to know again when another process of this service goes on with its device.
+struct DeviceNote {
+  std::uint64_t key = 0;  // the backend's own; a later note of the same key takes its place
+  std::string bytes;      // empty: forget it
+};
+
+// What an earlier process of this service had of a device.
+struct Resumption {
+  struct Buffer {
+    std::uint64_t size_bytes = 0;
+    std::uint64_t window = 0;
+    ino_t inode = 0;
+    Domain domain;
+  };
+  std::vector<Buffer> buffers;
+  std::vector<DeviceNote> notes;
+};
+
+struct Resumed {
+  std::vector<UniqueFd> fds;  // of the buffers, in their order; one that is lost has none
+  // The device was reset meanwhile, or closed: what it had in its memory is gone. It is closed.
+  bool memory_is_gone = false;
+  std::string lost;  // what else could not be taken back, in words; or empty
+};
+
 // What a drilled reset does.
 enum class Drill : std::uint8_t {
   kNone,   // the device comes back
@@ -76,6 +101,19 @@ class Backend {
   virtual std::uint64_t reserved_bytes() const { return 0; }
 
   virtual void Open(Done<absl::Status> done) = 0;
+
+  // Instead of the first Open(): goes on where an earlier process stopped. OK: the device is open,
+  // or its memory is gone. Nothing is exported a second time.
+  //
+  // Errors: DEVICE_UNAVAILABLE  the device could not be asked; it is closed, and nothing was lost
+  //                             that can be had again
+  virtual void Resume(Resumption /*from*/, Done<absl::StatusOr<Resumed>> done) {
+    std::move(done)(Resumed{.memory_is_gone = true});
+  }
+  // Told, before the `done` of the call that made them, what to remember for Resume(). Once.
+  using NoteTaker = absl::AnyInvocable<void(const DeviceNote&)>;
+  virtual void OnNote(NoteTaker /*take*/) {}
+
   virtual void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) = 0;
 
   // How many references the kernel counts for each of `fds`, read twice, the larger one told; 1 is

@@ -19,6 +19,7 @@
 #include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/policy.h"
+#include "daemon/core/reattachment.h"
 #include "daemon/core/reset_plan.h"
 #include "daemon/core/resets.h"
 #include "daemon/core/revocations.h"
@@ -99,6 +100,13 @@ class Broker {
   // as the peer has not taken what was sent.
   void Park(SessionRecord& session, SessionEvent on, absl::string_view why);
   void Forget(SessionRecord& session);
+
+  // Instead of Greet(): `fresh`, which is NEW, gets the session that its client had. Errors leave
+  // it NEW. NOT_FOUND: there is none of that id, or no more; PERMISSION_DENIED: it is another
+  // process's, or the secret is wrong, which is told as an event.
+  absl::StatusOr<Reattached> Reattach(SessionRecord& fresh, const Reattachment& asked);
+  // The lease that this request of the session was granted before a restart, as long as it has it.
+  std::optional<LeaseId> AllocatedBefore(const SessionRecord& session, std::uint64_t cookie) const;
 
   // Charges descriptors about to be sent. Errors: BUSY.
   absl::Status TakeInFlight(SessionRecord& session, std::uint64_t fds);

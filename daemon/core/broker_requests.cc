@@ -125,6 +125,7 @@ absl::StatusOr<std::unique_ptr<BufferRecord>> Broker::Admit(SessionRecord& sessi
   buffer->epoch = device.epoch();
   buffer->owner = session.account;
   buffer->job = session.peer.job;
+  buffer->allocated_by = {.session = session.id, .cookie = request.cookie};
   buffer->since = ledger_.clock.Now();
   buffer->allocation.size_bytes = bytes;
   return buffer;

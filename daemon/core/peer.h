@@ -45,6 +45,10 @@ struct Peer {
   std::string container;      // id or name as its cgroup shows it, else empty
   std::string unit;           // systemd unit of its cgroup, else empty
   std::uint32_t job = 0;      // of Slurm, by its cgroup; 0: none
+  // What tells this process from a later one of the same pid. The first is unique for a boot, and
+  // 0 before Linux 6.9 (pidfs); the second has the kernel's clock ticks since boot, /proc/PID/stat.
+  std::uint64_t pidfd_inode = 0;
+  std::uint64_t start_ticks = 0;
 
   // An unmapped uid or an invisible process is nobody: no rule ever matches it.
   bool known() const { return uid != kNobodyUid && uid != static_cast<uid_t>(-1) && pid > 0; }

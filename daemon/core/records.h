@@ -20,6 +20,7 @@
 #include "daemon/core/peer.h"
 #include "daemon/core/policy.h"
 #include "daemon/core/quota.h"
+#include "daemon/core/session_secret.h"
 #include "daemon/core/states.h"
 
 namespace hlbuf {
@@ -35,6 +36,7 @@ struct SessionRecord {
   SessionId id;
   Peer peer;
   SessionState state = SessionState::kNew;
+  SessionSecret secret;
   std::string client;  // what it calls itself; checked text
   DomainAccount* account = nullptr;
   Notices* notices = nullptr;
@@ -61,6 +63,14 @@ struct LeaseRecord {
   Charge charge;
 };
 
+// The request that made a buffer. Repeated after a restart of the service, it gets the same again.
+struct AllocatedBy {
+  SessionId session;
+  std::uint64_t cookie = 0;  // 0: no client asked
+
+  friend bool operator==(AllocatedBy, AllocatedBy) = default;
+};
+
 // There may be very many: the order of the members leaves no holes, and what an OPEN looks at comes
 // first.
 struct BufferRecord {
@@ -72,6 +82,7 @@ struct BufferRecord {
   std::vector<Grantee> shares;
   // Its FD is empty while ALLOCATING, and again once it went back to the device.
   Allocation allocation;
+  AllocatedBy allocated_by;
   BufferState state = BufferState::kAllocating;
   std::uint32_t job = 0;                // of the session that allocated it; 0: none
   bool outlived = false;                // kReferencesOutliveLeases was told

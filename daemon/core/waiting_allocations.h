@@ -23,7 +23,8 @@ struct AllocateRequest {
   std::string name;
   std::string device;
   std::vector<std::string> labels;
-  absl::Duration wait;  // for a device that is on its way to READY; 0: not at all
+  std::uint64_t cookie = 0;  // of the session; 0: it is not repeated
+  absl::Duration wait;       // for a device that is on its way to READY; 0: not at all
 };
 
 // A request, and what it takes to try it once more.

@@ -71,6 +71,7 @@ absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
 
 absl::Status Session::HandleAllocate(std::uint64_t cookie, Frame frame) {
   ASSIGN_OR_RETURN(AllocateRequest request, DecodeAllocate(frame));
+  request.cookie = cookie;
   ++allocating_;
   context_.broker.Allocate(*record_, std::move(request),
                            [alive = alive_, cookie](absl::StatusOr<LeaseId> lease) {
