@@ -101,6 +101,17 @@ void Broker::Forget(SessionRecord& session) {
   ledger_.accounts.DropIfIdle(domain);
 }
 
+void Broker::Reconfigure(Policy policy, const BrokerSettings& settings) {
+  policy_ = std::move(policy);
+  settings_.limits = settings.limits;
+  settings_.operator_grace = settings.operator_grace;
+  settings_.reset_grace = settings.reset_grace;
+  settings_.enforcement = settings.enforcement;
+  ledger_.accounts.SetLimits(settings_.limits);
+  resets_.set_grace(settings_.reset_grace);
+  revocations_.set_enforcement(settings_.enforcement);
+}
+
 absl::Status Broker::TakeInFlight(SessionRecord& session, std::uint64_t fds) {
   ASSIGN_OR_RETURN(session.in_flight, session.account->account.Take(Resource::kInFlight, fds));
   return absl::OkStatus();

@@ -159,6 +159,10 @@ class Broker {
   absl::Status UndrainDevice(absl::string_view device);
   // Errors: NOT_FOUND.
   absl::StatusOr<ResetPlan> PlanReset(absl::string_view device);
+  // What an administrator changes while all goes on: the policy, and of `settings` the limits, the
+  // times and what is enforced. It decides about what is asked for from now on. Whoever holds more
+  // than a new limit keeps it. Nobody is signalled who would not be under the new settings.
+  void Reconfigure(Policy policy, const BrokerSettings& settings);
 
   // What to wait for, and what to do then.
   absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }

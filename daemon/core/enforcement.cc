@@ -23,16 +23,20 @@ std::string BuffersText(const Held& held) {
 
 }  // namespace
 
-std::vector<Enforcement::Step> Enforcement::Plan(RevokeReason reason, absl::Duration grace,
-                                                 absl::Duration left) const {
+bool Enforcement::Allows(Force force, RevokeReason reason) const {
   const Force most = reason == RevokeReason::kReset      ? settings_.resets
                      : reason == RevokeReason::kOperator ? settings_.revocations
                                                          : Force::kNone;
+  return most >= force;
+}
+
+std::vector<Enforcement::Step> Enforcement::Plan(RevokeReason reason, absl::Duration grace,
+                                                 absl::Duration left) const {
   std::vector<Step> steps;
   if (grace < kLeastGrace || left <= absl::ZeroDuration()) return steps;
-  if (most >= Force::kTerminate)
+  if (Allows(Force::kTerminate, reason))
     steps.push_back({.force = Force::kTerminate, .after = left * kTerminateAfter / kParts});
-  if (most >= Force::kKill)
+  if (Allows(Force::kKill, reason))
     steps.push_back({.force = Force::kKill, .after = left * kKillAfter / kParts});
   return steps;
 }

@@ -37,6 +37,10 @@ class Enforcement {
   Enforcement(Ledger& ledger, EnforcementSettings settings)
       : ledger_(ledger), settings_(settings) {}
 
+  void set_settings(EnforcementSettings settings) { settings_ = settings; }
+  // Whether who does not let go may be sent `force` for this.
+  bool Allows(Force force, RevokeReason reason) const;
+
   struct Step {
     Force force = Force::kNone;
     absl::Duration after;  // the beginning of what is left
@@ -54,7 +58,7 @@ class Enforcement {
   void TellSent(const SessionRecord& session, RevocationId revocation, std::string text);
 
   Ledger& ledger_;
-  const EnforcementSettings settings_;
+  EnforcementSettings settings_;
 };
 
 }  // namespace hlbuf

@@ -74,6 +74,13 @@ const DomainAccount* Accounts::Find(const Domain& domain) const {
   return entry == domains_.end() ? nullptr : entry->second.get();
 }
 
+void Accounts::SetLimits(const QuotaLimits& limits) {
+  limits_ = limits;
+  service_.set_limits(limits.service);
+  for (auto& [uid, account] : uids_) account.account->set_limits(limits.uid);
+  for (auto& [domain, account] : domains_) account->account.set_limits(limits.domain);
+}
+
 void Accounts::DropIfIdle(const Domain& domain) {
   const auto entry = domains_.find(domain);
   if (entry == domains_.end() || !entry->second->account.idle()) return;

@@ -73,6 +73,9 @@ class Account {
   // and the key of the limit: a uid's own and that of one of its domains read alike.
   absl::StatusOr<Charge> Take(Resource resource, std::uint64_t amount);
 
+  // What is in use stays, also above them.
+  void set_limits(const Amounts& limits) { limits_ = limits; }
+
   std::uint64_t used(Resource r) const { return used_[static_cast<std::size_t>(r)]; }
   std::uint64_t limit(Resource r) const { return limits_[static_cast<std::size_t>(r)]; }
   const std::string& name() const { return name_; }
@@ -112,6 +115,9 @@ class Accounts {
   const DomainAccount* Find(const Domain& domain) const;
   // Forgets the account if nothing is charged to it any more.
   void DropIfIdle(const Domain& domain);
+
+  // Of every account, those that there are included.
+  void SetLimits(const QuotaLimits& limits);
 
   const Account& service() const { return service_; }
   std::size_t size() const { return domains_.size(); }

@@ -50,6 +50,9 @@ class Resets {
         stepped_(std::move(stepped)),
         alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }) {}
 
+  // For alarms from now on.
+  void set_grace(absl::Duration grace) { grace_ = grace; }
+
   void Open(Device& device);
   // Whether the device is READY, or will be without an operator's doing.
   bool IsComing(const Device& device) const;
@@ -92,7 +95,7 @@ class Resets {
   Ledger& ledger_;
   Draining& draining_;
   Revocations& revocations_;
-  const absl::Duration grace_;
+  absl::Duration grace_;
   Stepped stepped_;
   AlarmWatch alarms_;
   absl::flat_hash_map<Device*, Running> running_;

@@ -128,6 +128,7 @@ Revocations::Told Revocations::Notify(absl::Span<LeaseRecord* const> leases, Rev
 
 void Revocations::Enforce(RevocationId id, Force force) {
   const Running& running = *running_.at(id);
+  if (!enforcement_.Allows(force, running.report.reason)) return;
   enforcement_.Send(force, id, running.report.began, LeasesOut(running));
 }
 

@@ -64,6 +64,9 @@ class Revocations {
         inquiry_(inquiry),
         enforcement_(ledger, enforcement) {}
 
+  // Steps that are planned already are taken if these allow them too.
+  void set_enforcement(EnforcementSettings settings) { enforcement_.set_settings(settings); }
+
   // Every buffer gets a verdict, then `done` is called: at once if `buffers` is empty. A buffer
   // that already drains is waited for, too.
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, RevokeReason reason,

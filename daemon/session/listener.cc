@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(Broker& broker, EventL
   Listener* const self = listener.get();
   ASSIGN_OR_RETURN(self->watch_, loop.AddIo(self->socket_.get(), EPOLLIN,
                                             [self](std::uint32_t) { self->OnConnection(); }));
-  self->deadlines_.At(clock.Now() + timing.ping_interval, [self] { self->PingAll(); });
+  self->SetPingTimer();
   return listener;
 }
 
@@ -120,9 +120,19 @@ void Listener::Begin(UniqueFd socket) {
   sessions_.emplace(session, Served{.session = *std::move(begun), .hello = hello});
 }
 
+void Listener::SetTiming(SessionTiming timing) {
+  timing_ = timing;
+  deadlines_.Cancel(ping_);
+  SetPingTimer();
+}
+
+void Listener::SetPingTimer() {
+  ping_ = deadlines_.At(clock_.Now() + timing_.ping_interval, [this] { PingAll(); });
+}
+
 void Listener::PingAll() {
   for (Session* session : All()) session->Ping();
-  deadlines_.At(clock_.Now() + timing_.ping_interval, [this] { PingAll(); });
+  SetPingTimer();
 }
 
 void Listener::Ended(Session& session) {

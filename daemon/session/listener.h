@@ -40,6 +40,9 @@ class Listener {
   // Serves the other end of a connected socket, as of those that it accepts.
   void Begin(UniqueFd socket);
 
+  // For sessions that begin from now on, and for pings.
+  void SetTiming(SessionTiming timing);
+
   // GOODBYE to every session, and no new ones. A peer that has not taken what was sent to it before
   // gets its GOODBYE behind that, if it takes it within `patience`. Then, or when all are out,
   // `done` is called from the loop. Once.
@@ -59,6 +62,7 @@ class Listener {
   void BackOff();
   void Refuse(absl::string_view why);
   std::vector<Session*> All() const;
+  void SetPingTimer();
   void PingAll();
   void TellIfAllAreOut();
   void Ended(Session& session);
@@ -68,6 +72,7 @@ class Listener {
   const Clock& clock_;
   SessionTiming timing_;
   Deadlines deadlines_;
+  Deadlines::Handle ping_;
   SessionContext context_;
   UniqueFd socket_;
   UniqueFd reserve_;

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -189,6 +190,22 @@ TEST(Listener, RestsWhenNothingHappens) {
   std::vector<RawClient> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(RawClient::Greeted(rig.path()));
   EXPECT_LT(rig.RoundsIn(300), 20U);
+}
+
+TEST(Listener, TakesNewTimesForThoseWhoAreThereAndThoseWhoCome) {
+  SessionRig rig;
+  RawClient there = RawClient::Greeted(rig.path());
+  rig.OnLoop([&](Broker&) {
+    rig.listener().SetTiming(
+        {.hello_timeout = absl::Milliseconds(50), .ping_interval = absl::Milliseconds(20)});
+  });
+  const std::optional<Packet> ping = there.Receive();
+  ASSERT_TRUE(ping.has_value());
+  EXPECT_EQ(ping->opcode(), HLBUF_WIRE_PING);
+  RawClient silent = RawClient::Connect(rig.path());
+  const std::optional<Packet> goodbye = silent.Receive();
+  ASSERT_TRUE(goodbye.has_value());
+  EXPECT_EQ(goodbye->opcode(), HLBUF_WIRE_GOODBYE);
 }
 
 }  // namespace
