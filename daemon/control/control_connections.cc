@@ -58,6 +58,11 @@ absl::StatusOr<UniqueFd> ControlConnections::Admit(UniqueFd socket, Caller calle
   return fd;
 }
 
+void ControlConnections::SetRoles(absl::FunctionRef<Role(const Peer&)> role_of) {
+  for (auto& [number, connection] : connections_)
+    connection->caller.role = role_of(connection->caller.peer);
+}
+
 const Caller* ControlConnections::Find(absl::string_view grpc_peer) const {
   int number = -1;
   if (!absl::ConsumePrefix(&grpc_peer, "fd:") || !absl::SimpleAtoi(grpc_peer, &number))

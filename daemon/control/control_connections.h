@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "daemon/base/event_loop.h"
@@ -42,6 +43,9 @@ class ControlConnections {
 
   // The descriptor for gRPC. Errors: QUOTA_EXCEEDED; BUSY when no descriptor is left.
   absl::StatusOr<UniqueFd> Admit(UniqueFd socket, Caller caller);
+
+  // Of those that there are.
+  void SetRoles(absl::FunctionRef<Role(const Peer&)> role_of);
 
   // `grpc_peer` is ServerContext::peer() of a call that is not over. Null: nobody that we know.
   const Caller* Find(absl::string_view grpc_peer) const;

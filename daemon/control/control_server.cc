@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
@@ -127,6 +128,8 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     *one = Build(self->service_, settings);
     if (*one == nullptr) return absl::InternalError("gRPC could not start its server");
   }
+  self->probe_ = std::make_unique<HealthProbe>(
+      loop, std::vector<grpc::Server*>{self->server_.get(), self->roleless_server_.get()});
   self->acceptor_ = std::move(acceptor);
   return server;
 }
@@ -152,6 +155,16 @@ void ControlServer::Accept(UniqueFd socket) {
   if (!fd.ok()) return TellRefused(domain, pid, fd.status().message());
   grpc::Server& server = role == Role::kNone ? *roleless_server_ : *server_;
   grpc::AddInsecureChannelFromFd(&server, fd->Release());
+}
+
+void ControlServer::SetRoles(RoleGroups roles) {
+  roles_ = std::move(roles);
+  connections_.SetRoles([this](const Peer& peer) { return RoleOf(peer, roles_); });
+}
+
+void ControlServer::Probe(HealthProbe::Done done) {
+  if (!stopper_.joinable()) return probe_->Ask(std::move(done));
+  loop_.Post([done = std::move(done)]() mutable { std::move(done)(false); });
 }
 
 void ControlServer::TellRefused(const Domain& domain, pid_t pid, absl::string_view why) {

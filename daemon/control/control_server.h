@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -17,6 +18,7 @@
 #include "daemon/control/control_connections.h"
 #include "daemon/control/control_service.h"
 #include "daemon/control/event_feed.h"
+#include "daemon/control/health_probe.h"
 #include "daemon/control/role.h"
 #include "daemon/control/watchers.h"
 #include "daemon/core/broker.h"
@@ -65,6 +67,11 @@ class ControlServer {
                                                               ControlSettings settings);
   ~ControlServer();
 
+  // Holds for calls that come from now on, of connections that there are, too.
+  void SetRoles(RoleGroups roles);
+  // Whether both servers answer that they serve; `done` is called from the loop. One at a time.
+  void Probe(HealthProbe::Done done);
+
   // Accepts nobody any more, ends watchers and waiting calls with SHUTTING_DOWN, and cuts what is
   // left after `patience`. `done` is called from the loop, which must run until then.
   void Stop(absl::Duration patience, absl::AnyInvocable<void() &&> done);
@@ -93,6 +100,7 @@ class ControlServer {
   ControlService service_;
   std::unique_ptr<grpc::Server> server_;           // of callers with a role
   std::unique_ptr<grpc::Server> roleless_server_;  // of all others
+  std::unique_ptr<HealthProbe> probe_;
   std::unique_ptr<ControlAcceptor> acceptor_;
   std::thread stopper_;
   bool stopped_ = false;
