@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/observe/message_ids.h"
 
 namespace hlbuf {
 namespace {
@@ -63,6 +64,19 @@ std::string Line(const Event& event, std::uint64_t left_out) {
   return line;
 }
 
+// Of what an administrator looks for; the journal's catalog explains it.
+absl::string_view MessageIdOf(const Event& event) {
+  if (event.verdict.has_value() && event.verdict->kind == Verdict::Kind::kHeld) return kBufferHeld;
+  if (event.state == DeviceState::kRevoking) return kResetBegan;
+  if (event.state == DeviceState::kReady) return kDeviceReady;
+  if (event.state == DeviceState::kDrained) return kDeviceDrained;
+  if (event.state == DeviceState::kFailed) return kDeviceFailed;
+  if (event.kind == EventKind::kHoldersFound) return kHoldersNamed;
+  if (event.kind == EventKind::kHolderSignalled) return kSignalSent;
+  if (event.kind == EventKind::kOpenerLost) return kKeeperLost;
+  return "";
+}
+
 std::vector<LogField> Fields(const NumberedEvent& numbered) {
   const Event& event = numbered.event;
   std::vector<LogField> fields = {{"HLBUFD_EVENT", std::string(EventKindText(event.kind))},
@@ -80,6 +94,9 @@ std::vector<LogField> Fields(const NumberedEvent& numbered) {
   add(event.pid != 0, "HLBUFD_PID", absl::StrCat(event.pid));
   if (event.verdict.has_value())
     add(true, "HLBUFD_VERDICT", std::string(VerdictText(event.verdict->kind)));
+  if (event.state.has_value()) add(true, "HLBUFD_STATE", std::string(StateText(*event.state)));
+  const absl::string_view message_id = MessageIdOf(event);
+  add(!message_id.empty(), "MESSAGE_ID", std::string(message_id));
   return fields;
 }
 

@@ -35,6 +35,9 @@ class Audit final : public EventSink {
   // Says what was left out since the last line.
   ~Audit() override;
 
+  // From now on.
+  void set_level(LogLevel level) { level_ = level; }
+
   void OnEvent(const NumberedEvent& numbered) override;
 
  private:
