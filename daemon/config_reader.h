@@ -56,6 +56,10 @@ class TableReader {
     if (Find(key) == nullptr) ComplainOf(key, "is missing; expected " + kind.expected);
     return Read(key, kind, value);
   }
+  // Complains of `key` for that reason, if it is there.
+  void Forbid(absl::string_view key, absl::string_view why) {
+    if (Find(key) != nullptr) ComplainOf(key, why);
+  }
   // An array of them. An empty one is refused: "nobody" is as likely to be meant as "everybody".
   template <class T>
   void ReadList(absl::string_view key, const ValueKind<T>& kind, std::vector<T>& values) {

@@ -87,6 +87,7 @@ void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles) {
   table->ReadList("viewer", Group(machine), roles.viewer);
   table->ReadList("operator", Group(machine), roles.operators);
   table->ReadList("admin", Group(machine), roles.admin);
+  ForbidForeignIds(*table, machine, {"viewer", "operator", "admin"});
   table->RejectOthers();
 }
 

@@ -94,6 +94,7 @@ Rule ReadRule(TableReader& table, const Machine& machine,
   table.ReadList("verbs", AnyVerb(), rule.verbs);
   table.ReadList("uids", UserId(), rule.uids);
   table.ReadList("groups", Group(machine), rule.gids);
+  ForbidForeignIds(table, machine, {"uids", "groups"});
   table.ReadList("devices", KnownDevice(devices), rule.devices);
   table.RejectOthers();
   return rule;

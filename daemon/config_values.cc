@@ -181,4 +181,15 @@ ValueKind<gid_t> Group(const Machine& machine) {
           }};
 }
 
+void ForbidForeignIds(TableReader& table, const Machine& machine,
+                      const std::vector<absl::string_view>& keys) {
+  if (machine.maps_all_ids) return;
+  for (const absl::string_view key : keys)
+    table.Forbid(
+        key,
+        "the service's user namespace leaves ids out (/proc/self/uid_map), so that users "
+        "outside of it all look like nobody, and numbers are not the host's; run it in the "
+        "host's user namespace, or leave the key out");
+}
+
 }  // namespace hlbuf

@@ -45,6 +45,11 @@ ValueKind<uid_t> UserId();
 // A group that exists, or a number.
 ValueKind<gid_t> Group(const Machine& machine);
 
+// Complains of those of `keys` that are there, lists of users or groups, where this process does
+// not see users and groups as its host does.
+void ForbidForeignIds(TableReader& table, const Machine& machine,
+                      const std::vector<absl::string_view>& keys);
+
 template <class T>
 ValueKind<T> OneOf(std::vector<std::pair<std::string, T>> words) {
   const auto quoted = [](std::string* out, const std::pair<std::string, T>& word) {

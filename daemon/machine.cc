@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "daemon/namespaces.h"
+
 namespace hlbuf {
 namespace {
 
@@ -38,7 +40,10 @@ Machine ThisMachine() {
   rlimit files = {};
   // Cannot fail: the resource is known and the pointer good.
   (void)getrlimit(RLIMIT_NOFILE, &files);
-  return {.nofile = files.rlim_max, .memory_bytes = MemoryBytes(), .find_group = FindGroup};
+  return {.nofile = files.rlim_max,
+          .memory_bytes = MemoryBytes(),
+          .maps_all_ids = MapsAllIdsHere(),
+          .find_group = FindGroup};
 }
 
 }  // namespace hlbuf

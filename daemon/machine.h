@@ -15,6 +15,7 @@ namespace hlbuf {
 struct Machine {
   std::uint64_t nofile = 0;        // hard RLIMIT_NOFILE of this process
   std::uint64_t memory_bytes = 0;  // MemTotal
+  bool maps_all_ids = false;       // whether users and groups are the host's
   // nullopt: the system has no such group, or cannot tell.
   std::function<std::optional<gid_t>(const std::string& name)> find_group;
 };

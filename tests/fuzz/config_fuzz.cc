@@ -25,6 +25,7 @@ const hlbuf::Machine& Machine() {
   static const hlbuf::Machine machine = {
       .nofile = 20'000,
       .memory_bytes = std::uint64_t{1} << 35,
+      .maps_all_ids = true,
       .find_group = [](const std::string& name) -> std::optional<gid_t> {
         Check(name.find('\0') == std::string::npos, "a group name is a C string");
         return name == "operators" ? std::optional<gid_t>(901) : std::nullopt;

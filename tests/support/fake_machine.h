@@ -14,6 +14,7 @@ namespace hlbuf {
 inline Machine FakeMachine() {
   return {.nofile = 20'000,
           .memory_bytes = std::uint64_t{32} << 30,
+          .maps_all_ids = true,
           .find_group = [](const std::string& name) -> std::optional<gid_t> {
             if (name == "hl-bufd-clients") return 900;
             if (name == "operators") return 901;
