@@ -10,9 +10,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,15 +24,18 @@
 #include "daemon/core/enforcement.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
+#include "daemon/listen.h"
 #include "daemon/may_signal.h"
+#include "daemon/namespaces.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/observe/metrics.h"
 #include "daemon/observe/refusal_limit.h"
+#include "daemon/passed_descriptors.h"
 #include "daemon/readiness.h"
-#include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/watchdog.h"
 #include "daemon/witness/socket_witness.h"
 
 namespace hlbuf {
@@ -49,20 +50,6 @@ absl::Status RaiseNofile(std::uint64_t nofile) {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
     return absl::ErrnoToStatus(errno, "raise RLIMIT_NOFILE to its hard limit");
   return absl::OkStatus();
-}
-
-absl::StatusOr<ListeningSocket> Listen(const std::string& path, int type, mode_t mode,
-                                       std::optional<gid_t> group) {
-  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  // Clients pass through it, whatever the umask is; the socket's own mode says who may connect.
-  const mode_t before = ::umask(0022);
-  std::filesystem::create_directories(directory, error);
-  ::umask(before);
-  if (error)
-    return absl::UnavailableError(
-        absl::StrCat("create ", directory.string(), ": ", error.message()));
-  return ListenAt(path, type, mode, group);
 }
 
 std::uint64_t Random() {
@@ -95,15 +82,33 @@ constexpr absl::Duration kControlPatience = absl::Seconds(2);
 // For clients that have not read yet what comes before their GOODBYE.
 constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
 
+RoleGroups RolesOf(const Config& config) {
+  return {.viewer = config.roles.viewer,
+          .operators = config.roles.operators,
+          .admin = config.roles.admin,
+          .service_uid = ::geteuid()};
+}
+
+SessionTiming SessionTimingOf(const Config& config) {
+  return {.hello_timeout = config.timing.hello_timeout,
+          .ping_interval = config.timing.ping_interval};
+}
+
 ControlSettings ControlSettingsOf(const Config& config) {
   ControlSettings settings;
-  settings.roles = {.viewer = config.roles.viewer,
-                    .operators = config.roles.operators,
-                    .admin = config.roles.admin,
-                    .service_uid = ::geteuid()};
+  settings.roles = RolesOf(config);
   settings.connections.all = config.caps.control_connections;
   settings.connections.uid = settings.connections.all / 2;
   return settings;
+}
+
+void Notify(const std::string& lines) { ::sd_notify(0, lines.c_str()); }
+
+// How long the service manager waits for a sign of life; for ever if it waits for none.
+absl::Duration WatchdogPatience() {
+  std::uint64_t micros = 0;
+  if (::sd_watchdog_enabled(/*unset_environment=*/0, &micros) <= 0) return absl::InfiniteDuration();
+  return absl::Microseconds(micros);
 }
 
 absl::StatusOr<Peer> PeerAt(int socket) {
@@ -121,9 +126,8 @@ void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
 
 class Daemon {
  public:
-  Daemon(const Config& config, EventLoop& loop)
-      : config_(config),
-        loop_(loop),
+  Daemon(const Config& config, ConfigSource source, EventLoop& loop)
+      : loop_(loop),
         events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
         audit_(events_, clock_, config.log_level),
         metrics_(events_),
@@ -131,19 +135,25 @@ class Daemon {
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
         broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_),
-        readiness_(events_, broker_, loop, clock_,
-                   [](const std::string& lines) { ::sd_notify(0, lines.c_str()); }) {}
+        readiness_(events_, broker_, loop, clock_, Notify),
+        watchdog_(
+            WatchdogPatience(), loop, clock_,
+            [this](HealthProbe::Done answered) { control_->Probe(std::move(answered)); }, Notify),
+        reload_(loop, readiness_, config, std::move(source),
+                [this](const Config& read) { Apply(read); }) {}
 
-  absl::Status Start();
-  void Stop(int signal);
+  absl::Status Start(PassedDescriptors passed);
+  void OnSignal(int signal);
   void SayWhatItIs() const;
 
  private:
   absl::Status AddDevices();
   absl::Status ArmTimer();
+  const Config& config() const { return reload_.running(); }
+  void Apply(const Config& read);
+  void Stop(int signal);
   void OnStopped();
 
-  const Config& config_;
   EventLoop& loop_;
   BootClock clock_;
   Syscalls syscalls_;
@@ -155,6 +165,8 @@ class Daemon {
   SocketWitness witness_;
   Broker broker_;
   Readiness readiness_;
+  Watchdog watchdog_;
+  Reload reload_;
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -164,7 +176,7 @@ class Daemon {
 };
 
 absl::Status Daemon::AddDevices() {
-  for (const DeviceConfig& device : config_.devices) {
+  for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, MakeBackend(device, loop_, syscalls_));
     broker_.AddDevice(device.name, std::move(backend));
   }
@@ -175,57 +187,91 @@ absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
       [this] {
         return std::min({broker_.NextDeadline(), witness_.NextDeadline(), readiness_.NextDeadline(),
-                         clients_->NextDeadline(), control_->NextDeadline()});
+                         watchdog_.NextDeadline(), clients_->NextDeadline(),
+                         control_->NextDeadline()});
       },
       [this] {
         broker_.RunDeadlines();
         witness_.RunDeadlines();
         readiness_.RunDeadlines();
+        watchdog_.RunDeadlines();
         clients_->RunDeadlines();
         control_->RunDeadlines();
       });
 }
 
-absl::Status Daemon::Start() {
+absl::Status Daemon::Start(PassedDescriptors passed) {
   RETURN_IF_ERROR(AddDevices());
-  const SocketsConfig& sockets = config_.sockets;
-  ASSIGN_OR_RETURN(ListeningSocket clients, Listen(sockets.client, SOCK_SEQPACKET,
-                                                   sockets.client_mode, sockets.clients_gid));
+  const SocketsConfig& sockets = config().sockets;
+  ASSIGN_OR_RETURN(ListeningSocket clients, Listen({.name = "clients",
+                                                    .key = "sockets.client",
+                                                    .path = sockets.client,
+                                                    .type = SOCK_SEQPACKET,
+                                                    .mode = sockets.client_mode,
+                                                    .group = sockets.clients_gid},
+                                                   passed));
   client_file_ = std::move(clients.file);
   ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients.socket),
-                                             {.hello_timeout = config_.timing.hello_timeout,
-                                              .ping_interval = config_.timing.ping_interval}));
-  ASSIGN_OR_RETURN(ListeningSocket control,
-                   Listen(sockets.control, SOCK_STREAM, kControlMode, std::nullopt));
+                                             SessionTimingOf(config())));
+  ASSIGN_OR_RETURN(ListeningSocket control, Listen({.name = "control",
+                                                    .key = "sockets.control",
+                                                    .path = sockets.control,
+                                                    .type = SOCK_STREAM,
+                                                    .mode = kControlMode,
+                                                    .group = std::nullopt},
+                                                   passed));
   control_file_ = std::move(control.file);
+  for (const std::string& name : passed.Left())
+    Log(LogLevel::kWarning, absl::StrCat("the service manager passed a descriptor \"", name,
+                                         "\", which means nothing here; it is closed"));
   ASSIGN_OR_RETURN(control_,
                    ControlServer::Start(
                        broker_, loop_, clock_, feed_, std::move(control.socket), PeerAt,
-                       [this] { return metrics_.Text(broker_); }, ControlSettingsOf(config_)));
+                       [this] { return metrics_.Text(broker_); }, ControlSettingsOf(config())));
   return ArmTimer();
 }
 
+void Daemon::Apply(const Config& read) {
+  SetLogLevel(read.log_level);
+  audit_.set_level(read.log_level);
+  broker_.Reconfigure(PolicyOf(read), SettingsOf(read));
+  clients_->SetTiming(SessionTimingOf(read));
+  control_->SetRoles(RolesOf(read));
+  SayWhatIsEnforced(read.enforcement, read.timing.reset_grace);
+}
+
 void Daemon::SayWhatItIs() const {
-  Log(LogLevel::kInfo, Describe(config_.caps));
-  for (const std::string& warning : WarningsOf(
-           config_, {.other_users = MaySignalOthers(), .vouched_clients = KernelVouchesForPeers()}))
-    Log(LogLevel::kWarning, warning);
-  SayWhatIsEnforced(config_.enforcement);
+  Log(LogLevel::kInfo, Describe(config().caps));
+  if (!config().sockets.clients_gid.has_value())
+    Log(LogLevel::kWarning,
+        absl::StrCat("there is no group ", config().sockets.clients_group,
+                     "; only the service's own uid may allocate unless a [[rule]] allows it"));
+  SayWhatIsEnforced(config().enforcement, config().timing.reset_grace);
   const bool simulated =
-      std::all_of(config_.devices.begin(), config_.devices.end(),
+      std::all_of(config().devices.begin(), config().devices.end(),
                   [](const DeviceConfig& device) { return device.kind == "software"; });
   if (simulated)
     Log(LogLevel::kNotice,
         "there is only a software device: buffers are memfds in host memory, not dma-bufs of an "
         "accelerator");
-  Log(LogLevel::kInfo, absl::StrCat("clients connect to ", config_.sockets.client,
-                                    ", operators to ", config_.sockets.control));
+  if (InOwnPidNamespace())
+    Log(LogLevel::kNotice,
+        "this service has a pid namespace of its own: clients outside of it show no process, so "
+        "they are nobody, have no unit or container, and get nothing");
+  Log(LogLevel::kInfo, absl::StrCat("clients connect to ", config().sockets.client,
+                                    ", operators to ", config().sockets.control));
+}
+
+void Daemon::OnSignal(int signal) {
+  if (signal != SIGHUP) return Stop(signal);
+  if (!stopping_) reload_.Request();
 }
 
 void Daemon::Stop(int signal) {
   if (std::exchange(stopping_, true)) return;
   Log(LogLevel::kInfo, absl::StrCat("stopping on ", ::strsignal(signal)));
-  ::sd_notify(0, "STOPPING=1");
+  readiness_.TellStopping();
+  watchdog_.Rest();
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   client_file_.Remove();
   control_file_.Remove();
@@ -240,17 +286,19 @@ void Daemon::OnStopped() {
 
 }  // namespace
 
-absl::Status RunDaemon(const Config& config) {
+absl::Status RunDaemon(const Config& config, ConfigSource source) {
   // A peer or a reader of stderr that is gone is an error of a write, not the end of the service.
   std::signal(SIGPIPE, SIG_IGN);
   ControlServer::PrepareProcess();
   SetLogLevel(config.log_level);
+  ASSIGN_OR_RETURN(PassedDescriptors passed, PassedDescriptors::Adopt());
   RETURN_IF_ERROR(RaiseNofile(config.caps.nofile));
   ASSIGN_OR_RETURN(const std::unique_ptr<EventLoop> loop, EventLoop::Create());
   std::unique_ptr<Daemon> daemon;
-  RETURN_IF_ERROR(loop->AddSignals({SIGTERM, SIGINT}, [&](int signal) { daemon->Stop(signal); }));
-  daemon = std::make_unique<Daemon>(config, *loop);
-  RETURN_IF_ERROR(daemon->Start());
+  RETURN_IF_ERROR(
+      loop->AddSignals({SIGTERM, SIGINT, SIGHUP}, [&](int signal) { daemon->OnSignal(signal); }));
+  daemon = std::make_unique<Daemon>(config, std::move(source), *loop);
+  RETURN_IF_ERROR(daemon->Start(std::move(passed)));
   daemon->SayWhatItIs();
   const absl::Status ran = loop->Run();
   loop->RunPosted();

@@ -18,7 +18,10 @@ constexpr const char* kDefaultConfig = "/etc/hl-bufd/hl-bufd.toml";
 
 constexpr const char* kFooter =
     "Without a configuration file hl-bufd serves one software device and says so.\n"
-    "SIGTERM and SIGINT stop it: every client is told, every lease ends.\n"
+    "SIGTERM and SIGINT stop it: every client is told, every lease ends. SIGHUP has it read the\n"
+    "configuration again: rules, roles, limits, times, enforcement and the log level hold at "
+    "once,\n"
+    "devices and sockets need a restart. A bad one is refused, and the old one kept.\n"
     "\n"
     "Exit status: 0 stopped as asked, 1 could not start or run, 2 bad command line, 3 bad "
     "configuration.\n"
@@ -69,11 +72,18 @@ int main(int argc, char** argv) {
 
   const absl::StatusOr<hlbuf::Config> config = Configure(config_path);
   if (!config.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+    if (check_only)
+      std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+    else
+      hlbuf::LogRefusedConfig(config.status());
     return kBadConfig;
   }
-  if (check_only) return SayThatItIsGood(*config);
-  const absl::Status ran = hlbuf::RunDaemon(*config);
+  if (check_only) {
+    std::printf("The configuration is good. %s\n", hlbuf::Describe(config->caps).c_str());
+    return 0;
+  }
+  const absl::Status ran =
+      hlbuf::RunDaemon(*config, [config_path] { return Configure(config_path); });
   if (ran.ok()) return 0;
   hlbuf::Log(hlbuf::LogLevel::kError, std::string(ran.message()));
   return kFailed;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 
 namespace hlbuf {
 namespace {
@@ -15,13 +16,15 @@ bool IsSettled(const Device& device) {
   return device.is_open() || device.state() == DeviceState::kFailed;
 }
 
-// "Serving software0 (READY), heap (FAILED)"
-std::string StatusOf(const Broker& broker) {
-  std::vector<std::string> devices;
-  for (const auto& device : broker.devices())
-    devices.push_back(absl::StrCat(device->name(), " (", StateText(device->state()), ")"));
-  return absl::StrCat("Serving ", absl::StrJoin(devices, ", "));
+// "software0 (READY)", "heap (FAILED: no such node)"
+std::string TextOf(const Device& device) {
+  const bool failed = device.state() == DeviceState::kFailed && !device.failure().empty();
+  return absl::StrCat(device.name(), " (", StateText(device.state()), failed ? ": " : "",
+                      failed ? device.failure() : "", ")");
 }
+
+// A service manager takes so much and no more (PIPE_BUF); the log has the whole.
+constexpr std::size_t kRemarkBytesMax = 1024;
 
 }  // namespace
 
@@ -39,21 +42,48 @@ void Readiness::OnEvent(const NumberedEvent& numbered) {
   if (numbered.event.kind == EventKind::kDeviceState) poster_.Post([this] { LookAtDevices(); });
 }
 
+std::string Readiness::Status() const {
+  std::vector<std::string> devices;
+  for (const auto& device : broker_.devices()) devices.push_back(TextOf(*device));
+  const std::string status =
+      absl::StrCat("Serving ", absl::StrJoin(devices, ", "), remark_.empty() ? "" : "; ", remark_);
+  return absl::StrReplaceAll(status, {{"\n", " "}});  // the next line would be another message
+}
+
 // A device that goes through a reset says nothing new until it has come out of it: whoever takes
 // these lines may be slow, and sd_notify() waits for him.
 void Readiness::LookAtDevices() {
   const auto& devices = broker_.devices();
   if (std::all_of(devices.begin(), devices.end(),
                   [](const auto& device) { return IsSettled(*device); }))
-    Tell(StatusOf(broker_));
+    Tell(Status());
 }
 
 void Readiness::RunDeadlines() {
-  if (!ready_ && clock_.Now() >= latest_) Tell(StatusOf(broker_));
+  if (!ready_ && clock_.Now() >= latest_) Tell(Status());
+}
+
+void Readiness::BeginReload() {
+  // Before it is ready the service manager would take the end of this for that.
+  if (!ready_ || stopping_) return;
+  reloading_ = true;
+  notify_("RELOADING=1\nSTATUS=Reading the configuration again");
+}
+
+void Readiness::EndReload(std::string remark) {
+  remark_ = std::move(remark).substr(0, kRemarkBytesMax);
+  if (!std::exchange(reloading_, false) || stopping_) return;
+  told_ = Status();
+  notify_(absl::StrCat("READY=1\nSTATUS=", told_));
+}
+
+void Readiness::TellStopping() {
+  stopping_ = true;
+  notify_("STOPPING=1\nSTATUS=Stopping: clients are told");
 }
 
 void Readiness::Tell(const std::string& status) {
-  if (status == told_) return;
+  if (status == told_ || reloading_ || stopping_) return;
   told_ = status;
   notify_(absl::StrCat(std::exchange(ready_, true) ? "" : "READY=1\n", "STATUS=", status));
 }

@@ -25,12 +25,20 @@ class Readiness final : private EventSink {
   // All of them outlive this; it is made before the first device is added.
   Readiness(EventLog& log, const Broker& broker, Poster& poster, const Clock& clock, Notify notify);
 
+  // The configuration is being read again; then, that it is not any more, and what is to be said
+  // of it with the devices: nothing, if that is empty.
+  void BeginReload();
+  void EndReload(std::string remark);
+  // From now on nothing is told but this.
+  void TellStopping();
+
   absl::Time NextDeadline() const { return ready_ ? absl::InfiniteFuture() : latest_; }
   void RunDeadlines();
 
  private:
   void OnEvent(const NumberedEvent& numbered) override;
   void LookAtDevices();
+  std::string Status() const;
   void Tell(const std::string& status);
 
   const Broker& broker_;
@@ -39,6 +47,9 @@ class Readiness final : private EventSink {
   Notify notify_;
   absl::Time latest_;
   bool ready_ = false;
+  bool stopping_ = false;
+  bool reloading_ = false;  // and the service manager was told so
+  std::string remark_;
   std::string told_;
   EventLog::Subscription subscription_;  // last: it calls this
 };

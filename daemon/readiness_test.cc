@@ -9,21 +9,10 @@
 #include "daemon/core/error.h"
 #include "tests/support/fake_backend.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/posted.h"
 
 namespace hlbuf {
 namespace {
-
-// The test's own thread is the loop: it runs what was posted when the test says so.
-class Posted final : public Poster {
- public:
-  void Post(absl::AnyInvocable<void() &&> task) override { tasks_.push_back(std::move(task)); }
-  void Run() {
-    for (auto& task : std::exchange(tasks_, {})) std::move(task)();
-  }
-
- private:
-  std::vector<absl::AnyInvocable<void() &&>> tasks_;
-};
 
 class ReadinessTest : public testing::Test {
  protected:
@@ -69,7 +58,9 @@ TEST_F(ReadinessTest, DoesNotWaitForADeviceThatFailedButTellsWhenItComes) {
   FakeBackend& backend = Add("a");
   backend.fail_open = Error(ErrorCode::kDeviceUnavailable, "no such node");
   Answer(backend);
-  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (FAILED)");
+  EXPECT_EQ(told.back(),
+            "READY=1\nSTATUS=Serving a (FAILED: no such node; opening it is tried again 1s after "
+            "this failure)");
   Advance(Resets::kFirstPause);
   Answer(backend);
   EXPECT_EQ(told.back(), "STATUS=Serving a (READY)");
@@ -93,6 +84,48 @@ TEST_F(ReadinessTest, SaysNothingAboutAResetThatWentWell) {
   for (int i = 0; i < 3; ++i) Answer(backend);
   EXPECT_EQ(broker.FindDevice("a")->epoch(), 2u);
   EXPECT_EQ(told.size(), 1u);
+}
+
+TEST_F(ReadinessTest, TellsThatTheConfigurationIsReadAgainAndWhatCameOfIt) {
+  Answer(Add("a"));
+  told.clear();
+  readiness.BeginReload();
+  readiness.EndReload("the configuration was refused: f.toml:2:1: x");
+  readiness.BeginReload();
+  readiness.EndReload("");
+  EXPECT_EQ(told, (std::vector<std::string>{
+                      "RELOADING=1\nSTATUS=Reading the configuration again",
+                      "READY=1\nSTATUS=Serving a (READY); the configuration was refused: "
+                      "f.toml:2:1: x",
+                      "RELOADING=1\nSTATUS=Reading the configuration again",
+                      "READY=1\nSTATUS=Serving a (READY)"}));
+}
+
+TEST_F(ReadinessTest, IsNotReadySoonerBecauseTheConfigurationWasReadAgain) {
+  FakeBackend& backend = Add("a");
+  readiness.BeginReload();
+  readiness.EndReload("odd");
+  EXPECT_TRUE(told.empty());
+  Answer(backend);
+  EXPECT_EQ(told, std::vector<std::string>{"READY=1\nSTATUS=Serving a (READY); odd"});
+}
+
+TEST_F(ReadinessTest, KeepsWhatItSaysToOneLine) {
+  Answer(Add("a"));
+  readiness.BeginReload();
+  readiness.EndReload("one\nWATCHDOG=1");
+  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY); one WATCHDOG=1");
+}
+
+TEST_F(ReadinessTest, SaysNothingMoreWhenTheServiceStops) {
+  FakeBackend& backend = Add("a");
+  readiness.BeginReload();
+  readiness.TellStopping();
+  EXPECT_EQ(told.back(), "STOPPING=1\nSTATUS=Stopping: clients are told");
+  told.clear();
+  Answer(backend);
+  readiness.EndReload("");
+  EXPECT_TRUE(told.empty());
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ struct DeviceConfig {
   std::uint64_t size_bytes = 0;       // all buffers together; 0: what the kind takes for it
   std::string isolation = "cleared";  // or "none": memory is not cleared between domains
   bool drills = false;                // whether failing resets may be tried on it
+
+  friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
 };
 
 }  // namespace hlbuf
