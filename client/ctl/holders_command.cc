@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpcpp/grpcpp.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/ctl/commands.h"
@@ -20,6 +17,7 @@
 #include "client/ctl/holders_report.h"
 #include "client/ctl/holders_text.h"
 #include "client/ctl/json.h"
+#include "client/ctl/listener_process.h"
 #include "client/ctl/options.h"
 #include "client/ctl/rpc_error.h"
 
@@ -48,22 +46,14 @@ struct Question {
   std::string program;  // empty: to be found
 };
 
-// Who listens at the control socket: whose copies are nobody else's.
+// Who serves at the control socket: whose copies are nobody else's.
 void IdentifyDaemon(const std::string& path, DaemonSide& daemon) {
-  sockaddr_un address = {.sun_family = AF_UNIX};
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  absl::Cleanup close = [socket] { ::close(socket); };
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  if (path.size() >= sizeof(address.sun_path)) return;
-  path.copy(address.sun_path, path.size());
-  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    return;
-  daemon.pid = peer.pid;
-  daemon.uid = peer.uid;
+  const std::optional<ListenerProcess> listener = FindListener(path);
+  if (!listener) return;
+  daemon.pid = listener->pid;
+  daemon.uid = listener->uid;
   struct stat its = {};
-  if (::stat(absl::StrCat("/proc/", peer.pid, "/ns/pid").c_str(), &its) == 0)
+  if (::stat(absl::StrCat("/proc/", daemon.pid, "/ns/pid").c_str(), &its) == 0)
     daemon.pid_namespace = its.st_ino;
 }
 

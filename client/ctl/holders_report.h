@@ -21,8 +21,8 @@ struct DaemonSide {
   v1::ListBuffersResponse buffers;
   v1::ListLeasesResponse leases;
   v1::ListSessionsResponse sessions;
-  // The daemon's own process, as the kernel vouches for its control socket; its copies, and those
-  // of its keepers, are nobody else's.
+  // The daemon's own process, which has its control socket; its copies, and those of its keepers,
+  // are nobody else's.
   pid_t pid = 0;
   uid_t uid = 0;
   std::uint64_t pid_namespace = 0;  // 0: it could not be read
