@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=support/packages.sh
 . tests/support/packages.sh
 
-all_tiers=(lint unit integration hostile client asan tsan fuzz vm try bench)
+all_tiers=(lint unit integration hostile client system asan tsan fuzz vm try bench)
 # Only when they are named: these take long, or need what few machines have.
 extra_tiers=(soak hardware)
 

@@ -2,11 +2,12 @@
 # The Debian 12 packages that hl-bufd needs, by what they are needed for: the one list of them.
 # To be sourced.
 #
-#   build  compiling the daemon, the client library and the tools
-#   test   compiling and running the tests
-#   lint   the checks that read the sources
-#   fuzz   libFuzzer
-#   guest  booting a kernel with real dma-bufs, and building modules for it
+#   build      compiling the daemon, the client library and the tools
+#   test       compiling and running the tests
+#   lint       the checks that read the sources
+#   fuzz       libFuzzer
+#   container  systemd as the first process of a container
+#   guest      booting a kernel with real dma-bufs, and building modules for it
 
 packages_of() {
   local group
@@ -18,6 +19,7 @@ packages_of() {
       test) echo git libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
       lint) echo clang-format git shellcheck python3 ;;
       fuzz) echo clang libclang-rt-14-dev ;;
+      container) echo systemd systemd-container ;;
       guest) echo systemd qemu-system-x86 busybox-static cpio kmod zstd xz-utils python3 \
         gcc-12 binutils make libelf1 ;;
       *) echo "packages.sh: there is no group '$group'" >&2; return 2 ;;
