@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/persist/journal.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/status_macros.h"
+
+namespace hlbuf {
+namespace {
+
+using journal::Header;
+using journal::Slot;
+
+constexpr std::size_t kFirstSlots = 1024;   // half a MiB
+constexpr std::size_t kGrowthMax = 32'768;  // slots, 16 MiB: what one Put() may have to wait for
+
+// The next process reads what this one had stored when it was killed. Stores of one thread are
+// seen in their order then; the compiler must not change it.
+void Commit(Slot& slot, std::uint64_t sequence) {
+  std::atomic_ref(slot.sequence).store(sequence, std::memory_order_release);
+}
+
+std::string VersionIn(const Header& header) {
+  const auto& text = header.written_by;
+  return std::string(text.begin(), std::find(text.begin(), text.end(), '\0'));
+}
+
+std::size_t FileBytes(std::size_t slots) {
+  return journal::kHeaderBytes + slots * journal::kSlotBytes;
+}
+
+}  // namespace
+
+Journal::Journal(UniqueFd file, const BootId& boot_id)
+    : file_(std::move(file)), boot_id_(boot_id) {}
+
+Journal::~Journal() {
+  if (mapping_ != nullptr) ::munmap(mapping_, mapped_bytes_);
+}
+
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Create(UniqueFd file, const BootId& boot_id,
+                                                         absl::string_view written_by) {
+  auto journal = std::unique_ptr<Journal>(new Journal(std::move(file), boot_id));
+  RETURN_IF_ERROR(journal->Resize(kFirstSlots));
+  RETURN_IF_ERROR(journal->WriteHeader(written_by));
+  return journal;
+}
+
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Adopt(UniqueFd file, const BootId& boot_id,
+                                                        absl::string_view written_by) {
+  auto journal = std::unique_ptr<Journal>(new Journal(std::move(file), boot_id));
+  struct stat stat = {};
+  if (::fstat(journal->file_.get(), &stat) != 0) return absl::ErrnoToStatus(errno, "fstat()");
+  const auto bytes = static_cast<std::size_t>(std::max<off_t>(stat.st_size, 0));
+  if (bytes < FileBytes(1)) return absl::DataLossError("it is too short for a journal");
+  RETURN_IF_ERROR(journal->Resize((bytes - journal::kHeaderBytes) / journal::kSlotBytes));
+  RETURN_IF_ERROR(journal->CheckHeader());
+  journal->ReadSlots();
+  RETURN_IF_ERROR(journal->WriteHeader(written_by));
+  return journal;
+}
+
+// Takes the memory at once: a store into a page that the kernel then cannot give is a SIGBUS.
+absl::Status Journal::Resize(std::size_t slots) {
+  const std::size_t bytes = FileBytes(slots);
+  if (const int error = ::posix_fallocate(file_.get(), 0, static_cast<off_t>(bytes)); error != 0)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the journal cannot grow to ", bytes, " bytes: ", std::strerror(error)));
+  void* mapping = mapping_ == nullptr
+                      ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0)
+                      : ::mremap(mapping_, mapped_bytes_, bytes, MREMAP_MAYMOVE);
+  if (mapping == MAP_FAILED) return absl::ErrnoToStatus(errno, "map the journal");
+  mapping_ = static_cast<std::byte*>(mapping);
+  mapped_bytes_ = bytes;
+  for (std::size_t index = slots; index > capacity_; --index)
+    free_.push_back(static_cast<std::uint32_t>(index - 1));
+  capacity_ = slots;
+  return absl::OkStatus();
+}
+
+absl::Status Journal::WriteHeader(absl::string_view written_by) {
+  Header header = {.magic = journal::kMagic,
+                   .hash = 0,
+                   .header_bytes = journal::kHeaderBytes,
+                   .slot_bytes = journal::kSlotBytes,
+                   .compatible = journal::kCompatible,
+                   .incompatible = journal::kIncompatible,
+                   .boot_id = boot_id_,
+                   .written_by = {}};
+  written_by.copy(header.written_by.data(), header.written_by.size() - 1);
+  header.hash = HashOf(header);
+  std::memcpy(mapping_, &header, sizeof(header));
+  return absl::OkStatus();
+}
+
+absl::Status Journal::CheckHeader() const {
+  Header header;
+  std::memcpy(&header, mapping_, sizeof(header));
+  if (header.magic != journal::kMagic) return absl::DataLossError("it is no journal of hl-bufd");
+  if (header.hash != HashOf(header)) return absl::DataLossError("its header is damaged");
+  const bool known = (header.incompatible & ~journal::kIncompatible) == 0 &&
+                     header.header_bytes == journal::kHeaderBytes &&
+                     header.slot_bytes == journal::kSlotBytes;
+  if (!known)
+    return absl::FailedPreconditionError(absl::StrCat("it is of hl-bufd ", VersionIn(header),
+                                                      ", whose journals this version cannot read"));
+  if (header.boot_id != boot_id_)
+    return absl::FailedPreconditionError(
+        "it is of an earlier boot of this machine, whose descriptors are gone");
+  return absl::OkStatus();
+}
+
+journal::Slot& Journal::SlotAt(std::uint32_t index) const {
+  return *reinterpret_cast<Slot*>(mapping_ + FileBytes(index));
+}
+
+void Journal::ReadSlots() {
+  free_.clear();
+  for (std::uint32_t index = 0; index < capacity_; ++index) ReadSlot(index);
+}
+
+void Journal::ReadSlot(std::uint32_t index) {
+  Slot& slot = SlotAt(index);
+  if (slot.sequence == 0) return free_.push_back(index);
+  if (slot.bytes > journal::kContentBytesMax || slot.hash != HashOf(slot, slot.sequence)) {
+    ++damaged_;
+    return FreeSlot(index);
+  }
+  next_sequence_ = std::max(next_sequence_, slot.sequence + 1);
+  const auto [it, only] = slot_of_.try_emplace({slot.kind, slot.key}, index);
+  if (only) return;
+  // The writer was killed before it could free the earlier one.
+  const bool later = slot.sequence > SlotAt(it->second).sequence;
+  FreeSlot(later ? std::exchange(it->second, index) : index);
+}
+
+void Journal::FreeSlot(std::uint32_t index) {
+  Commit(SlotAt(index), 0);
+  free_.push_back(index);
+}
+
+absl::Status Journal::Put(JournalKey key, absl::Span<const std::uint8_t> content) {
+  if (content.size() > journal::kContentBytesMax)
+    return absl::InvalidArgumentError("a record of the journal has at most 480 bytes");
+  if (free_.empty()) RETURN_IF_ERROR(Resize(capacity_ + std::min(capacity_, kGrowthMax)));
+  const std::uint32_t index = free_.back();
+  free_.pop_back();
+  Slot& slot = SlotAt(index);
+  slot.key = key.key;
+  slot.kind = key.kind;
+  slot.bytes = static_cast<std::uint16_t>(content.size());
+  std::copy(content.begin(), content.end(), slot.content.begin());
+  slot.hash = HashOf(slot, next_sequence_);
+  Commit(slot, next_sequence_++);
+  const auto [it, first] = slot_of_.try_emplace(key, index);
+  if (!first) FreeSlot(std::exchange(it->second, index));
+  return absl::OkStatus();
+}
+
+void Journal::Erase(JournalKey key) {
+  const auto it = slot_of_.find(key);
+  if (it == slot_of_.end()) return;
+  FreeSlot(it->second);
+  slot_of_.erase(it);
+}
+
+std::vector<Journal::Record> Journal::Records() const {
+  std::vector<const Slot*> slots;
+  for (const auto& [key, index] : slot_of_) slots.push_back(&SlotAt(index));
+  std::sort(slots.begin(), slots.end(),
+            [](const Slot* a, const Slot* b) { return a->sequence < b->sequence; });
+  std::vector<Record> records;
+  for (const Slot* slot : slots)
+    records.push_back({.key = {slot->kind, slot->key},
+                       .content = absl::MakeSpan(slot->content.data(), slot->bytes)});
+  return records;
+}
+
+}  // namespace hlbuf
