@@ -12,10 +12,12 @@
 namespace hlbuf {
 
 Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
-               Witness* witness)
+               Witness* witness, Recorder& recorder)
     : settings_(std::move(settings)),
       policy_(std::move(policy)),
-      ledger_(clock, observer, settings_.limits, settings_.first_id),
+      ledger_(clock, observer, recorder, settings_.limits, settings_.first_id),
+      absences_(ledger_, settings_.reattach_grace,
+                [this](SessionRecord& session) { EndAbsence(session); }),
       inquiry_(ledger_, witness),
       emptying_(ledger_),
       draining_(
@@ -35,11 +37,18 @@ Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Obser
 Broker::~Broker() { devices_.clear(); }
 
 Device& Broker::AddDevice(std::string name, std::unique_ptr<Backend> backend) {
+  Device& device = Add(std::move(name), std::move(backend));
+  resets_.Open(device);
+  return device;
+}
+
+Device& Broker::Add(std::string name, std::unique_ptr<Backend> backend) {
   devices_.push_back(
       std::make_unique<Device>(std::move(name), std::move(backend), settings_.first_epoch));
   Device& device = *devices_.back();
   device.set_proof(draining_.MakeProof(device.backend()));
-  resets_.Open(device);
+  device.backend().OnNote(
+      [this, &device](const DeviceNote& note) { ledger_.recorder.Write(device, note); });
   return device;
 }
 
@@ -55,6 +64,7 @@ const Device* Broker::default_device() const {
 }
 
 absl::StatusOr<SessionRecord*> Broker::Connect(Peer peer, Notices& notices) {
+  if (ledger_.suspended) return Stopping();
   const Domain domain = peer.domain();
   DomainAccount& account = ledger_.accounts.Of(domain);
   absl::StatusOr<Charge> charge = account.account.Take(Resource::kSessions, 1);
@@ -81,17 +91,21 @@ absl::StatusOr<SessionRecord*> Broker::Connect(Peer peer, Notices& notices) {
 void Broker::Greet(SessionRecord& session, std::string client) {
   session.state = Checked(Next(session.state, SessionEvent::kHello));
   session.client = std::move(client);
+  ledger_.recorder.Write(session);
   ledger_.Tell(EventKind::kSessionBegan, session, session.client);
 }
 
 void Broker::Park(SessionRecord& session, SessionEvent on, absl::string_view why) {
   const bool greeted = session.state == SessionState::kReady;
   session.state = Checked(Next(session.state, on));
+  if (ledger_.suspended) return;  // its client has them, and comes back for them
   while (!session.leases.empty()) EndLease(*session.leases.back(), LeaseEvent::kSessionEnded);
   if (session.waiting_allocations > 0)
     waiting_.RefuseOf([&session](const SessionRecord& other) { return &other == &session; },
                       Error(ErrorCode::kGone, "its session ended while it waited"));
-  if (greeted) ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
+  if (!greeted) return;
+  ledger_.recorder.Forget(session.id);
+  ledger_.Tell(EventKind::kSessionEnded, session, std::string(why));
 }
 
 void Broker::Forget(SessionRecord& session) {
@@ -135,13 +149,14 @@ void Broker::OnDeviceState(const Device& device) {
 
 absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> buffers,
                                                    absl::Duration grace, Revocations::Done done) {
+  if (ledger_.suspended) return Stopping();
   std::vector<BufferId> ids(buffers.begin(), buffers.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::vector<BufferRecord*> found;
   for (const BufferId id : ids) {
     BufferRecord* buffer = ledger_.registry.Find(id);
-    if (buffer != nullptr && buffer->allocation.fd) {
+    if (buffer != nullptr && buffer->is_out()) {
       found.push_back(buffer);
       continue;
     }
@@ -155,6 +170,7 @@ absl::StatusOr<RevocationId> Broker::RevokeBuffers(absl::Span<const BufferId> bu
 
 absl::Status Broker::SimulateReset(absl::string_view name, Drill drill, absl::Duration grace,
                                    Resets::Done done) {
+  if (ledger_.suspended) return Stopping();
   ASSIGN_OR_RETURN(Device * device, FindNamed(name));
   if (!device->traits().can_drill)
     return Error(ErrorCode::kUnimplemented,

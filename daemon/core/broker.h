@@ -13,10 +13,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "daemon/core/absences.h"
 #include "daemon/core/device.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/emptying.h"
 #include "daemon/core/inquiry.h"
+#include "daemon/core/kept.h"
 #include "daemon/core/ledger.h"
 #include "daemon/core/policy.h"
 #include "daemon/core/reattachment.h"
@@ -37,6 +39,8 @@ struct BrokerSettings {
   EnforcementSettings enforcement = {};
   std::uint64_t first_id = 1;
   std::uint64_t first_epoch = 1;
+  // After a restart: how long who had a session can come back for it.
+  absl::Duration reattach_grace = absl::Seconds(60);
 };
 
 struct DrainRequest {
@@ -74,6 +78,11 @@ struct Grant {
   int fd = -1;
 };
 
+struct NewDevice {
+  std::string name;
+  std::unique_ptr<Backend> backend;
+};
+
 // Decides who holds which buffer. Knows no sockets, protobuf, threads or clocks of its own: inputs
 // are values, outputs are values, or calls on Observer and Notices. Broker thread only; never
 // blocks.
@@ -81,13 +90,20 @@ struct Grant {
 // Every refusal is a status of core/error.h: what, why, and what to do about it.
 class Broker {
  public:
-  // `witness`: who can see what other processes have; may be null.
+  // `witness`: who can see what other processes have; may be null. `recorder` outlives this.
   Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
-         Witness* witness = nullptr);
+         Witness* witness = nullptr, Recorder& recorder = Recorder::None());
   ~Broker();
 
   // Devices. Opening begins at once; its outcome is a DEVICE_STATE event.
   Device& AddDevice(std::string name, std::unique_ptr<Backend> backend);
+  // Instead, of all devices at once, and before anything else: goes on with what an earlier process
+  // of this service left, which is Check()ed. With nothing kept its devices are resumed all the
+  // same: a keeper may have what no record tells of.
+  void Restore(Kept kept, std::vector<NewDevice> devices);
+  // From now on nothing changes any more: the next process finds everything as it is now. What is
+  // asked is refused.
+  void Suspend() { ledger_.suspended = true; }
   Device* FindDevice(absl::string_view name) const;
   const std::vector<std::unique_ptr<Device>>& devices() const { return devices_; }
   const Device* default_device() const;
@@ -101,11 +117,14 @@ class Broker {
   void Park(SessionRecord& session, SessionEvent on, absl::string_view why);
   void Forget(SessionRecord& session);
 
-  // Instead of Greet(): `fresh`, which is NEW, gets the session that its client had. Errors leave
-  // it NEW. NOT_FOUND: there is none of that id, or no more; PERMISSION_DENIED: it is another
-  // process's, or the secret is wrong, which is told as an event.
+  // Instead of Greet(): `fresh`, which is NEW, gets the session that its client had; from then on
+  // that has the notices and the secret of `fresh`, and the one that was shown is good for one more
+  // restart. What it has to be told is told after this has returned. Errors leave `fresh` NEW.
+  // NOT_FOUND: there is none of that id that waits; PERMISSION_DENIED: it is another process's, or
+  // the secret is wrong, which is told as an event.
   absl::StatusOr<Reattached> Reattach(SessionRecord& fresh, const Reattachment& asked);
-  // The lease that this request of the session was granted before a restart, as long as it has it.
+  // The lease that this request of the session was granted before a restart, asked back meanwhile
+  // or not, as long as it has it. Looks at all leases of the session.
   std::optional<LeaseId> AllocatedBefore(const SessionRecord& session, std::uint64_t cookie) const;
 
   // Charges descriptors about to be sent. Errors: BUSY.
@@ -165,14 +184,29 @@ class Broker {
   void Reconfigure(Policy policy, const BrokerSettings& settings);
 
   // What to wait for, and what to do then.
-  absl::Time NextDeadline() const { return ledger_.deadlines.Next(); }
-  void RunDeadlines() { ledger_.deadlines.Run(ledger_.clock.Now()); }
+  absl::Time NextDeadline() const {
+    return ledger_.suspended ? absl::InfiniteFuture() : ledger_.deadlines.Next();
+  }
+  void RunDeadlines() {
+    if (!ledger_.suspended) ledger_.deadlines.Run(ledger_.clock.Now());
+  }
 
   const Ledger& ledger() const { return ledger_; }
   const BrokerSettings& settings() const { return settings_; }
   void Tell(Event event) { ledger_.Tell(std::move(event)); }
 
  private:
+  Device& Add(std::string name, std::unique_ptr<Backend> backend);
+  void EndAbsence(SessionRecord& session);
+  static absl::Status Stopping();
+  absl::Status CheckIdentity(const SessionRecord& fresh, const Reattachment& asked,
+                             const Identity& identity);
+  Reattached Resume(SessionRecord& session, SessionRecord& fresh, const Reattachment& asked);
+  Reattached ReattachLate(SessionRecord& fresh, const Reattachment& asked,
+                          const Absences::Ended& ended);
+  void ForgetConnection(SessionRecord& fresh);
+  void EndUnclaimed(SessionRecord& session, const Reattachment& asked);
+  void TellAgain(SessionId id);
   absl::StatusOr<Device*> FindNamed(absl::string_view device) const;
   absl::StatusOr<std::unique_ptr<BufferRecord>> Admit(SessionRecord& session,
                                                       AllocateRequest request);
@@ -210,6 +244,7 @@ class Broker {
   BrokerSettings settings_;
   Policy policy_;
   Ledger ledger_;
+  Absences absences_;
   Inquiry inquiry_;
   Emptying emptying_;
   Draining draining_;

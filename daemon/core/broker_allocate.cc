@@ -87,6 +87,7 @@ const Device* Broker::NamedOrDefault(absl::string_view name) const {
 }
 
 void Broker::Allocate(SessionRecord& session, AllocateRequest request, Allocated done) {
+  if (ledger_.suspended) return std::move(done)(Stopping());
   const absl::Time until = ledger_.clock.Now() + request.wait;
   Try({.session = &session,
        .device = NamedOrDefault(request.device),
@@ -108,8 +109,12 @@ void Broker::Try(Waiting asked) {
     return RefuseOrWait(std::move(again), admitted.status(), std::move(asked.done));
   absl::StatusOr<Charge> lease = Take(session, Resource::kLeases, 1);
   if (!lease.ok()) return std::move(asked.done)(lease.status());
+  // A buffer and its lease.
+  if (const absl::Status room = ledger_.recorder.Reserve(2); !room.ok())
+    return std::move(asked.done)(room);
   (*admitted)->id = ledger_.ids.Next<BufferId>();
   BufferRecord& buffer = ledger_.registry.Add(*std::move(admitted));
+  ledger_.recorder.Write(buffer);
   Device& device = *buffer.device;
   device.Use(buffer.bytes.amount());
   device.JobBegan();
@@ -173,6 +178,8 @@ absl::Status Broker::StillWanted(const BufferRecord& buffer, const SessionRecord
 void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
                          std::unique_ptr<Waiting> again, absl::StatusOr<Allocation> allocation,
                          Allocated done) {
+  // What nobody was granted the next process does not ask the device for.
+  if (ledger_.suspended) return;
   BufferRecord& buffer = *ledger_.registry.Find(id);
   Device& device = *buffer.device;
   const auto it = ledger_.sessions.find(session_id);
@@ -192,6 +199,7 @@ void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
     return RefuseOrWait(std::move(again), outcome, std::move(done));
   }
   buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
+  ledger_.recorder.Write(buffer);
   ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);
   const LeaseId granted = ledger_.Grant(*session, buffer, std::nullopt, std::move(lease)).id;
   device.JobEnded();

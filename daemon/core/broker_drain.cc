@@ -19,6 +19,7 @@ absl::StatusOr<Device*> Broker::FindNamed(absl::string_view name) const {
 
 absl::Status Broker::DrainDevice(absl::string_view name, DrainRequest request,
                                  Emptying::Done done) {
+  if (ledger_.suspended) return Stopping();
   ASSIGN_OR_RETURN(Device * device, FindNamed(name));
   resets_.Drain(*device, std::move(request.by));
   if (request.grace.has_value())
@@ -29,6 +30,7 @@ absl::Status Broker::DrainDevice(absl::string_view name, DrainRequest request,
 }
 
 absl::Status Broker::UndrainDevice(absl::string_view name) {
+  if (ledger_.suspended) return Stopping();
   ASSIGN_OR_RETURN(Device * device, FindNamed(name));
   resets_.Undrain(*device);
   emptying_.EndAll(*device);
@@ -40,10 +42,11 @@ absl::StatusOr<RevocationId> Broker::RevokeHoldings(Whose whose, absl::Duration 
   if (whose.kind == Whose::Kind::kJob && whose.id == 0)
     return Error(ErrorCode::kInvalidArgument,
                  "job is 0, which no job has: everything outside of jobs would be asked back");
+  if (ledger_.suspended) return Stopping();
   std::vector<BufferRecord*> buffers;
   for (const auto& [id, buffer] : ledger_.registry.in_order()) {
     if (!whose.Owns(*buffer)) continue;
-    if (buffer->allocation.fd)
+    if (buffer->is_out())
       buffers.push_back(buffer);
     else if (buffer->state == BufferState::kAllocating)
       buffer->revoked = RevokeReason::kOperator;

@@ -29,6 +29,22 @@ absl::Status CheckLive(const BufferRecord& buffer) {
                    " ended with its last lease and only waits until everybody has let go"));
 }
 
+// Whether there is a descriptor to hand out.
+absl::Status CheckHere(const BufferRecord& buffer) {
+  if (buffer.returning)
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat("the descriptor of ", Named(buffer), " has not come back from ",
+                              buffer.device->name(), " since this service was restarted, and ",
+                              buffer.device->name(), " is ", StateText(buffer.device->state()),
+                              "; open it again when a DEVICE notice says that it is READY"));
+  if (buffer.blind)
+    return Error(ErrorCode::kGone,
+                 absl::StrCat("the descriptor of ", Named(buffer), " was lost with the keeper of ",
+                              buffer.device->name(),
+                              ": who has it keeps it, nobody else can get it; allocate another"));
+  return absl::OkStatus();
+}
+
 absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view what,
                      const Decision& decision) {
   return Error(ErrorCode::kPermissionDenied,
@@ -104,6 +120,7 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
         absl::StrCat("buffer ", IdText(buffer->id), " of uid ", buffer->owner->domain.uid),
         decision);
   RETURN_IF_ERROR(CheckLive(*buffer));
+  RETURN_IF_ERROR(CheckHere(*buffer));
   if (buffer->device->state() == DeviceState::kDrained) return Unavailable(*buffer->device);
   const LeaseRecord& lease = ledger_.Grant(session, *buffer, decision.share, leases.Split(1));
   return Grant{.buffer = buffer->id,
@@ -116,7 +133,9 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
 absl::Status Broker::Open(SessionRecord& session, absl::Span<const OpenItem> items,
                           std::vector<absl::StatusOr<Grant>>& results) {
   results.clear();
+  if (ledger_.suspended) return Stopping();
   ASSIGN_OR_RETURN(Charge leases, Take(session, Resource::kLeases, items.size()));
+  RETURN_IF_ERROR(ledger_.recorder.Reserve(items.size()));
   for (const OpenItem& item : items) results.push_back(OpenOne(session, item, leases));
   TellRefused(session, results);
   return absl::OkStatus();
@@ -143,6 +162,7 @@ absl::StatusOr<Grant> Broker::GrantOf(LeaseId id) const {
   if (lease == nullptr || lease->state != LeaseState::kActive)
     return Error(ErrorCode::kRevoked, "the buffer was revoked before its descriptor could be sent");
   const BufferRecord& buffer = *lease->buffer;
+  RETURN_IF_ERROR(CheckHere(buffer));
   return Grant{.buffer = buffer.id,
                .lease = id,
                .size_bytes = buffer.allocation.size_bytes,
@@ -151,6 +171,7 @@ absl::StatusOr<Grant> Broker::GrantOf(LeaseId id) const {
 }
 
 void Broker::Release(SessionRecord& session, absl::Span<const LeaseId> leases) {
+  if (ledger_.suspended) return;  // REATTACH says it again
   for (const LeaseId id : leases) {
     LeaseRecord* lease = ledger_.FindLease(id);
     if (lease != nullptr && lease->session == &session) EndLease(*lease, LeaseEvent::kRelease);
@@ -162,6 +183,7 @@ absl::StatusOr<BufferRecord*> Broker::FindToShare(SessionRecord& session, Buffer
   if (grantee.id == kNobodyUid || grantee.id == UINT32_MAX)
     return Error(ErrorCode::kInvalidArgument,
                  absl::StrCat(grantee.id, " is nobody's id; name the uid or gid to share with"));
+  if (ledger_.suspended) return Stopping();
   BufferRecord* buffer = ledger_.registry.Find(id);
   if (buffer == nullptr || buffer->state == BufferState::kAllocating)
     return Missing(id, session.peer);
@@ -184,7 +206,9 @@ absl::Status Broker::Share(SessionRecord& session, BufferId id, Grantee grantee)
     return Error(ErrorCode::kQuotaExceeded,
                  absl::StrCat(Named(*buffer), " is shared with ", kSharesMax,
                               " grantees already; share with a group, or UNSHARE some"));
+  RETURN_IF_ERROR(ledger_.recorder.Reserve(1));
   buffer->shares.push_back(grantee);
+  ledger_.recorder.Write(*buffer);
   return absl::OkStatus();
 }
 
@@ -194,15 +218,18 @@ absl::Status Broker::Unshare(SessionRecord& session, BufferId id, Grantee grante
   ASSIGN_OR_RETURN(BufferRecord * buffer, FindToShare(session, id, grantee));
   // Without a SHARE there is no lease by it, and nobody has to look for one.
   if (std::erase(buffer->shares, grantee) == 0) return absl::OkStatus();
+  ledger_.recorder.Write(*buffer);
   std::vector<LeaseRecord*> asked_back;
   for (LeaseRecord* lease : buffer->leases) {
     // What was asked back already stays so, for the reason that was told.
     if (lease->share != grantee || lease->state != LeaseState::kActive) continue;
     const Decision decision = MayOpen(lease->session->peer, *buffer);
-    if (decision.allowed)
-      lease->share = decision.share;
-    else
+    if (!decision.allowed) {
       asked_back.push_back(lease);
+      continue;
+    }
+    lease->share = decision.share;
+    ledger_.recorder.Write(*lease);
   }
   revocations_.AskBack(*buffer, asked_back, RevokeReason::kUnshared, settings_.operator_grace);
   return absl::OkStatus();

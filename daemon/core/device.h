@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 #include "daemon/core/backend.h"
+#include "daemon/core/ids.h"
 #include "daemon/core/release_proof.h"
 #include "daemon/core/states.h"
 
@@ -20,6 +21,14 @@ namespace hlbuf {
 struct Drain {
   std::string by;    // in words: who asked
   absl::Time since;  // of the injected clock
+};
+
+// A reset that has begun: what another process of this service needs to go on with it.
+struct Closing {
+  std::string why;
+  Drill drill = Drill::kNone;
+  absl::Time deadline;  // of the injected clock; what the holders were told first
+  RevocationId revocation;
 };
 
 // One device of the broker: its backend, its state, its epoch, and what is in progress on its
@@ -43,6 +52,8 @@ class Device {
   const std::string& warning() const { return warning_; }
   // Whatever the state is: where it is set, the device is DRAINED as soon as it is open.
   const std::optional<Drain>& drain() const { return drain_; }
+  // From the first notice of a reset until the device is closed.
+  const std::optional<Closing>& closing() const { return closing_; }
   // Its memory can be held, and it can say that it is going to be reset.
   bool is_open() const { return state_ == DeviceState::kReady || state_ == DeviceState::kDrained; }
 
@@ -58,6 +69,9 @@ class Device {
   void set_warning(std::string words) { warning_ = std::move(words); }
   void set_failure(std::string words) { failure_ = std::move(words); }
   void set_drain(std::optional<Drain> drain) { drain_ = std::move(drain); }
+  void set_closing(std::optional<Closing> closing) { closing_ = std::move(closing); }
+  // As an earlier process of this service left it.
+  void GoOnFrom(std::uint64_t epoch) { epoch_ = epoch; }
   void Use(std::uint64_t bytes) { used_bytes_ += bytes; }
   void Unuse(std::uint64_t bytes) { used_bytes_ -= bytes; }
   void DrainBegan(std::uint64_t bytes) { draining_bytes_ += bytes; }
@@ -81,6 +95,7 @@ class Device {
   std::string failure_;
   std::string warning_;
   std::optional<Drain> drain_;
+  std::optional<Closing> closing_;
   std::uint64_t jobs_ = 0;
   absl::AnyInvocable<void() &&> when_idle_;
 };

@@ -45,16 +45,28 @@ class Draining {
   // The device is reset, and the memory goes with it: whoever still has the buffer has nothing that
   // could be waited for. A closing device waits until our own descriptor of it is closed.
   void GiveUp(BufferRecord& buffer);
+  // The device is open as before, and has said what became of the descriptor of a `returning`
+  // buffer.
+  void TakeBack(BufferRecord& buffer, UniqueFd fd);
+  // The device has lost its memory while this service did not run: nothing of the buffer is left.
+  void Lose(BufferRecord& buffer);
+  // Nobody has it who could still tell, and nobody can be asked: nothing will come after this.
+  static bool IsAcknowledged(const BufferRecord& buffer) {
+    return buffer.blind && buffer.state == BufferState::kDraining && buffer.leases.empty();
+  }
   // A lease of a DRAINING buffer ended.
   void OnLeaseEnded(BufferRecord& buffer);
 
  private:
+  // What the end of a DRAINING buffer waits for.
+  void Await(BufferRecord& buffer);
+  void AcknowledgeBlind(BufferRecord& buffer);
   void OnCount(BufferId id, std::uint32_t references);
   void Finish(BufferRecord& buffer, Verdict verdict);
   void Free(BufferRecord& buffer);
   void OnFreed(BufferRecord& buffer, const absl::Status& freed);
   void Forget(BufferRecord& buffer, std::string fate);
-  std::string FateOf(const BufferRecord& buffer) const;
+  static std::string FateOf(const BufferRecord& buffer);
 
   Ledger& ledger_;
   Inquiry& inquiry_;

@@ -59,7 +59,10 @@ void Enforcement::Send(Force force, RevocationId revocation, absl::Time began,
                absl::StrCat("could not send ", ForceText(force), ": ", sent.message()));
       continue;
     }
-    for (LeaseRecord* lease : held) lease->signalled = force;
+    for (LeaseRecord* lease : held) {
+      lease->signalled = force;
+      ledger_.recorder.Write(*lease);
+    }
     reached.insert(session.peer.pid);
     TellSent(session, revocation,
              absl::StrCat(ForceText(force),

@@ -2,6 +2,7 @@
 #ifndef HLBUF_DAEMON_CORE_IDS_H_
 #define HLBUF_DAEMON_CORE_IDS_H_
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -49,6 +50,8 @@ class IdSequence {
   IdType Next() {
     return IdType{next_++};
   }
+  // None up to `last` is handed out: an earlier process did.
+  void SkipTo(std::uint64_t last) { next_ = std::max(next_, last + 1); }
 
  private:
   std::uint64_t next_;

@@ -77,7 +77,7 @@ bool Inquiry::Ask(absl::Span<BufferRecord* const> buffers, RevocationId revocati
   std::vector<BufferFile> files;
   std::vector<BufferId> asked;
   for (const BufferRecord* buffer : buffers) {
-    if (!buffer->allocation.fd) continue;
+    if (!buffer->is_out()) continue;
     files.push_back(FileOf(*buffer));
     asked.push_back(buffer->id);
   }
@@ -96,7 +96,7 @@ Inquiry::Seen Inquiry::Judge(const std::vector<BufferId>& asked, const Testimony
   Seen seen;
   for (const BufferId id : asked) {
     const BufferRecord* const buffer = ledger_.registry.Find(id);
-    if (buffer == nullptr || !buffer->allocation.fd) continue;
+    if (buffer == nullptr || !buffer->is_out()) continue;
     const auto found = testimony.files.find(FileOf(*buffer));
     if (found == testimony.files.end()) continue;
     OutsideHolders& judged = seen[id] = found->second;

@@ -37,6 +37,7 @@ LeaseRecord& Ledger::Grant(SessionRecord& session, BufferRecord& buffer,
   buffer.leases.push_back(lease.get());
   LeaseRecord& record = *lease;
   leases.insert(std::move(lease));
+  recorder.Write(record);
   if (observer.wants_leases()) Tell(EventKind::kLeaseGranted, record, "");
   return record;
 }
@@ -47,6 +48,7 @@ bool Ledger::AskBack(LeaseRecord& lease, absl::Time deadline) {
   else if (deadline >= lease.due)
     return false;
   lease.due = deadline;
+  recorder.Write(lease);
   return true;
 }
 
@@ -58,6 +60,7 @@ void Ledger::SetDeadline(const LeaseRecord& lease, absl::Time deadline) {
     LeaseRecord& due = *FindLease(id);
     if (due.state != LeaseState::kRevoking) return;
     due.state = Checked(Next(due.state, LeaseEvent::kDeadline));
+    recorder.Write(due);
     Tell(EventKind::kRevocationEnded, due, "OVERDUE: the lease was asked back and is still out");
   });
 }
@@ -81,12 +84,40 @@ void Ledger::End(LeaseRecord& lease, LeaseEvent on) {
     told = when_ended_.extract(lease.id);
   }
   lease.state = Checked(Next(lease.state, on));
+  // Who may have what a reset took is known until the device is open again.
+  if (on != LeaseEvent::kGivenUp) recorder.Forget(lease.id);
+  if (lease.session->state == SessionState::kAway) Miss(lease, on);
   if (observer.wants_leases()) Tell(EventKind::kLeaseEnded, lease, std::string(EndText(on)));
   Unlist(lease.session->leases, &LeaseRecord::place_in_session, lease);
   Unlist(lease.buffer->leases, &LeaseRecord::place_in_buffer, lease);
   const auto record = leases.extract(lease.id);  // until it has been told
   if (told.empty()) return;
   for (auto& [revocation, then] : told.mapped()) std::move(then)(lease, on);
+}
+
+void Ledger::Miss(const LeaseRecord& lease, LeaseEvent on) {
+  SessionRecord& session = *lease.session;
+  if (session.missed.empty())
+    session.missed_why = absl::StrCat("lease ", IdText(lease.id), " of buffer ",
+                                      IdText(lease.buffer->id), ": ", EndText(on));
+  session.missed.push_back({.lease = lease.id, .buffer = lease.buffer->id});
+}
+
+void Ledger::Lose(LostBuffer buffer) {
+  const std::optional<LostBuffer> oldest = lost.Add(std::move(buffer));
+  if (oldest.has_value()) ForgetRecords(*oldest);
+}
+
+void Ledger::ForgetLost(const Device& device) {
+  for (const auto& [id, buffer] : lost.in_order())
+    if (buffer.device == &device) ForgetRecords(buffer);
+  lost.Forget(device);
+}
+
+// Leases first: none is ever of a buffer that there is not.
+void Ledger::ForgetRecords(const LostBuffer& buffer) {
+  for (const LeaseId lease : buffer.leases) recorder.Forget(lease);
+  recorder.Forget(buffer.id);
 }
 
 LeaseRecord* Ledger::FindLease(LeaseId id) const {
@@ -97,7 +128,7 @@ LeaseRecord* Ledger::FindLease(LeaseId id) const {
 std::vector<BufferRecord*> Ledger::HeldOf(const Device& device) const {
   std::vector<BufferRecord*> held;
   for (const auto& [id, buffer] : registry.in_order())
-    if (buffer->device == &device && buffer->allocation.fd) held.push_back(buffer);
+    if (buffer->device == &device && buffer->is_out()) held.push_back(buffer);
   return held;
 }
 

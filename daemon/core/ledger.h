@@ -16,6 +16,7 @@
 #include "daemon/core/lost_buffers.h"
 #include "daemon/core/observer.h"
 #include "daemon/core/quota.h"
+#include "daemon/core/recorder.h"
 #include "daemon/core/records.h"
 #include "daemon/core/registry.h"
 
@@ -26,8 +27,9 @@ namespace hlbuf {
 // Member order is the order of destruction reversed: records give their charges back before the
 // accounts go.
 struct Ledger {
-  Ledger(const Clock& c, Observer& o, const QuotaLimits& limits, std::uint64_t first_id)
-      : clock(c), observer(o), accounts(limits), ids(first_id) {}
+  Ledger(const Clock& c, Observer& o, Recorder& r, const QuotaLimits& limits,
+         std::uint64_t first_id)
+      : clock(c), observer(o), recorder(r), accounts(limits), ids(first_id) {}
 
   // Makes a lease; `charge` is one of Resource::kLeases.
   LeaseRecord& Grant(SessionRecord& session, BufferRecord& buffer, std::optional<Grantee> share,
@@ -42,10 +44,14 @@ struct Ledger {
   void StopWaiting(LeaseId lease, RevocationId revocation);
   // Asks a lease back. False: its session was told a deadline as early before, and need not hear
   // of it again.
-  static bool AskBack(LeaseRecord& lease, absl::Time deadline);
+  bool AskBack(LeaseRecord& lease, absl::Time deadline);
   // Makes a REVOKING lease OVERDUE at `deadline`, if it still is one then, and tells so. A second
   // deadline of the same lease takes the place of the first.
   void SetDeadline(const LeaseRecord& lease, absl::Time deadline);
+
+  // Remembers what a reset took, and forgets that again, in the records of the next process too.
+  void Lose(LostBuffer buffer);
+  void ForgetLost(const Device& device);
 
   // Everything of a device that somebody may still hold, the oldest first. What is on its way back
   // to the device already is nobody's.
@@ -60,6 +66,8 @@ struct Ledger {
 
   const Clock& clock;
   Observer& observer;
+  Recorder& recorder;
+  bool suspended = false;  // nothing changes any more but what devices still answer
   Deadlines deadlines;
   Accounts accounts;
   IdSequence ids;
@@ -69,6 +77,10 @@ struct Ledger {
   LostBuffers lost;
 
  private:
+  void ForgetRecords(const LostBuffer& buffer);
+  // Its session is AWAY: it will be told.
+  static void Miss(const LeaseRecord& lease, LeaseEvent on);
+
   absl::flat_hash_map<LeaseId, Deadlines::Handle> lease_deadlines_;
   absl::flat_hash_map<LeaseId, absl::btree_map<RevocationId, Ended>> when_ended_;
 };

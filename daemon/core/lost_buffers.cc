@@ -42,19 +42,22 @@ LostBuffer LostBuffers::Of(const BufferRecord& buffer, absl::Time now) {
                      .given_up = now};
   const std::size_t shown = std::min(buffer.leases.size(), kHoldersMax);
   for (std::size_t i = 0; i < shown; ++i) lost.holders.push_back(HolderOf(*buffer.leases[i]));
+  for (const LeaseRecord* lease : buffer.leases) lost.leases.push_back(lease->id);
   lost.holders_left_out = static_cast<std::uint32_t>(buffer.leases.size() - shown);
   return lost;
 }
 
-void LostBuffers::Add(LostBuffer lost) {
+std::optional<LostBuffer> LostBuffers::Add(LostBuffer lost) {
   const Device* const device = lost.device;
   lost_.insert_or_assign(lost.id, std::move(lost));
-  if (++counts_[device] <= kPerDeviceMax) return;
+  if (++counts_[device] <= kPerDeviceMax) return std::nullopt;
   const auto oldest = std::find_if(lost_.begin(), lost_.end(), [device](const auto& entry) {
     return entry.second.device == device;
   });
+  std::optional<LostBuffer> forgotten = std::move(oldest->second);
   lost_.erase(oldest);
   --counts_[device];
+  return forgotten;
 }
 
 void LostBuffers::Forget(const Device& device) {

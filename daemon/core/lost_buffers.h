@@ -34,6 +34,7 @@ struct LostBuffer {
   Verdict verdict;
   std::vector<Holder> holders;  // who had a lease, at most LostBuffers::kHoldersMax
   std::uint32_t holders_left_out = 0;
+  std::vector<LeaseId> leases;  // all that it had
 };
 
 // Buffers that resets took while somebody held them. A driver can wait for those files, so they are
@@ -47,7 +48,8 @@ class LostBuffers {
   // What `buffer` is while it has its leases.
   static LostBuffer Of(const BufferRecord& buffer, absl::Time now);
 
-  void Add(LostBuffer lost);
+  // The one that is forgotten for it, if any.
+  std::optional<LostBuffer> Add(LostBuffer lost);
   // `device` works again: nobody is in its way.
   void Forget(const Device& device);
   // Null: not lost, or forgotten.

@@ -41,7 +41,12 @@ absl::StatusOr<Charge> Account::Take(Resource resource, std::uint64_t amount) {
   for (const Account* a = this; a != nullptr; a = a->parent_)
     if (amount > kChargeMax || amount > a->limits_[r] || a->used_[r] > a->limits_[r] - amount)
       return a->Refusal(resource, amount);
-  for (Account* a = this; a != nullptr; a = a->parent_) a->used_[r] += amount;
+  return Keep(resource, amount);
+}
+
+Charge Account::Keep(Resource resource, std::uint64_t amount) {
+  for (Account* a = this; a != nullptr; a = a->parent_)
+    a->used_[static_cast<std::size_t>(resource)] += amount;
   return Charge(this, resource, amount);
 }
 

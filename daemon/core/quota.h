@@ -75,6 +75,8 @@ class Account {
 
   // What is in use stays, also above them.
   void set_limits(const Amounts& limits) { limits_ = limits; }
+  // For what is held already, whatever the limits are now: they may have shrunk over a restart.
+  Charge Keep(Resource resource, std::uint64_t amount);
 
   std::uint64_t used(Resource r) const { return used_[static_cast<std::size_t>(r)]; }
   std::uint64_t limit(Resource r) const { return limits_[static_cast<std::size_t>(r)]; }

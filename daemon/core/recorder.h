@@ -39,6 +39,9 @@ class Recorder {
   virtual void Forget(BufferId) {}
   virtual void Forget(LeaseId) {}
   virtual void Forget(RevocationId) {}
+
+  // One that remembers nothing.
+  static Recorder& None();
 };
 
 }  // namespace hlbuf

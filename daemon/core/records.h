@@ -37,6 +37,9 @@ struct SessionRecord {
   Peer peer;
   SessionState state = SessionState::kNew;
   SessionSecret secret;
+  // The one before, good for coming back too: a client may not have heard of the new one when the
+  // service ended.
+  SessionSecret secret_before;
   std::string client;  // what it calls itself; checked text
   DomainAccount* account = nullptr;
   Notices* notices = nullptr;
@@ -46,6 +49,9 @@ struct SessionRecord {
   Charge charge;
   std::uint32_t waiting_allocations = 0;  // for a device that is not READY
   Charge in_flight;  // descriptors sent that the peer has not received yet, as far as we know
+  // What ended while it was AWAY, and why the first did: told when it comes back.
+  std::vector<RevokedLease> missed;
+  std::string missed_why;
 };
 
 struct LeaseRecord {
@@ -58,7 +64,9 @@ struct LeaseRecord {
   LeaseState state = LeaseState::kActive;
   bool told = false;               // that it is asked back
   Force signalled = Force::kNone;  // to its session's process, because of this lease
-  absl::Time due;                  // unless ACTIVE: the earliest deadline that its session was told
+  // The last revocation that asked this lease back without its buffer.
+  RevocationId asked_alone_by;
+  absl::Time due;  // unless ACTIVE: the earliest deadline that its session was told
   absl::Time since;
   Charge charge;
 };
@@ -80,12 +88,18 @@ struct BufferRecord {
   std::uint64_t epoch = 0;  // of the device, when it was allocated
   LeaseList leases;
   std::vector<Grantee> shares;
-  // Its FD is empty while ALLOCATING, and again once it went back to the device.
+  // Its FD is empty while ALLOCATING, again once it went back to the device, and as long as the
+  // buffer is `returning` or `blind`.
   Allocation allocation;
   AllocatedBy allocated_by;
   BufferState state = BufferState::kAllocating;
-  std::uint32_t job = 0;                // of the session that allocated it; 0: none
-  bool outlived = false;                // kReferencesOutliveLeases was told
+  std::uint32_t job = 0;   // of the session that allocated it; 0: none
+  bool outlived = false;   // kReferencesOutliveLeases was told
+  bool returning = false;  // after a restart, until the device says what became of the descriptor
+  // Neither this service nor a keeper has a descriptor of it any more: what others have of it
+  // cannot be counted. It is not exported a second time, and stays so to its end.
+  bool blind = false;
+  bool given_up = false;                // a reset took its memory while somebody held it
   std::optional<RevokeReason> revoked;  // why, if it ever was
   std::uint32_t references = 0;         // others' references as last counted, while DRAINING
   std::string name;
@@ -97,6 +111,9 @@ struct BufferRecord {
   Charge bytes;
   Charge buffers;
   std::optional<Verdict> verdict;  // HELD while DRAINING: what the revocation ended with
+
+  // It was exported, and has not gone back to its device: somebody may hold it.
+  bool is_out() const { return allocation.fd || returning || blind; }
 };
 
 // Removes `lease` from a list of leases in constant time; the lease knows its place in it.

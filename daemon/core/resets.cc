@@ -13,6 +13,7 @@ namespace hlbuf {
 
 void Resets::Step(Device& device, DeviceEvent on, absl::string_view why) {
   device.Apply(on);
+  ledger_.recorder.Write(device);
   TellState(device, why);
   for (const auto& [id, session] : ledger_.sessions)
     if (session->state == SessionState::kReady)
@@ -35,7 +36,38 @@ void Resets::TellState(const Device& device, absl::string_view why) {
 
 void Resets::Open(Device& device) {
   Step(device, DeviceEvent::kOpen, retries_.contains(&device) ? "trying again" : "opening");
+  if (resumptions_.Awaits(device)) return Resume(device);
   device.backend().Open([this, &device](const absl::Status& opened) { OnOpened(device, opened); });
+}
+
+void Resets::GoOn(Device& device, Resumption from) {
+  resumptions_.Add(device, std::move(from));
+  if (device.closing().has_value())
+    running_.emplace(&device, Running{.drill = device.closing()->drill,
+                                      .revocation = device.closing()->revocation,
+                                      .done = [](const ResetReport&) {}});
+}
+
+void Resets::Resume(Device& device) {
+  resumptions_.Begin(device, [this, &device](const absl::StatusOr<Resumptions::Outcome>& outcome) {
+    OnResumed(device, outcome);
+  });
+}
+
+// Where an earlier process had begun a reset, it goes on: with the time that is left, or from where
+// its last holder let go.
+void Resets::OnResumed(Device& device, const absl::StatusOr<Resumptions::Outcome>& outcome) {
+  if (!outcome.ok()) return OnOpened(device, outcome.status());
+  if (*outcome == Resumptions::Outcome::kMemoryGone) {
+    device.set_closing(std::nullopt);
+    ledger_.recorder.Write(device);
+    return device.backend().Open(
+        [this, &device](const absl::Status& opened) { OnOpened(device, opened); });
+  }
+  const auto it = running_.find(&device);
+  if (it == running_.end()) return OnOpened(device, absl::OkStatus());
+  Step(device, DeviceEvent::kReset, absl::StrCat("goes on: ", device.closing()->why));
+  if (it->second.revoked) AllLetGo(device);
 }
 
 absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Done done) {
@@ -43,6 +75,10 @@ absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Do
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(device.name(), " is ", StateText(device.state()),
                               "; ask again when it is READY, DRAINED or FAILED"));
+  if (resumptions_.Awaits(device))
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat(device.name(), " has not answered since this service was started (",
+                              device.failure(), "); it is asked again and again"));
   Start(device, drill, grace,
         device.state() == DeviceState::kFailed ? "reset of a failed device"
                                                : "a reset begins: every lease is asked back",
@@ -75,17 +111,38 @@ void Resets::Hurry(Device& device, absl::Time deadline, absl::string_view why) {
 void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why,
                    Done done) {
   StopRetrying(device);
-  running_.insert_or_assign(&device, Running{.drill = drill, .done = std::move(done)});
+  const Closing closing = {.why = std::string(why),
+                           .drill = drill,
+                           .deadline = ledger_.clock.Now() + grace,
+                           .revocation = ledger_.ids.Next<RevocationId>()};
+  running_.insert_or_assign(
+      &device, Running{.drill = drill, .revocation = closing.revocation, .done = std::move(done)});
   const bool failed = device.state() == DeviceState::kFailed;
+  // Written down with the step, before anybody is told.
+  device.set_closing(closing);
   Step(device, DeviceEvent::kReset, why);
   if (failed) return Close(device);  // nothing is leased
-  running_.at(&device).revocation =
-      revocations_.Begin(ledger_.HeldOf(device), RevokeReason::kReset, grace,
-                         [this, &device](const RevocationReport& report) {
-                           running_.at(&device).report.revocation = report;
-                           Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
-                           Close(device);
-                         });
+  revocations_.Begin({.id = closing.revocation,
+                      .reason = RevokeReason::kReset,
+                      .began = ledger_.clock.Now(),
+                      .deadline = closing.deadline},
+                     ledger_.HeldOf(device), WhenRevoked(device));
+}
+
+Revocations::Done Resets::WhenRevoked(Device& device) {
+  return [this, &device](const RevocationReport& report) {
+    const auto it = running_.find(&device);
+    if (it == running_.end()) return;
+    it->second.report.revocation = report;
+    it->second.revoked = true;
+    // Else the device has not been resumed yet.
+    if (device.state() == DeviceState::kRevoking) AllLetGo(device);
+  };
+}
+
+void Resets::AllLetGo(Device& device) {
+  Step(device, DeviceEvent::kAllLetGo, "the revocation has ended");
+  Close(device);
 }
 
 // The broker never is what a driver waits for: what somebody still holds is given up.
@@ -103,6 +160,7 @@ void Resets::Close(Device& device) {
 void Resets::OnReset(Device& device, const absl::Status& reset) {
   const bool lost = !device.traits().survives_reset;
   if (reset.ok() || lost) device.BeginEpoch();
+  device.set_closing(std::nullopt);
   if (!reset.ok()) {
     // A real device may come back by what an administrator does.
     const std::string why = FailureText(device, reset.message());
@@ -120,7 +178,7 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
   if (opened.ok()) {
     StopRetrying(device);
     device.set_failure("");
-    ledger_.lost.Forget(device);
+    ledger_.ForgetLost(device);
     if (device.drain().has_value())
       Step(device, DeviceEvent::kOpenedDrained,
            absl::StrCat("kept out of use by ", device.drain()->by));
@@ -137,7 +195,8 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
                                               absl::FormatDuration(RetryLater(device)),
                                               " after this failure"));
   Step(device, DeviceEvent::kOpenFailed, device.failure());
-  End(device, opened);
+  // A reset that an earlier process had begun waits until the device can be asked.
+  if (!resumptions_.Awaits(device)) End(device, opened);
 }
 
 std::string Resets::FailureText(const Device& device, absl::string_view why) const {
@@ -152,6 +211,7 @@ void Resets::Drain(Device& device, std::string by) {
   if (device.drain().has_value()) return;
   const std::string why = absl::StrCat("taken out of use by ", by);
   device.set_drain(hlbuf::Drain{.by = std::move(by), .since = ledger_.clock.Now()});
+  ledger_.recorder.Write(device);
   if (device.state() == DeviceState::kReady) return Step(device, DeviceEvent::kDrain, why);
   TellState(device, absl::StrCat(why, "; it will be DRAINED when it is open"));
   stepped_(device);
@@ -160,6 +220,7 @@ void Resets::Drain(Device& device, std::string by) {
 void Resets::Undrain(Device& device) {
   if (!device.drain().has_value()) return;
   device.set_drain(std::nullopt);
+  ledger_.recorder.Write(device);
   if (device.state() == DeviceState::kDrained)
     return Step(device, DeviceEvent::kUndrain, "open for allocations");
   TellState(device, "no longer kept out of use; it will be READY when it is open");

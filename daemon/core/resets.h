@@ -8,11 +8,13 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "daemon/core/alarm_watch.h"
 #include "daemon/core/device.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/ledger.h"
+#include "daemon/core/resumptions.h"
 #include "daemon/core/revocations.h"
 
 namespace hlbuf {
@@ -48,12 +50,17 @@ class Resets {
         revocations_(revocations),
         grace_(grace),
         stepped_(std::move(stepped)),
-        alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }) {}
+        alarms_(ledger, [this](Device& device, const Alarm& alarm) { OnAlarm(device, alarm); }),
+        resumptions_(ledger, draining) {}
 
   // For alarms from now on.
   void set_grace(absl::Duration grace) { grace_ = grace; }
 
   void Open(Device& device);
+  // Before Open(): the device is resumed, not opened anew, and a reset that had begun goes on. The
+  // revocation of that is the caller's to go on with, for WhenRevoked().
+  void GoOn(Device& device, Resumption from);
+  Revocations::Done WhenRevoked(Device& device);
   // Whether the device is READY, or will be without an operator's doing.
   bool IsComing(const Device& device) const;
   // Errors: DEVICE_UNAVAILABLE when the device is not READY, DRAINED or FAILED; `done` is not
@@ -69,6 +76,7 @@ class Resets {
   struct Running {
     Drill drill = Drill::kNone;
     RevocationId revocation;
+    bool revoked = false;  // the revocation has ended
     ResetReport report;
     Done done;
   };
@@ -82,6 +90,9 @@ class Resets {
   void WarnOnce(Device& device, const std::string& text);
   void Hurry(Device& device, absl::Time deadline, absl::string_view why);
   void Start(Device& device, Drill drill, absl::Duration grace, absl::string_view why, Done done);
+  void Resume(Device& device);
+  void OnResumed(Device& device, const absl::StatusOr<Resumptions::Outcome>& outcome);
+  void AllLetGo(Device& device);
   void Close(Device& device);
   void OnReset(Device& device, const absl::Status& reset);
   void OnOpened(Device& device, const absl::Status& opened);
@@ -98,6 +109,7 @@ class Resets {
   absl::Duration grace_;
   Stepped stepped_;
   AlarmWatch alarms_;
+  Resumptions resumptions_;
   absl::flat_hash_map<Device*, Running> running_;
   absl::flat_hash_map<const Device*, Retry>
       retries_;  // of devices that could not be opened last time

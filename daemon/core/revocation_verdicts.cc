@@ -81,10 +81,12 @@ void Revocations::ReportAlone(RevocationId id, Alone alone) {
 }
 
 void Revocations::ExpireBuffer(RevocationId id, BufferRecord& buffer) {
-  for (LeaseRecord* lease : buffer.leases)
-    if (lease->state == LeaseState::kRevoking)
-      lease->state = Checked(Next(lease->state, LeaseEvent::kDeadline));
-  const bool counts = buffer.device->traits().counts_references;
+  for (LeaseRecord* lease : buffer.leases) {
+    if (lease->state != LeaseState::kRevoking) continue;
+    lease->state = Checked(Next(lease->state, LeaseEvent::kDeadline));
+    ledger_.recorder.Write(*lease);
+  }
+  const bool counts = buffer.device->traits().counts_references && !buffer.blind;
   if (buffer.state == BufferState::kRevoking)
     draining_.Begin(buffer, BufferEvent::kDeadline);
   else if (counts)
@@ -151,6 +153,7 @@ void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict)
   running.held.erase(buffer.id);
   std::erase(buffer.revocations, id);
   buffer.verdict = verdict;
+  ledger_.recorder.Write(buffer);
   BufferVerdict settled = {
       .buffer = buffer.id, .name = buffer.name, .owner = buffer.owner->domain, .verdict = verdict};
   if (verdict.kind == Verdict::Kind::kHeld) {
@@ -190,6 +193,7 @@ void Revocations::EndIfSettled(RevocationId id) {
     ledger_.deadlines.Cancel(timer);
   for (const Deadlines::Handle& step : running->enforcing) ledger_.deadlines.Cancel(step);
   running->report.ended = ledger_.clock.Now();
+  ledger_.recorder.Forget(id);
   ledger_.Tell(
       {.kind = EventKind::kRevocationEnded,
        .revocation = id,

@@ -12,37 +12,72 @@ RevocationId Revocations::Begin(absl::Span<BufferRecord* const> buffers,
                                 absl::Span<LeaseRecord* const> alone, RevokeReason reason,
                                 absl::Duration grace, Done done) {
   const auto id = ledger_.ids.Next<RevocationId>();
-  auto owned = std::make_unique<Running>();
-  Running& running = *owned;
-  running.done = std::move(done);
-  running.report = {.id = id,
-                    .reason = reason,
-                    .began = ledger_.clock.Now(),
-                    .deadline = ledger_.clock.Now() + grace};
-  running_.emplace(id, std::move(owned));
+  const absl::Time now = ledger_.clock.Now();
+  Add({.id = id, .reason = reason, .began = now, .deadline = now + grace}, std::move(done));
+  Ask(id, buffers, alone);
+  return id;
+}
 
+void Revocations::Begin(RevocationReport report, absl::Span<BufferRecord* const> buffers,
+                        Done done) {
+  const RevocationId id = report.id;
+  Add(std::move(report), std::move(done));
+  Ask(id, buffers, {});
+}
+
+Revocations::Running& Revocations::Add(RevocationReport report, Done done) {
+  ledger_.recorder.Write(report);
+  auto owned = std::make_unique<Running>();
+  owned->report = std::move(report);
+  owned->done = std::move(done);
+  return *(running_[owned->report.id] = std::move(owned));
+}
+
+// All is written down before anybody is told.
+void Revocations::Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
+                      absl::Span<LeaseRecord* const> alone) {
+  Running& running = *running_.at(id);
   std::vector<LeaseRecord*> leases;
+  std::vector<BufferRecord*> acknowledged;
   for (BufferRecord* buffer : buffers) {
     running.waiting.insert(buffer->id);
+    std::erase(buffer->revocations, id);
     buffer->revocations.push_back(id);
-    buffer->revoked = reason;
+    buffer->revoked = running.report.reason;
     if (buffer->state == BufferState::kLive)
       buffer->state = Checked(Next(buffer->state, BufferEvent::kRevoke));
+    ledger_.recorder.Write(*buffer);
+    // Nothing more can be learned of it.
+    if (Draining::IsAcknowledged(*buffer)) acknowledged.push_back(buffer);
     leases.insert(leases.end(), buffer->leases.begin(), buffer->leases.end());
   }
-  leases.insert(leases.end(), alone.begin(), alone.end());
-  ledger_.Tell(
-      {.kind = EventKind::kRevocationBegan,
-       .revocation = id,
-       .text = absl::StrCat(RevokeReasonText(reason), ": ", CountText(buffers.size(), "buffer"),
-                            ", ", CountText(leases.size(), "lease"))});
-  const Told told = Notify(leases, reason, running.report.deadline);
+  for (LeaseRecord* lease : alone) {
+    lease->asked_alone_by = id;
+    ledger_.recorder.Write(*lease);
+    leases.push_back(lease);
+  }
+  ledger_.Tell({.kind = EventKind::kRevocationBegan,
+                .revocation = id,
+                .text = absl::StrCat(RevokeReasonText(running.report.reason), ": ",
+                                     CountText(buffers.size(), "buffer"), ", ",
+                                     CountText(leases.size(), "lease"))});
+  const Told told = Notify(leases, running.report.reason, running.report.deadline);
   running.report.sessions_told = told.sessions;
   running.report.leases_told = told.leases;
   for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
-  PlanSteps(id, running, running.report.began);
+  PlanSteps(id, running, ledger_.clock.Now());
+  for (BufferRecord* buffer : acknowledged)
+    Settle(id, *buffer, {.kind = Verdict::Kind::kAcknowledged});
   EndIfSettled(id);
-  return id;
+}
+
+void Revocations::GoOn(Earlier earlier, Done done) {
+  const RevocationId id = earlier.report.id;
+  Running& running = Add(std::move(earlier.report), std::move(done));
+  for (const BufferRecord* buffer : earlier.buffers) running.waiting.insert(buffer->id);
+  for (const LeaseRecord* lease : earlier.alone) WaitFor(id, running, *lease);
+  PlanSteps(id, running, ledger_.clock.Now());
+  EndIfSettled(id);
 }
 
 void Revocations::PlanSteps(RevocationId id, Running& running, absl::Time from) {
@@ -76,6 +111,7 @@ bool Revocations::Hurry(RevocationId id, absl::Time deadline) {
   if (it == running_.end() || it->second->report.deadline <= deadline) return false;
   Running& running = *it->second;
   running.report.deadline = deadline;
+  ledger_.recorder.Write(running.report);
   Notify(LeasesOut(running), running.report.reason, deadline);
   PlanSteps(id, running, ledger_.clock.Now());
   return true;
@@ -102,7 +138,7 @@ Revocations::Told Revocations::Notify(absl::Span<LeaseRecord* const> leases, Rev
   absl::flat_hash_map<SessionRecord*, Batch> batches;
   Told told;
   for (LeaseRecord* lease : leases) {
-    if (!Ledger::AskBack(*lease, deadline)) continue;
+    if (!ledger_.AskBack(*lease, deadline)) continue;
     Batch& batch = batches[lease->session];
     batch.leases.push_back(lease);
     batch.notice.push_back({.lease = lease->id, .buffer = lease->buffer->id});

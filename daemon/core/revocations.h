@@ -79,6 +79,18 @@ class Revocations {
   // The count of a buffer does not say whose a reference is, so none is PROVEN.
   RevocationId Begin(absl::Span<BufferRecord* const> buffers, absl::Span<LeaseRecord* const> alone,
                      RevokeReason reason, absl::Duration grace, Done done);
+  // The same with a `report` that has its id, reason and times already: they were written down
+  // before. What is asked back by it anyway is not told again.
+  void Begin(RevocationReport report, absl::Span<BufferRecord* const> buffers, Done done);
+
+  // What asked an earlier process of this service goes on, with what it waits for and the time that
+  // is left. Nobody is told again: who comes back is.
+  struct Earlier {
+    RevocationReport report;
+    std::vector<BufferRecord*> buffers;
+    std::vector<LeaseRecord*> alone;
+  };
+  void GoOn(Earlier earlier, Done done);
 
   // Moves the deadline of a running revocation forward, and tells the holders of its buffers.
   // False: it is not later than `deadline` anyway, or over.
@@ -123,8 +135,10 @@ class Revocations {
   };
   // One notice a session, with all its leases that have not been asked back for as early a deadline
   // before: a mute session is not told the same again and again.
-  static Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason,
-                     absl::Time deadline);
+  Told Notify(absl::Span<LeaseRecord* const> leases, RevokeReason reason, absl::Time deadline);
+  Running& Add(RevocationReport report, Done done);
+  void Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
+           absl::Span<LeaseRecord* const> alone);
   // In the time that there is from `from` on.
   void PlanSteps(RevocationId id, Running& running, absl::Time from);
   void Enforce(RevocationId id, Force force);

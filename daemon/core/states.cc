@@ -25,7 +25,8 @@ absl::string_view StateText(LeaseState state) {
 }
 
 absl::string_view StateText(SessionState state) {
-  static constexpr std::array<absl::string_view, 4> kNames = {"NEW", "READY", "PARKED", "ENDED"};
+  static constexpr std::array<absl::string_view, 5> kNames = {"NEW", "READY", "PARKED", "ENDED",
+                                                              "AWAY"};
   return Named(kNames, state);
 }
 

@@ -32,13 +32,21 @@ enum class LeaseEvent : std::uint8_t {
   kGivenUp,  // its memory went in a reset, and nobody let go of it
 };
 
-enum class SessionState : std::uint8_t { kNew, kReady, kParked, kEnded };
+enum class SessionState : std::uint8_t {
+  kNew,
+  kReady,
+  kParked,
+  kEnded,
+  kAway,  // kept over a restart of the service; its client has not come back yet
+};
 enum class SessionEvent : std::uint8_t {
   kHello,
   kViolation,   // a broken frame, no HELLO in time, a descriptor where none belongs
   kGoodbye,     // we end it
   kPeerGone,    // end of file, or the peer's process exited
   kQueueEmpty,  // the peer, or the kernel in its place, has taken everything we sent
+  kReattached,  // the client came back: an AWAY session gets it, a NEW one loses it to that
+  kNotBack,     // nor will it come
 };
 
 enum class DeviceState : std::uint8_t {
@@ -111,6 +119,9 @@ inline constexpr auto kSessionTransitions = [] {
       {kReady,  kGoodbye,    kParked},
       {kReady,  kPeerGone,   kParked},
       {kParked, kQueueEmpty, kEnded},
+      {kNew,    kReattached, kEnded},
+      {kAway,   kReattached, kReady},
+      {kAway,   kNotBack,    kParked},
   });
 }();
 
@@ -122,6 +133,7 @@ inline constexpr auto kDeviceTransitions = [] {
       {kOpening,   kOpened,        kReady},
       {kOpening,   kOpenedDrained, kDrained},
       {kOpening,   kOpenFailed,    kFailed},
+      {kOpening,   kReset,         kRevoking},  // one that a restart of the service interrupted
       {kReady,     kReset,         kRevoking},
       {kReady,     kDrain,         kDrained},
       {kDrained,   kUndrain,       kReady},

@@ -71,11 +71,17 @@ TEST(SessionStates, ParkBeforeTheyEnd) {
   using enum SessionState;
   using enum SessionEvent;
   const Expected<SessionState, SessionEvent> expected = {
-      {kNew, {{kHello, kReady}, {kViolation, kParked}, {kGoodbye, kParked}, {kPeerGone, kParked}}},
+      {kNew,
+       {{kHello, kReady},
+        {kViolation, kParked},
+        {kGoodbye, kParked},
+        {kPeerGone, kParked},
+        {kReattached, kEnded}}},
+      {kAway, {{kReattached, kReady}, {kNotBack, kParked}}},
       {kReady, {{kViolation, kParked}, {kGoodbye, kParked}, {kPeerGone, kParked}}},
       {kParked, {{kQueueEmpty, kEnded}}},
   };
-  ExpectMachine(expected, 4, 5);
+  ExpectMachine(expected, 5, 7);
   ExpectOneRowForEachPair(kSessionTransitions);
 }
 
@@ -84,7 +90,11 @@ TEST(DeviceStates, GoRoundFromResetToReset) {
   using enum DeviceEvent;
   const Expected<DeviceState, DeviceEvent> expected = {
       {kAbsent, {{kOpen, kOpening}}},
-      {kOpening, {{kOpened, kReady}, {kOpenedDrained, kDrained}, {kOpenFailed, kFailed}}},
+      {kOpening,
+       {{kOpened, kReady},
+        {kOpenedDrained, kDrained},
+        {kOpenFailed, kFailed},
+        {kReset, kRevoking}}},
       {kReady, {{kReset, kRevoking}, {kDrain, kDrained}}},
       {kDrained, {{kReset, kRevoking}, {kUndrain, kReady}}},
       {kRevoking, {{kAllLetGo, kClosing}}},
@@ -106,6 +116,7 @@ TEST(States, HaveNamesThatDiffer) {
   EXPECT_EQ(StateText(static_cast<BufferState>(5)), "UNKNOWN");
   EXPECT_EQ(StateText(LeaseState::kOverdue), "OVERDUE");
   EXPECT_EQ(StateText(SessionState::kParked), "PARKED");
+  EXPECT_EQ(StateText(SessionState::kAway), "AWAY");
 }
 
 TEST(CheckedDeathTest, EndsTheProcessOnAnEventThatTheTableDoesNotAllow) {

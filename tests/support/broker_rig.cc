@@ -4,12 +4,51 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
 
 namespace hlbuf {
+namespace {
+
+// A device that outlives its broker.
+class LentBackend final : public Backend {
+ public:
+  explicit LentBackend(FakeBackend& device) : device_(device) {}
+  ~LentBackend() override { device_.LoseAsker(); }
+
+  const BackendTraits& traits() const override { return device_.traits(); }
+  std::uint64_t reserved_bytes() const override { return device_.reserved_bytes(); }
+  void Open(Done<absl::Status> done) override { device_.Open(std::move(done)); }
+  void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override {
+    device_.Resume(std::move(from), std::move(done));
+  }
+  void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override {
+    device_.Allocate(std::move(spec), std::move(done));
+  }
+  void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override {
+    device_.CountReferences(std::move(fds), std::move(done));
+  }
+  void Free(Allocation allocation, Done<absl::Status> done) override {
+    device_.Free(std::move(allocation), std::move(done));
+  }
+  void CheckAlarm(Done<std::optional<hlbuf::Alarm>> done) override {
+    device_.CheckAlarm(std::move(done));
+  }
+  void OnAlarmSign(absl::AnyInvocable<void()> sign) override {
+    device_.OnAlarmSign(std::move(sign));
+  }
+  void Reset(Drill drill, Done<absl::Status> done) override {
+    device_.Reset(drill, std::move(done));
+  }
+
+ private:
+  FakeBackend& device_;
+};
+
+}  // namespace
 
 Peer PeerOf(uid_t uid, std::string container) {
   return {.uid = uid,
@@ -78,13 +117,56 @@ void FakeClient::Die() {
   rig_.broker.Forget(session);
 }
 
+absl::StatusOr<Reattached> FakeClient::Reattach(std::vector<LeaseId> leases,
+                                                std::vector<std::uint64_t> unanswered) {
+  absl::StatusOr<SessionRecord*> fresh = rig_.broker.Connect(peer, notices);
+  if (!fresh.ok()) return fresh.status();
+  absl::StatusOr<Reattached> back = rig_.broker.Reattach(
+      **fresh, {.session = id, .secret = secret, .held = leases, .unanswered = unanswered});
+  if (back.ok()) {
+    record = back->session;
+    return back;
+  }
+  rig_.broker.Park(**fresh, SessionEvent::kPeerGone, "refused");
+  rig_.broker.Forget(**fresh);
+  return back;
+}
+
+BrokerSettings BrokerRig::Settings() const {
+  return {.limits = options_.limits,
+          .enforcement = options_.enforcement,
+          .reattach_grace = options_.reattach_grace};
+}
+
+Policy BrokerRig::Rules() const {
+  return Policy(options_.rules, {.clients_gid = kClientsGid, .service_uid = kServiceUid});
+}
+
 BrokerRig::BrokerRig(RigOptions options)
-    : broker({.limits = options.limits, .enforcement = options.enforcement},
-             Policy(std::move(options.rules),
-                    {.clients_gid = kClientsGid, .service_uid = kServiceUid}),
-             clock, observer, options.witness),
-      device(AddDevice("fake0", std::move(options.traits))) {
+    : options_(std::move(options)),
+      broker(Settings(), Rules(), clock, observer, options_.witness, recorder),
+      device(AddDevice("fake0", options_.traits)) {
   Run();
+}
+
+void BrokerRig::Restart() { RestartWithout(""); }
+
+void BrokerRig::RestartWithout(absl::string_view gone) {
+  for (const auto& client : clients_) {
+    if (client->record == nullptr) continue;
+    client->held.clear();
+    for (const LeaseRecord* lease : client->record->leases) client->held.push_back(lease->id);
+    client->record = nullptr;
+  }
+  Kept kept = recorder.kept();
+  EXPECT_EQ(Check(kept), absl::OkStatus());
+  broker.Suspend();
+  std::destroy_at(&broker);
+  std::construct_at(&broker, Settings(), Rules(), clock, observer, options_.witness, recorder);
+  std::vector<NewDevice> again;
+  for (const auto& [name, backend] : owned_)
+    if (name != gone) again.push_back({name, std::make_unique<LentBackend>(*backend)});
+  broker.Restore(std::move(kept), std::move(again));
 }
 
 BrokerRig::~BrokerRig() { EXPECT_EQ(Empty(), ""); }
@@ -120,9 +202,9 @@ std::string BrokerRig::Empty() {
 }
 
 FakeBackend& BrokerRig::AddDevice(std::string name, BackendTraits traits) {
-  auto backend = std::make_unique<FakeBackend>(std::move(traits));
-  devices.push_back(backend.get());
-  broker.AddDevice(std::move(name), std::move(backend));
+  owned_.emplace_back(name, std::make_unique<FakeBackend>(std::move(traits)));
+  devices.push_back(owned_.back().second.get());
+  broker.AddDevice(std::move(name), std::make_unique<LentBackend>(*devices.back()));
   return *devices.back();
 }
 
@@ -137,6 +219,10 @@ FakeClient* BrokerRig::TryConnect(Peer peer) {
   const absl::StatusOr<SessionRecord*> record = broker.Connect(std::move(peer), client->notices);
   if (!record.ok()) return nullptr;
   client->record = *record;
+  client->peer = (*record)->peer;
+  client->id = (*record)->id;
+  client->secret.bytes.fill(static_cast<std::uint8_t>(client->id.value | 1));
+  (*record)->secret = client->secret;
   broker.Greet(client->session(), "test");
   return clients_.emplace_back(std::move(client)).get();
 }
@@ -168,8 +254,8 @@ BufferId BrokerRig::Buffer(FakeClient& owner, std::string name) {
 
 void BrokerRig::Hold(BufferId buffer, std::uint32_t references) {
   const BufferRecord& record = *Find(buffer);
-  static_cast<FakeBackend&>(record.device->backend())
-      .set_others(record.allocation.inode, references);
+  for (const auto& [name, backend] : owned_)
+    if (name == record.device->name()) backend->set_others(record.allocation.inode, references);
 }
 
 std::string BrokerRig::Revoke(std::vector<BufferId> buffers, absl::Duration grace) {

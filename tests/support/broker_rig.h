@@ -12,6 +12,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_notices.h"
 #include "tests/support/fake_observer.h"
+#include "tests/support/kept_recorder.h"
 
 namespace hlbuf {
 
@@ -46,9 +47,19 @@ class FakeClient {
   std::string Share(BufferId buffer, Grantee grantee);
   std::string Unshare(BufferId buffer, Grantee grantee);
   void Die();  // and everything that was sent to it was taken
+  // After a restart: connects and asks for its session, which it holds `leases` of. All that it
+  // had, if none are named.
+  absl::StatusOr<Reattached> Reattach() { return Reattach(held); }
+  absl::StatusOr<Reattached> Reattach(std::vector<LeaseId> leases,
+                                      std::vector<std::uint64_t> unanswered = {});
 
   FakeNotices notices;
-  SessionRecord* record = nullptr;  // null once it died
+  SessionRecord* record = nullptr;  // null once it died, and until it came back
+  // What it knows of its session when the service ends.
+  Peer peer;
+  SessionId id;
+  SessionSecret secret;
+  std::vector<LeaseId> held;
 
  private:
   BrokerRig& rig_;
@@ -60,6 +71,7 @@ struct RigOptions {
   std::vector<Rule> rules;
   EnforcementSettings enforcement = {};
   Witness* witness = nullptr;  // outlives the rig
+  absl::Duration reattach_grace = absl::Seconds(60);
 };
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.
@@ -73,6 +85,12 @@ class BrokerRig {
   FakeClient& Connect(Peer peer);     // and says HELLO
   FakeClient* TryConnect(Peer peer);  // likewise; null when the limits refuse it
   FakeBackend& AddDevice(std::string name, BackendTraits traits);
+
+  // The service's process ends at this instant, and a new one goes on from what was recorded. With
+  // its devices, which have not answered then.
+  void Restart();
+  // Without those of this name.
+  void RestartWithout(absl::string_view device);
 
   // Lets all devices do and answer what they were asked.
   void Run();
@@ -100,14 +118,23 @@ class BrokerRig {
 
   FakeClock clock;
   FakeObserver observer;
-  Broker broker;
+  KeptRecorder recorder;
   std::vector<FakeBackend*> devices;
+
+ private:
+  const RigOptions options_;
+  std::vector<std::pair<std::string, std::unique_ptr<FakeBackend>>> owned_;
+
+ public:
+  Broker broker;
   FakeBackend& device;  // fake0
   std::vector<RevocationReport> reports;
   std::vector<ResetReport> resets;
   int drains_ended = 0;
 
  private:
+  BrokerSettings Settings() const;
+  Policy Rules() const;
   std::vector<std::unique_ptr<FakeClient>> clients_;
 };
 

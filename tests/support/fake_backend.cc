@@ -87,6 +87,38 @@ void FakeBackend::Open(Done<absl::Status> done) {
   });
 }
 
+void FakeBackend::LoseAsker() {
+  prompt_.clear();
+  counts_.clear();
+  counting_.clear();
+  done_.clear();
+  GiveSign = nullptr;
+}
+
+void FakeBackend::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
+  Ask(prompt_, std::move(done), [this, from = std::move(from)] { return TakeUp(from); });
+}
+
+// As a keeper: gives back what it has of what is asked for, and drops all else.
+absl::StatusOr<Resumed> FakeBackend::TakeUp(const Resumption& from) {
+  Called("resume");
+  resumed_from = from;
+  if (!fail_resume.ok()) return std::exchange(fail_resume, absl::OkStatus());
+  const auto had = std::exchange(sizes_, {});
+  if (std::exchange(memory_is_gone, false) || (!traits_.survives_reset && !open_)) {
+    open_ = false;
+    return Resumed{.memory_is_gone = true};
+  }
+  open_ = true;
+  Resumed resumed;
+  for (const Resumption::Buffer& buffer : from.buffers) {
+    sizes_[buffer.inode] = buffer.size_bytes;
+    const bool kept = had.contains(buffer.inode) && !lost_descriptors.contains(buffer.inode);
+    resumed.fds.emplace_back(kept ? FdOf(buffer.inode) : -1);
+  }
+  return resumed;
+}
+
 void FakeBackend::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
   Ask(prompt_, std::move(done), [this, spec = std::move(spec)] { return Export(spec); });
 }
@@ -133,9 +165,10 @@ void FakeBackend::Free(Allocation allocation, Done<absl::Status> done) {
 
 absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
   Called(absl::StrCat("free ", allocation.inode));
-  if (sizes_.erase(allocation.inode) == 0 || !allocation.fd)
+  if (sizes_.erase(allocation.inode) == 0)
     violations.push_back(absl::StrCat("free of ", allocation.inode, ", which is not allocated"));
-  if (traits_.counts_references && traits_.survives_reset && others(allocation.inode) > 0)
+  const bool blind = !allocation.fd;
+  if (traits_.counts_references && traits_.survives_reset && !blind && others(allocation.inode) > 0)
     violations.push_back(absl::StrCat("free of ", allocation.inode, " while others hold it"));
   others_.erase(allocation.inode);
   return std::exchange(fail_free, absl::OkStatus());

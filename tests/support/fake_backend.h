@@ -35,6 +35,9 @@ class FakeBackend final : public Backend {
   bool WorkOnCount();  // the oldest count; false: there is none
   bool Deliver();      // the oldest answer; false: there is none
   void Run();          // all three, until nothing is left
+  // The process that asked has ended: nothing is done or answered that has not been yet. The device
+  // and its keeper live on.
+  void LoseAsker();
   bool idle() const { return prompt_.empty() && counts_.empty() && done_.empty(); }
 
   // References of others to the file `inode`: descriptors, mappings, importers anywhere.
@@ -66,7 +69,10 @@ class FakeBackend final : public Backend {
   // that is used while it is closed. Empty at the end of a good test.
   std::vector<std::string> violations;
   // Returned once, by the next that is done.
-  absl::Status fail_open, fail_allocate, fail_free, fail_reset;
+  absl::Status fail_open, fail_resume, fail_allocate, fail_free, fail_reset;
+  bool memory_is_gone = false;       // what Resume() finds once
+  std::set<ino_t> lost_descriptors;  // of which its keeper has none
+  Resumption resumed_from;           // by Resume() last
   // A drill that fails shows when the device is opened again, not in its reset.
   bool reset_always_succeeds = false;
   std::uint64_t reserved = 0;  // what reserved_bytes() says
@@ -75,6 +81,7 @@ class FakeBackend final : public Backend {
   const BackendTraits& traits() const override { return traits_; }
   std::uint64_t reserved_bytes() const override { return reserved; }
   void Open(Done<absl::Status> done) override;
+  void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override;
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
@@ -102,6 +109,7 @@ class FakeBackend final : public Backend {
   bool WorkOn(std::deque<Request>& queue);
   void Called(std::string words);
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec);
+  absl::StatusOr<Resumed> TakeUp(const Resumption& from);
   std::uint32_t Count(int fd) const;
   absl::Status TakeBack(const Allocation& allocation);
 

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Revocations and resets that a restart of the service interrupts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "daemon/core/error.h"
+#include "tests/support/broker_rig.h"
+
+namespace hlbuf {
+namespace {
+
+using Kind = Verdict::Kind;
+
+const Device& DeviceOf(const BrokerRig& rig) { return *rig.broker.FindDevice("fake0"); }
+
+BackendTraits Card() {
+  BackendTraits traits = FakeBackend::DefaultTraits();
+  traits.survives_reset = false;
+  return traits;
+}
+
+std::vector<LeaseId> Ended(const Reattached& back) {
+  std::vector<LeaseId> ended;
+  for (const RevokedLease& lease : back.ended) ended.push_back(lease.lease);
+  return ended;
+}
+
+TEST(Restart, GoesOnWithWhatDrains) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  alice.Release(lease);
+  rig.Run();
+  rig.Restart();
+  rig.Advance(absl::Seconds(3));
+  ASSERT_NE(rig.Find(buffer), nullptr);
+  EXPECT_EQ(rig.Find(buffer)->state, BufferState::kDraining);
+  rig.Hold(buffer, 0);
+  rig.Advance(absl::Seconds(3));
+  EXPECT_EQ(rig.Find(buffer), nullptr);
+  EXPECT_TRUE(rig.recorder.kept().buffers.empty());
+}
+
+// Scenarios 5 and 6.
+TEST(Scenario05_Revocation, GoesOnWithItsDeadline) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  EXPECT_EQ(rig.Revoke({buffer}, absl::Seconds(10)), "OK");
+  const absl::Time deadline = rig.clock.Now() + absl::Seconds(10);
+  rig.Restart();
+  rig.Run();
+  EXPECT_EQ(rig.Find(buffer)->state, BufferState::kRevoking);
+  alice.notices.revokes.clear();
+  ASSERT_TRUE(alice.Reattach().ok());
+  EXPECT_TRUE(alice.notices.revokes.empty()) << "not before its answer";
+  rig.Advance(absl::ZeroDuration());
+  ASSERT_EQ(alice.notices.revokes.size(), 1u);
+  EXPECT_EQ(alice.notices.revokes[0].deadline, deadline);
+  EXPECT_EQ(alice.notices.revokes[0].reason, RevokeReason::kOperator);
+  EXPECT_EQ(CodeOf(alice.Open(buffer)), "REVOKED");
+  rig.Advance(absl::Seconds(11));
+  EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->kind, Kind::kHeld);
+  EXPECT_TRUE(rig.recorder.kept().revocations.empty());
+}
+
+TEST(Scenario06_Revocation, OfWhatDrainsHasItsVerdict) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  rig.Revoke({buffer}, absl::Seconds(10));
+  alice.Release(lease);
+  rig.Run();
+  EXPECT_EQ(rig.Find(buffer)->state, BufferState::kDraining);
+  rig.Restart();
+  rig.Advance(absl::Seconds(11));
+  EXPECT_EQ(rig.observer.Count(EventKind::kBufferVerdict), 1u);
+  EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->kind, Kind::kHeld);
+  EXPECT_EQ(rig.observer.Count(EventKind::kRevocationEnded), 1u);
+}
+
+TEST(Restart, GoesOnWithLeasesThatWereAskedBackAlone) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  FakeClient& bob = rig.Connect(PeerOf(1001));
+  const BufferId buffer = rig.Buffer(alice);
+  alice.Share(buffer, {.kind = Grantee::Kind::kUid, .id = 1001});
+  const LeaseId lease = bob.Open(buffer)->lease;
+  EXPECT_TRUE(rig.broker
+                  .RevokeHoldings({.kind = Whose::Kind::kUid, .id = 1001}, absl::Seconds(10),
+                                  [](const RevocationReport&) {})
+                  .ok());
+  rig.Restart();
+  rig.Advance(absl::Seconds(10));
+  EXPECT_EQ(rig.Find(lease)->state, LeaseState::kOverdue);
+  EXPECT_EQ(rig.observer.Count(EventKind::kRevocationEnded), 2u);
+  EXPECT_EQ(rig.Find(buffer)->state, BufferState::kLive);
+}
+
+TEST(Restart, GoesOnWithAnUnshare) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  FakeClient& bob = rig.Connect(PeerOf(1001));
+  const BufferId buffer = rig.Buffer(alice);
+  const Grantee grantee = {.kind = Grantee::Kind::kUid, .id = 1001};
+  alice.Share(buffer, grantee);
+  const LeaseId lease = bob.Open(buffer)->lease;
+  alice.Unshare(buffer, grantee);
+  rig.Restart();
+  rig.Advance(absl::Seconds(1));
+  bob.notices.revokes.clear();
+  ASSERT_TRUE(bob.Reattach().ok());
+  rig.Advance(absl::Seconds(1));
+  ASSERT_EQ(bob.notices.revokes.size(), 1u);
+  EXPECT_EQ(bob.notices.revokes[0].reason, RevokeReason::kUnshared);
+  EXPECT_EQ(CodeOf(bob.Open(buffer)), "PERMISSION_DENIED");
+  rig.Advance(absl::Seconds(10));
+  EXPECT_EQ(rig.Find(lease)->state, LeaseState::kOverdue);
+}
+
+TEST(Restart, DoesNotSignalWhoWasNotTold) {
+  BrokerRig rig({.enforcement = {.resets = Force::kKill, .revocations = Force::kKill}});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const BufferId buffer = rig.Buffer(alice);
+  rig.Hold(buffer, 1);
+  rig.Revoke({buffer}, absl::Seconds(10));
+  rig.Restart();
+  rig.Advance(absl::Milliseconds(9'500));
+  ASSERT_TRUE(alice.Reattach().ok());
+  rig.Advance(absl::Seconds(1));
+  EXPECT_TRUE(alice.notices.signals.empty());
+}
+
+TEST(Restart, SignalsWhoCameBackAndKeepsItAllTheSame) {
+  BrokerRig rig({.enforcement = {.revocations = Force::kKill}});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const BufferId buffer = rig.Buffer(alice);
+  rig.Hold(buffer, 1);
+  rig.Revoke({buffer}, absl::Seconds(10));
+  rig.Restart();
+  ASSERT_TRUE(alice.Reattach().ok());
+  rig.Advance(absl::Seconds(10));
+  EXPECT_EQ(alice.notices.signals, (std::vector{Force::kTerminate, Force::kKill}));
+}
+
+// Scenario 11.
+TEST(Scenario11_Reset, GoesOnWithTheTimeThatIsLeft) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  const std::uint64_t epoch = DeviceOf(rig).epoch();
+  rig.Reset(absl::Seconds(20));
+  rig.Advance(absl::Seconds(5));
+  rig.Restart();
+  rig.Run();
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kRevoking);
+  EXPECT_EQ(DeviceOf(rig).epoch(), epoch);
+  ASSERT_TRUE(alice.Reattach().ok());
+  EXPECT_EQ(alice.TryAllocate({.size_bytes = 1}), "DEVICE_UNAVAILABLE");
+  rig.Advance(absl::Seconds(14));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kRevoking);
+  rig.Advance(absl::Seconds(4));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  EXPECT_EQ(DeviceOf(rig).epoch(), epoch + 1);
+  EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->kind, Kind::kHeld);
+  EXPECT_EQ(std::count(rig.device.calls.begin(), rig.device.calls.end(), "reset"), 1);
+}
+
+TEST(Scenario11_Reset, EndsAtOnceWhenEverybodyLetGoMeanwhile) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  alice.Allocate();
+  const std::uint64_t epoch = DeviceOf(rig).epoch();
+  rig.Reset(absl::Seconds(20));
+  rig.Restart();
+  ASSERT_TRUE(alice.Reattach({}).ok());
+  rig.Run();
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  EXPECT_EQ(DeviceOf(rig).epoch(), epoch + 1);
+}
+
+TEST(Restart, EndsTheEpochOfADeviceThatWasResetMeanwhile) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate();
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  const std::uint64_t epoch = DeviceOf(rig).epoch();
+  rig.device.memory_is_gone = true;
+  rig.Restart();
+  rig.Run();
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  EXPECT_EQ(DeviceOf(rig).epoch(), epoch + 1);
+  EXPECT_EQ(rig.Find(buffer), nullptr);
+  const absl::StatusOr<Reattached> back = alice.Reattach();
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(Ended(*back), std::vector{lease});
+  EXPECT_EQ(back->ended[0].buffer, buffer);
+  EXPECT_NE(back->why.find("reset"), std::string::npos) << back->why;
+  EXPECT_EQ(CodeOf(alice.Open(buffer)), "GONE");
+  EXPECT_TRUE(rig.recorder.kept().leases.empty());
+  EXPECT_TRUE(rig.recorder.kept().buffers.empty());
+}
+
+// Scenario 17: what a reset took is named until the device is open again.
+TEST(Scenario17_Holders, OfWhatAResetTookAreNamedAfterARestart) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId lease = alice.Allocate("weights");
+  const BufferId buffer = rig.Find(lease)->buffer->id;
+  rig.Hold(buffer, 1);
+  rig.Reset(absl::Seconds(1));
+  rig.device.fail_open = Error(ErrorCode::kDeviceError, "EBUSY");
+  rig.Advance(absl::Milliseconds(1'500));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kFailed);
+  rig.device.fail_resume = Error(ErrorCode::kDeviceUnavailable, "EBUSY");
+  rig.Restart();
+  rig.Run();
+  const LostBuffer* lost = rig.broker.ledger().lost.Find(buffer);
+  ASSERT_NE(lost, nullptr);
+  ASSERT_EQ(lost->holders.size(), 1u);
+  EXPECT_EQ(lost->holders[0].pid, alice.peer.pid);
+  EXPECT_NE(DeviceOf(rig).failure().find("took 1 buffer"), std::string::npos);
+  const absl::StatusOr<Reattached> back = alice.Reattach({lease});
+  EXPECT_EQ(Ended(*back), std::vector{lease});
+  rig.Advance(absl::Seconds(5));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  EXPECT_EQ(rig.broker.ledger().lost.Find(buffer), nullptr);
+  EXPECT_TRUE(rig.recorder.kept().buffers.empty());
+  EXPECT_TRUE(rig.recorder.kept().leases.empty());
+}
+
+}  // namespace
+}  // namespace hlbuf
