@@ -93,8 +93,7 @@ void Restoration::Take(KeptBuffer kept) {
   buffer->blind = kept.blind;
   buffer->revoked = kept.revoked;
   buffer->references = kept.references;
-  // Draining buffers have given their name up.
-  if (kept.state != BufferState::kDraining) buffer->name = std::move(kept.name);
+  buffer->name = std::move(kept.name);
   buffer->labels = std::move(kept.labels);
   buffer->since = kept.since;
   buffer->draining_since = kept.draining_since;
@@ -105,8 +104,10 @@ void Restoration::Take(KeptBuffer kept) {
   buffer->bytes = account.Keep(Resource::kBytes, kept.size_bytes);
   buffer->buffers = account.Keep(Resource::kBuffers, 1);
   device->second->Use(kept.size_bytes);
-  if (kept.state == BufferState::kDraining) device->second->DrainBegan(kept.size_bytes);
-  ledger_.registry.Add(std::move(buffer));
+  const BufferRecord& added = ledger_.registry.Add(std::move(buffer));
+  if (kept.state != BufferState::kDraining) return;
+  device->second->DrainBegan(kept.size_bytes);
+  ledger_.registry.DropName(added);  // another one may have it
 }
 
 void Restoration::Lose(const KeptBuffer& kept, const Device& device) {

@@ -22,6 +22,7 @@ using journal::Header;
 using journal::Slot;
 
 constexpr std::size_t kFirstSlots = 1024;   // half a MiB
+constexpr std::size_t kSpareSlots = 256;    // beside what is reserved
 constexpr std::size_t kGrowthMax = 32'768;  // slots, 16 MiB: what one Put() may have to wait for
 
 // The next process reads what this one had stored when it was killed. Stores of one thread are
@@ -59,25 +60,46 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Create(UniqueFd file, const Bo
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Adopt(UniqueFd file, const BootId& boot_id,
                                                         absl::string_view written_by) {
   auto journal = std::unique_ptr<Journal>(new Journal(std::move(file), boot_id));
-  struct stat stat = {};
-  if (::fstat(journal->file_.get(), &stat) != 0) return absl::ErrnoToStatus(errno, "fstat()");
-  const auto bytes = static_cast<std::size_t>(std::max<off_t>(stat.st_size, 0));
-  if (bytes < FileBytes(1)) return absl::DataLossError("it is too short for a journal");
-  RETURN_IF_ERROR(journal->Resize((bytes - journal::kHeaderBytes) / journal::kSlotBytes));
+  RETURN_IF_ERROR(journal->Map());
   RETURN_IF_ERROR(journal->CheckHeader());
+  RETURN_IF_ERROR(journal->CheckBoot());
   journal->ReadSlots();
   RETURN_IF_ERROR(journal->WriteHeader(written_by));
   return journal;
 }
 
+absl::StatusOr<std::unique_ptr<Journal>> Journal::View(UniqueFd file) {
+  auto journal = std::unique_ptr<Journal>(new Journal(std::move(file), BootId()));
+  journal->view_ = true;
+  RETURN_IF_ERROR(journal->Map());
+  RETURN_IF_ERROR(journal->CheckHeader());
+  std::memcpy(journal->boot_id_.data(), journal->mapping_ + offsetof(Header, boot_id),
+              journal->boot_id_.size());
+  journal->ReadSlots();
+  return journal;
+}
+
+absl::Status Journal::Map() {
+  struct stat stat = {};
+  if (::fstat(file_.get(), &stat) != 0) return absl::ErrnoToStatus(errno, "fstat()");
+  const auto bytes = static_cast<std::size_t>(std::max<off_t>(stat.st_size, 0));
+  if (bytes < FileBytes(1)) return absl::DataLossError("it is too short for a journal");
+  return Resize((bytes - journal::kHeaderBytes) / journal::kSlotBytes);
+}
+
 // Takes the memory at once: a store into a page that the kernel then cannot give is a SIGBUS.
 absl::Status Journal::Resize(std::size_t slots) {
   const std::size_t bytes = FileBytes(slots);
-  if (const int error = ::posix_fallocate(file_.get(), 0, static_cast<off_t>(bytes)); error != 0)
+  const auto from = static_cast<off_t>(mapped_bytes_);
+  const int error =
+      view_ ? 0 : ::posix_fallocate(file_.get(), from, static_cast<off_t>(bytes) - from);
+  if (error != 0)
     return absl::ResourceExhaustedError(
         absl::StrCat("the journal cannot grow to ", bytes, " bytes: ", std::strerror(error)));
+  // What is only looked at is changed in a copy.
+  const int flags = view_ ? MAP_PRIVATE : MAP_SHARED;
   void* mapping = mapping_ == nullptr
-                      ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0)
+                      ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, file_.get(), 0)
                       : ::mremap(mapping_, mapped_bytes_, bytes, MREMAP_MAYMOVE);
   if (mapping == MAP_FAILED) return absl::ErrnoToStatus(errno, "map the journal");
   mapping_ = static_cast<std::byte*>(mapping);
@@ -114,10 +136,26 @@ absl::Status Journal::CheckHeader() const {
   if (!known)
     return absl::FailedPreconditionError(absl::StrCat("it is of hl-bufd ", VersionIn(header),
                                                       ", whose journals this version cannot read"));
-  if (header.boot_id != boot_id_)
-    return absl::FailedPreconditionError(
-        "it is of an earlier boot of this machine, whose descriptors are gone");
   return absl::OkStatus();
+}
+
+absl::Status Journal::CheckBoot() const {
+  Header header;
+  std::memcpy(&header, mapping_, sizeof(header));
+  if (header.boot_id == boot_id_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "it is of an earlier boot of this machine, whose descriptors are gone");
+}
+
+std::string Journal::written_by() const {
+  Header header;
+  std::memcpy(&header, mapping_, sizeof(header));
+  return VersionIn(header);
+}
+
+void Journal::GiveUp() {
+  const std::uint64_t none = 0;
+  std::memcpy(mapping_ + offsetof(Header, magic), &none, sizeof(none));
 }
 
 journal::Slot& Journal::SlotAt(std::uint32_t index) const {
@@ -152,7 +190,7 @@ void Journal::FreeSlot(std::uint32_t index) {
 absl::Status Journal::Put(JournalKey key, absl::Span<const std::uint8_t> content) {
   if (content.size() > journal::kContentBytesMax)
     return absl::InvalidArgumentError("a record of the journal has at most 480 bytes");
-  if (free_.empty()) RETURN_IF_ERROR(Resize(capacity_ + std::min(capacity_, kGrowthMax)));
+  if (free_.empty()) RETURN_IF_ERROR(Grow());
   const std::uint32_t index = free_.back();
   free_.pop_back();
   Slot& slot = SlotAt(index);
@@ -165,6 +203,20 @@ absl::Status Journal::Put(JournalKey key, absl::Span<const std::uint8_t> content
   const auto [it, first] = slot_of_.try_emplace(key, index);
   if (!first) FreeSlot(std::exchange(it->second, index));
   return absl::OkStatus();
+}
+
+absl::Status Journal::Grow() { return Resize(capacity_ + std::min(capacity_, kGrowthMax)); }
+
+absl::Status Journal::Reserve(std::size_t records) {
+  while (free_.size() < records + kSpareSlots) RETURN_IF_ERROR(Grow());
+  return absl::OkStatus();
+}
+
+absl::Span<const std::uint8_t> Journal::Find(JournalKey key) const {
+  const auto it = slot_of_.find(key);
+  if (it == slot_of_.end()) return {};
+  const Slot& slot = SlotAt(it->second);
+  return absl::MakeSpan(slot.content.data(), slot.bytes);
 }
 
 void Journal::Erase(JournalKey key) {

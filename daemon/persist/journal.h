@@ -56,6 +56,9 @@ class Journal {
   //         and those of fstat() and mmap()
   static absl::StatusOr<std::unique_ptr<Journal>> Adopt(UniqueFd file, const BootId& boot_id,
                                                         absl::string_view written_by);
+  // Only to be looked at, also while its writer lives: nothing is written into `file`. Of whatever
+  // boot. Errors: those of Adopt()
+  static absl::StatusOr<std::unique_ptr<Journal>> View(UniqueFd file);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -67,6 +70,13 @@ class Journal {
   absl::Status Put(JournalKey key, absl::Span<const std::uint8_t> content);
   // One that is not there is none.
   void Erase(JournalKey key);
+  // Makes room, so that the next `records` new ones, and some for what was promised before, can be
+  // written. Errors: those of Put()
+  absl::Status Reserve(std::size_t records);
+  // What was written last under this key, until the next call; empty: nothing.
+  absl::Span<const std::uint8_t> Find(JournalKey key) const;
+  // It is not what it should be any more: Adopt() refuses it from now on.
+  void GiveUp();
 
   struct Record {
     JournalKey key;
@@ -81,19 +91,25 @@ class Journal {
   // it wrote leaves one; more is damage.
   std::size_t damaged() const { return damaged_; }
   int fd() const { return file_.get(); }
+  const BootId& boot_id() const { return boot_id_; }
+  std::string written_by() const;  // the version that opened it last
 
  private:
   Journal(UniqueFd file, const BootId& boot_id);
+  absl::Status Map();
   absl::Status WriteHeader(absl::string_view written_by);
   absl::Status CheckHeader() const;
+  absl::Status CheckBoot() const;
   absl::Status Resize(std::size_t slots);
+  absl::Status Grow();
   void ReadSlots();
   void ReadSlot(std::uint32_t index);
   void FreeSlot(std::uint32_t index);
   journal::Slot& SlotAt(std::uint32_t index) const;
 
   UniqueFd file_;
-  const BootId boot_id_;
+  BootId boot_id_;
+  bool view_ = false;
   std::byte* mapping_ = nullptr;
   std::size_t mapped_bytes_ = 0;
   std::size_t capacity_ = 0;
