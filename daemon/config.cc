@@ -76,6 +76,7 @@ void ReadAll(TableReader& root, const Machine& machine, Config& config) {
   ReadRules(root, machine, config);
   ReadLimits(root, machine, config);
   ReadTiming(root, config.timing);
+  ReadState(root, config.state);
   ReadEnforcement(root, config.enforcement);
   ReadLog(root, config.log_level);
   root.RejectOthers();

@@ -45,6 +45,11 @@ struct TimingConfig {
   absl::Duration operator_grace = absl::Seconds(10);
   absl::Duration reset_grace = absl::Seconds(20);
   absl::Duration ping_interval = absl::Seconds(30);
+  absl::Duration reattach_grace = absl::Seconds(60);
+};
+
+struct StateConfig {
+  std::string directory;  // empty: none
 };
 
 // What the service does. Plain values, checked: nothing that reads them checks again.
@@ -56,6 +61,7 @@ struct Config {
   std::vector<Rule> rules;
   Caps caps;
   TimingConfig timing;
+  StateConfig state;
   EnforcementSettings enforcement;
   LogLevel log_level = LogLevel::kInfo;
 };

@@ -123,6 +123,15 @@ void ReadTiming(TableReader& root, TimingConfig& timing) {
               timing.reset_grace);
   table->Read("ping_interval", DurationFrom(absl::Seconds(1), absl::Hours(1)),
               timing.ping_interval);
+  table->Read("reattach_grace", DurationFrom(absl::Seconds(1), absl::Hours(1)),
+              timing.reattach_grace);
+  table->RejectOthers();
+}
+
+void ReadState(TableReader& root, StateConfig& state) {
+  std::optional<TableReader> table = root.Table("state");
+  if (!table.has_value()) return;
+  table->Read("directory", AbsolutePath(), state.directory);
   table->RejectOthers();
 }
 

@@ -18,6 +18,7 @@ void ReadRules(TableReader& root, const Machine& machine, Config& config);
 // The devices have been read.
 void ReadLimits(TableReader& root, const Machine& machine, Config& config);
 void ReadTiming(TableReader& root, TimingConfig& timing);
+void ReadState(TableReader& root, StateConfig& state);
 void ReadEnforcement(TableReader& root, EnforcementSettings& enforcement);
 void ReadLog(TableReader& root, LogLevel& level);
 

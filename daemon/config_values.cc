@@ -7,6 +7,7 @@
 #include <array>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -136,6 +137,17 @@ ValueKind<std::string> PciAddress() {
                                  : text[i] == kForm[i];
         return good ? std::optional(absl::AsciiStrToLower(text)) : std::nullopt;
       });
+}
+
+ValueKind<std::string> AbsolutePath() {
+  return {.expected = "an absolute path",
+          .parse = [](const toml::node& node) -> std::optional<std::string> {
+            const auto* text = node.as_string();
+            if (text == nullptr || !absl::StartsWith(text->get(), "/") ||
+                text->get().find('\0') != std::string::npos)
+              return std::nullopt;
+            return text->get();
+          }};
 }
 
 ValueKind<std::string> SocketPath() {

@@ -37,6 +37,7 @@ ValueKind<std::string> Name();
 ValueKind<std::string> FileName();
 // Of one function of a device, with its domain: "0000:19:00.0". As sysfs has it: in lower case.
 ValueKind<std::string> PciAddress();
+ValueKind<std::string> AbsolutePath();
 // Where a unix socket can be, and is protected by its directory.
 ValueKind<std::string> SocketPath();
 // Octal, of reading and writing, which is what sockets look at.

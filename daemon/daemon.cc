@@ -35,6 +35,7 @@
 #include "daemon/readiness.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/state_journal.h"
 #include "daemon/watchdog.h"
 #include "daemon/witness/socket_witness.h"
 
@@ -67,7 +68,8 @@ BrokerSettings SettingsOf(const Config& config) {
           .reset_grace = config.timing.reset_grace,
           .enforcement = config.enforcement,
           .first_id = first_id,
-          .first_epoch = FirstEpoch(first_id)};
+          .first_epoch = FirstEpoch(first_id),
+          .reattach_grace = config.timing.reattach_grace};
 }
 
 Policy PolicyOf(const Config& config) {
@@ -81,6 +83,8 @@ constexpr mode_t kControlMode = 0666;
 constexpr absl::Duration kControlPatience = absl::Seconds(2);
 // For clients that have not read yet what comes before their GOODBYE.
 constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
+// For devices to say what became of them, before clients are listened to all the same.
+constexpr absl::Duration kRestorePatience = absl::Seconds(5);
 
 RoleGroups RolesOf(const Config& config) {
   return {.viewer = config.roles.viewer,
@@ -134,7 +138,7 @@ class Daemon {
         feed_(events_),
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_, state_),
         readiness_(events_, broker_, loop, clock_, Notify),
         watchdog_(
             WatchdogPatience(), loop, clock_,
@@ -147,6 +151,7 @@ class Daemon {
   void SayWhatItIs() const;
 
  private:
+  absl::Status OpenState();
   absl::Status AddDevices();
   absl::Status ArmTimer();
   const Config& config() const { return reload_.running(); }
@@ -163,10 +168,12 @@ class Daemon {
   EventLogFeed feed_;
   RefusalLimit limited_;
   SocketWitness witness_;
+  StateJournal state_;
   Broker broker_;
   Readiness readiness_;
   Watchdog watchdog_;
   Reload reload_;
+  StateJournal::Found found_;  // until it is made use of
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -175,11 +182,38 @@ class Daemon {
   int serving_ = 2;  // clients and control
 };
 
+// Where nothing is kept, what an earlier process had is gone: its keepers ended with it.
+absl::Status Daemon::OpenState() {
+  const std::string& directory = config().state.directory;
+  if (directory.empty()) {
+    Log(LogLevel::kNotice,
+        "what is held ends with this process: there is no [state] directory to write it down in");
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(found_, state_.OpenIn(directory));
+  if (!found_.set_aside.empty())
+    Log(LogLevel::kError,
+        absl::StrCat(found_.set_aside,
+                     "; this service begins with nothing, and what clients had is revoked"));
+  return absl::OkStatus();
+}
+
 absl::Status Daemon::AddDevices() {
+  std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, MakeBackend(device, loop_, syscalls_));
-    broker_.AddDevice(device.name, std::move(backend));
+    devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
+  if (state_.is_open()) {
+    const std::size_t buffers = found_.kept.buffers.size(), leases = found_.kept.leases.size();
+    if (buffers > 0)
+      Log(LogLevel::kNotice, absl::StrCat("going on with ", buffers, " buffers and ", leases,
+                                          " leases of an earlier process"));
+    broker_.Restore(std::exchange(found_, {}).kept, std::move(devices));
+    return absl::OkStatus();
+  }
+  for (NewDevice& device : devices)
+    broker_.AddDevice(std::move(device.name), std::move(device.backend));
   return absl::OkStatus();
 }
 
@@ -201,6 +235,7 @@ absl::Status Daemon::ArmTimer() {
 }
 
 absl::Status Daemon::Start(PassedDescriptors passed) {
+  RETURN_IF_ERROR(OpenState());
   RETURN_IF_ERROR(AddDevices());
   const SocketsConfig& sockets = config().sockets;
   ASSIGN_OR_RETURN(ListeningSocket clients, Listen({.name = "clients",
@@ -213,6 +248,9 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
   client_file_ = std::move(clients.file);
   ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients.socket),
                                              SessionTimingOf(config())));
+  // Their descriptors have to be back before clients ask for them.
+  clients_->Hold();
+  broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });
   ASSIGN_OR_RETURN(ListeningSocket control, Listen({.name = "control",
                                                     .key = "sockets.control",
                                                     .path = sockets.control,
@@ -275,8 +313,10 @@ void Daemon::Stop(int signal) {
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   client_file_.Remove();
   control_file_.Remove();
-  clients_->Shutdown("the service stops; leases end now", kClientsPatience,
-                     [this] { OnStopped(); });
+  if (state_.is_open()) broker_.Suspend();
+  clients_->Shutdown(state_.is_open() ? "the service stops; what you have is kept for you"
+                                      : "the service stops; leases end now",
+                     kClientsPatience, [this] { OnStopped(); });
   control_->Stop(kControlPatience, [this] { OnStopped(); });
 }
 

@@ -141,6 +141,7 @@ void Broker::EndLease(LeaseRecord& lease, LeaseEvent on) {
 }
 
 void Broker::OnDeviceState(const Device& device) {
+  if (when_restored_ && resets_.AllResumed()) TellRestored();
   if (device.state() == DeviceState::kReady)
     waiting_.TryAgain(device);
   else if (!resets_.IsComing(device))

@@ -101,6 +101,9 @@ class Broker {
   // of this service left, which is Check()ed. With nothing kept its devices are resumed all the
   // same: a keeper may have what no record tells of.
   void Restore(Kept kept, std::vector<NewDevice> devices);
+  // Calls `done` once every device of Restore() has said what became of it, or cannot be asked, or
+  // after `patience`: who comes before may be refused what he can have later. Must not call back.
+  void WhenRestored(absl::Duration patience, absl::AnyInvocable<void() &&> done);
   // From now on nothing changes any more: the next process finds everything as it is now. What is
   // asked is refused.
   void Suspend() { ledger_.suspended = true; }
@@ -198,6 +201,7 @@ class Broker {
  private:
   Device& Add(std::string name, std::unique_ptr<Backend> backend);
   void EndAbsence(SessionRecord& session);
+  void TellRestored();
   static absl::Status Stopping();
   absl::Status CheckIdentity(const SessionRecord& fresh, const Reattachment& asked,
                              const Identity& identity);
@@ -252,6 +256,7 @@ class Broker {
   WaitingAllocations waiting_;
   Resets resets_;
   std::vector<std::unique_ptr<Device>> devices_;
+  absl::AnyInvocable<void() &&> when_restored_;  // null: nobody waits
 };
 
 }  // namespace hlbuf

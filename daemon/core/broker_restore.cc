@@ -28,6 +28,16 @@ void Broker::Restore(Kept kept, std::vector<NewDevice> devices) {
   for (const auto& device : devices_) resets_.Open(*device);
 }
 
+void Broker::WhenRestored(absl::Duration patience, absl::AnyInvocable<void() &&> done) {
+  when_restored_ = std::move(done);
+  if (resets_.AllResumed()) return TellRestored();
+  ledger_.deadlines.At(ledger_.clock.Now() + patience, [this] { TellRestored(); });
+}
+
+void Broker::TellRestored() {
+  if (auto done = std::exchange(when_restored_, nullptr)) std::move(done)();
+}
+
 void Broker::EndAbsence(SessionRecord& session) {
   const std::string why =
       absl::StrCat("its client did not come back within ", absl::FormatDuration(absences_.grace()),

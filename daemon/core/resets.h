@@ -61,6 +61,8 @@ class Resets {
   // revocation of that is the caller's to go on with, for WhenRevoked().
   void GoOn(Device& device, Resumption from);
   Revocations::Done WhenRevoked(Device& device);
+  // Whether no device that is to be resumed is being asked.
+  bool AllResumed() const { return !resumptions_.Asks(); }
   // Whether the device is READY, or will be without an operator's doing.
   bool IsComing(const Device& device) const;
   // Errors: DEVICE_UNAVAILABLE when the device is not READY, DRAINED or FAILED; `done` is not

@@ -27,6 +27,12 @@ void Resumptions::Begin(Device& device, Done done) {
       });
 }
 
+bool Resumptions::Asks() const {
+  return std::any_of(from_.begin(), from_.end(), [](const auto& entry) {
+    return entry.first->state() != DeviceState::kFailed;
+  });
+}
+
 void Resumptions::OnResumed(Device& device, std::vector<BufferId> buffers,
                             absl::StatusOr<Resumed> resumed, Done done) {
   if (!resumed.ok()) return std::move(done)(resumed.status());

@@ -30,6 +30,8 @@ class Resumptions {
   void Add(Device& device, Resumption from) { from_[&device] = std::move(from); }
   // Until its backend has said what became of it.
   bool Awaits(const Device& device) const { return from_.contains(&device); }
+  // Whether one is being asked, or was not asked yet.
+  bool Asks() const;
   // Errors are the backend's, and leave everything as it is: it can be tried again.
   void Begin(Device& device, Done done);
 

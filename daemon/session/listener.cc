@@ -92,8 +92,18 @@ void Listener::RefuseWaiting() {
 void Listener::BackOff() {
   watch_->SetEvents(0);
   deadlines_.At(clock_.Now() + kBackOff, [this] {
-    if (watch_ != nullptr) watch_->SetEvents(EPOLLIN);
+    if (watch_ != nullptr && !held_) watch_->SetEvents(EPOLLIN);
   });
+}
+
+void Listener::Hold() {
+  held_ = true;
+  watch_->SetEvents(0);
+}
+
+void Listener::Continue() {
+  held_ = false;
+  if (watch_ != nullptr) watch_->SetEvents(EPOLLIN);
 }
 
 void Listener::Refuse(absl::string_view why) {

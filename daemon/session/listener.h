@@ -37,6 +37,10 @@ class Listener {
                                                          SessionTiming timing);
   ~Listener();
 
+  // Who connects waits in the backlog from now on, until Continue().
+  void Hold();
+  void Continue();
+
   // Serves the other end of a connected socket, as of those that it accepts.
   void Begin(UniqueFd socket);
 
@@ -76,6 +80,7 @@ class Listener {
   SessionContext context_;
   UniqueFd socket_;
   UniqueFd reserve_;
+  bool held_ = false;
   std::unique_ptr<EventLoop::Watch> watch_;
   struct Served {
     std::unique_ptr<Session> session;
