@@ -18,6 +18,7 @@ constexpr Shape kShapes[] = {
     {HLBUF_KEEPER_DROP, sizeof(std::uint64_t), HLBUF_KEEPER_IDS_MAX, 0},
     {HLBUF_KEEPER_DROP_ALL, 0, 0, 0},
     {HLBUF_KEEPER_COUNT, 0, 0, 0},
+    {HLBUF_KEEPER_FETCH, 0, 0, 0},
 };
 
 const Shape* Find(const hlbuf_keeper_message& message) {

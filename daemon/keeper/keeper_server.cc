@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <utility>
@@ -14,8 +15,9 @@
 namespace hlbuf {
 namespace {
 
-// The standard ones, the connection, and one for an unknown verb to bring along.
-constexpr std::uint32_t kOwnDescriptors = HLBUF_KEEPER_CHANNEL + 2;
+// The standard ones, the connection, the socket for the next one, and one for an unknown verb, or
+// for that next one, to bring along.
+constexpr std::uint32_t kOwnDescriptors = HLBUF_KEEPER_NEXT + 2;
 
 // Until the socket is ready for `events`, or has hung up: the next call on it tells.
 void WaitFor(int socket, short events) {
@@ -25,7 +27,8 @@ void WaitFor(int socket, short events) {
 
 }  // namespace
 
-hlbuf_keeper_exit KeeperServer::Run() {
+hlbuf_keeper_exit KeeperServer::Run(int socket) {
+  socket_ = socket;
   while (true) {
     const absl::Status received = ReceivePacket(socket_, packet_);
     if (absl::IsUnavailable(received)) {
@@ -50,13 +53,14 @@ bool KeeperServer::Serve(const KeeperRequest& request) {
       copies_.emplace(request.message.id, std::move(packet_.fds().front()));
       return true;
     case HLBUF_KEEPER_DROP:
-      for (const std::uint64_t id : request.ids) copies_.erase(id);
-      return Answer(request, HLBUF_KEEPER_DROPPED);
+      return Drop(request);
     case HLBUF_KEEPER_DROP_ALL:
       copies_.clear();
       return Answer(request, HLBUF_KEEPER_DROPPED);
     case HLBUF_KEEPER_COUNT:
       return Answer(request, HLBUF_KEEPER_COUNTED);
+    case HLBUF_KEEPER_FETCH:
+      return Fetch(request);
     default:
       return Refuse(request, EOPNOTSUPP);
   }
@@ -69,10 +73,34 @@ bool KeeperServer::Open(const KeeperRequest& request) {
   if (!device) return Send(request, HLBUF_KEEPER_OPENED, errno).ok();
   const int fd = device.get();
   const auto kept = copies_.emplace(HLBUF_KEEPER_DEVICE_ID, std::move(device));
-  const absl::Status sent = Send(request, HLBUF_KEEPER_OPENED, 0, fd);
+  const absl::Status sent = Send(request, HLBUF_KEEPER_OPENED, 0, {.ids = {}, .fds = {fd}});
   if (!absl::IsResourceExhausted(sent)) return sent.ok();
   copies_.erase(kept);
   return Send(request, HLBUF_KEEPER_OPENED, ETOOMANYREFS).ok();
+}
+
+bool KeeperServer::Drop(const KeeperRequest& request) {
+  for (const std::uint64_t id : request.ids) copies_.erase(id);
+  if ((request.message.flags & HLBUF_KEEPER_UNANSWERED) != 0) return true;
+  return Answer(request, HLBUF_KEEPER_DROPPED);
+}
+
+// Nothing changes their order between two of these (std::unordered_multimap).
+bool KeeperServer::Fetch(const KeeperRequest& request) {
+  Load load;
+  std::uint64_t left_out = request.message.id;
+  for (const auto& [id, fd] : copies_) {
+    if (load.fds.size() == HLBUF_KEEPER_FETCH_MAX) break;
+    if (left_out > 0) {
+      --left_out;
+      continue;
+    }
+    load.ids.push_back(id);
+    load.fds.push_back(fd.get());
+  }
+  const absl::Status sent = Send(request, HLBUF_KEEPER_FETCHED, 0, load);
+  if (!absl::IsResourceExhausted(sent)) return sent.ok();
+  return Send(request, HLBUF_KEEPER_FETCHED, ETOOMANYREFS).ok();
 }
 
 bool KeeperServer::Refuse(const KeeperRequest& request, int error) {
@@ -85,17 +113,20 @@ bool KeeperServer::Answer(const KeeperRequest& request, hlbuf_keeper_verb verb) 
 }
 
 absl::Status KeeperServer::Send(const KeeperRequest& request, hlbuf_keeper_verb verb, int error,
-                                int fd) {
+                                const Load& load) {
   const hlbuf_keeper_message answer = {.version = HLBUF_KEEPER_VERSION,
                                        .verb = static_cast<std::uint32_t>(verb),
                                        .cookie = request.message.cookie,
+                                       .items = static_cast<std::uint32_t>(load.ids.size()),
                                        .error = error,
                                        .kept = static_cast<std::uint32_t>(copies_.size()),
                                        .room = Room()};
+  std::vector<std::byte> packet(sizeof(answer) + load.ids.size() * sizeof(load.ids[0]));
+  std::memcpy(packet.data(), &answer, sizeof(answer));
+  if (!load.ids.empty())
+    std::memcpy(packet.data() + sizeof(answer), load.ids.data(), packet.size() - sizeof(answer));
   while (true) {
-    const absl::Status sent =
-        SendPacket(socket_, {reinterpret_cast<const std::byte*>(&answer), sizeof(answer)},
-                   {&fd, fd >= 0 ? std::size_t{1} : 0});
+    const absl::Status sent = SendPacket(socket_, packet, load.fds);
     if (!absl::IsUnavailable(sent)) return sent;
     WaitFor(socket_, POLLOUT);
   }

@@ -6,11 +6,14 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,8 +51,13 @@ class KeeperServerTest : public testing::Test {
     pollfd p = {.fd = ours_.get(), .events = POLLIN, .revents = 0};
     EXPECT_EQ(::poll(&p, 1, kPatienceMs), 1) << "no answer";
     EXPECT_TRUE(ReceivePacket(ours_.get(), packet_).ok());
-    EXPECT_EQ(packet_.bytes().size(), sizeof(message));
-    std::memcpy(&message, packet_.bytes().data(), packet_.bytes().size());
+    EXPECT_GE(packet_.bytes().size(), sizeof(message));
+    std::memcpy(&message, packet_.bytes().data(), sizeof(message));
+    ids_.resize(message.items);
+    const std::size_t ids_bytes = packet_.bytes().size() - sizeof(message);
+    EXPECT_EQ(ids_bytes, ids_.size() * sizeof(ids_[0]));
+    if (ids_bytes > 0)
+      std::memcpy(ids_.data(), packet_.bytes().data() + sizeof(message), ids_bytes);
     return message;
   }
   hlbuf_keeper_message Ask(hlbuf_keeper_message message, const std::string& following = "") {
@@ -79,6 +87,7 @@ class KeeperServerTest : public testing::Test {
   UniqueFd ours_;
   std::optional<Child> keeper_;
   PacketBuffer packet_;
+  std::vector<std::uint64_t> ids_;  // of the last answer
   std::uint64_t cookie_ = 0;
 };
 
@@ -99,7 +108,7 @@ TEST_F(KeeperServerTest, IsFoundByItsName) {
 
 TEST_F(KeeperServerTest, HasAllTheRoomThatItsHardLimitGives) {
   Start({}, rlimit{.rlim_cur = 32, .rlim_max = 64});
-  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_COUNT)).room, 64u - 5);
+  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_COUNT)).room, 64u - 6);
 }
 
 TEST_F(KeeperServerTest, OpensACharacterDeviceAndKeepsACopyOfWhatItSends) {
@@ -191,7 +200,7 @@ TEST_F(KeeperServerTest, EndsWhenADescriptorWasLostForWantOfAFreeOne) {
 }
 
 TEST_F(KeeperServerTest, StopsOpeningBeforeItHasNoFreeDescriptor) {
-  Start({}, rlimit{.rlim_cur = 8, .rlim_max = 8});
+  Start({}, rlimit{.rlim_cur = 9, .rlim_max = 9});
   hlbuf_keeper_message answer = Open("/dev/zero");
   EXPECT_EQ(answer.room, 2u);
   while (answer.error == 0) answer = Open("/dev/zero");
@@ -220,6 +229,61 @@ TEST_F(KeeperServerTest, KeepsSeveralDescriptorsOfOneIdAndDropsThemTogether) {
   EXPECT_EQ(CountMemfds(keeper_->pid(), "twice"), 0u);
 }
 
+TEST_F(KeeperServerTest, GivesDuplicatesOfWhatItKeepsWithTheirIdsAndGoesOnToKeepIt) {
+  Start();
+  const UniqueFd memfd = Memfd("fetched");
+  for (const std::uint64_t id : {5, 5, 6})
+    ASSERT_TRUE(Send(Message(HLBUF_KEEPER_KEEP, id), "", {memfd.get()}).ok());
+  ASSERT_EQ(Open("/dev/zero").error, 0);
+  const hlbuf_keeper_message answer = Ask(Message(HLBUF_KEEPER_FETCH));
+  EXPECT_EQ(answer.verb, static_cast<std::uint32_t>(HLBUF_KEEPER_FETCHED));
+  EXPECT_EQ(answer.kept, 4u);
+  ASSERT_EQ(packet_.fds().size(), 4u);
+  for (std::size_t i = 0; i < ids_.size(); ++i) {
+    const std::string link = "/proc/self/fd/" + std::to_string(packet_.fds()[i].get());
+    EXPECT_EQ(std::filesystem::read_symlink(link),
+              ids_[i] == HLBUF_KEEPER_DEVICE_ID ? "/dev/zero" : "/memfd:fetched (deleted)");
+  }
+  std::sort(ids_.begin(), ids_.end());
+  EXPECT_EQ(ids_, (std::vector<std::uint64_t>{HLBUF_KEEPER_DEVICE_ID, 5, 5, 6}));
+  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_FETCH, 4)).items, 0u) << "all were passed over";
+  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_FETCH, ~std::uint64_t{0})).items, 0u);
+  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_COUNT)).kept, 4u);
+}
+
+TEST_F(KeeperServerTest, GivesEverythingOnceInAsManyMessagesAsThatTakes) {
+  Start();
+  constexpr std::uint64_t kMany = 2 * HLBUF_KEEPER_FETCH_MAX + 7;
+  for (std::uint64_t id = 1; id <= kMany; ++id) {
+    ASSERT_TRUE(Send(Message(HLBUF_KEEPER_KEEP, id), "", {STDERR_FILENO}).ok());
+    if (id % 100 == 0) Ask(Message(HLBUF_KEEPER_COUNT));  // its queue is short
+  }
+  std::set<std::uint64_t> all;
+  std::vector<std::size_t> sizes;
+  do {
+    Ask(Message(HLBUF_KEEPER_FETCH, all.size()));
+    EXPECT_EQ(packet_.fds().size(), ids_.size());
+    all.insert(ids_.begin(), ids_.end());
+    sizes.push_back(ids_.size());
+  } while (!ids_.empty());
+  EXPECT_EQ(all.size(), kMany);
+  EXPECT_EQ(*all.rbegin(), kMany);
+  EXPECT_EQ(sizes,
+            (std::vector<std::size_t>{HLBUF_KEEPER_FETCH_MAX, HLBUF_KEEPER_FETCH_MAX, 7, 0}));
+}
+
+TEST_F(KeeperServerTest, DropsWithoutAnAnswerWhereNoneIsWanted) {
+  Start();
+  const UniqueFd memfd = Memfd("quietly");
+  ASSERT_TRUE(Send(Message(HLBUF_KEEPER_KEEP, 5), "", {memfd.get()}).ok());
+  hlbuf_keeper_message drop = Message(HLBUF_KEEPER_DROP);
+  drop.flags = HLBUF_KEEPER_UNANSWERED;
+  drop.items = 1;
+  const std::uint64_t id = 5;
+  ASSERT_TRUE(Send(drop, std::string(reinterpret_cast<const char*>(&id), sizeof(id))).ok());
+  EXPECT_EQ(Ask(Message(HLBUF_KEEPER_COUNT)).kept, 0u) << "and this is the first answer";
+}
+
 TEST(KeeperProgram, ExplainsItself) {
   const TemporaryDirectory directory;
   const auto run = [&](const std::string& argument) {
@@ -230,6 +294,7 @@ TEST(KeeperProgram, ExplainsItself) {
   EXPECT_EQ(help.exit_status, 0);
   EXPECT_NE(help.output.find("driver kills"), std::string::npos) << help.output;
   EXPECT_EQ(run("--what").exit_status, HLBUF_KEEPER_EXIT_BAD_USAGE);
+  EXPECT_EQ(run("--wait").exit_status, HLBUF_KEEPER_EXIT_BAD_USAGE);
 }
 
 TEST(KeeperProgram, WithoutAConnectionSaysSo) {
