@@ -162,6 +162,7 @@ class Daemon {
   EventLoop& loop_;
   BootClock clock_;
   Syscalls syscalls_;
+  SpawnedKeepers keepers_ = SpawnedKeepers(DefaultKeeperPath());
   EventLog events_;
   Audit audit_;
   Metrics metrics_;
@@ -201,7 +202,8 @@ absl::Status Daemon::OpenState() {
 absl::Status Daemon::AddDevices() {
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
-    ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, MakeBackend(device, loop_, syscalls_));
+    ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
+                     MakeBackend(device, loop_, syscalls_, &keepers_));
     devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
   if (state_.is_open()) {

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "daemon/device/kept_copy.h"
 #include "daemon/device/syscalls.h"
 #include "proto/wire/unique_fd.h"
 
@@ -29,6 +31,8 @@ class DeviceOpener {
   virtual absl::Status Keep(std::uint64_t id, int fd) = 0;
   // OK: no copy is left under any of `ids`. Unknown ones are fine.
   virtual absl::Status Drop(absl::Span<const std::uint64_t> ids) = 0;
+  // The same, sooner or later: for what nobody counts.
+  virtual absl::Status DropSoon(absl::Span<const std::uint64_t> ids) { return Drop(ids); }
 
   // Whether it has died, and all its copies with it, or are about to go. Waits for nothing.
   virtual bool Died() const { return false; }
@@ -37,8 +41,20 @@ class DeviceOpener {
   virtual int death_fd() const { return -1; }
   // Ends what has died, and says how it did: "process 4711 killed by SIGKILL".
   virtual std::string End() { return ""; }
-  // After End(): one that has nothing open, and keeps what it is given from now on.
+  // After End(), or at first: one that has nothing open, and keeps what it is given from now on.
   virtual absl::Status Begin() { return absl::OkStatus(); }
+
+  // At first: the one that an earlier process of this service had, with duplicates of all that it
+  // keeps, and goes on to keep; the device too, if it opened that (kDevice). Where that failed, it
+  // can be tried again, unless it says:
+  //
+  // Errors: NOT_FOUND      there is none, or it keeps nothing that can be had; what it kept is gone
+  virtual absl::StatusOr<std::vector<KeptCopy>> Resume() {
+    return absl::NotFoundError("nothing was kept");
+  }
+  // Whether all that it keeps is there for Resume() of the next process of this service when this
+  // one ends; else it ends with this object.
+  virtual bool outlives() const { return false; }
 };
 
 // Opens in this process, which thereby is what the driver kills, and keeps nothing.

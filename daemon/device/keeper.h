@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +16,7 @@
 #include "absl/types/span.h"
 #include "daemon/device/keeper_connection.h"
 #include "daemon/device/keeper_process.h"
+#include "daemon/device/kept_copy.h"
 #include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
@@ -26,6 +28,7 @@ struct KeeperLimits {
   absl::Duration keep = absl::Seconds(1);
   // The last close of a dma-buf may run a reset of the device.
   absl::Duration drop = absl::Seconds(30);
+  absl::Duration fetch = absl::Seconds(10);
   absl::Duration end = absl::Seconds(2);      // before it is killed
   absl::Duration killed = absl::Seconds(10);  // and after that, which may take as long as a close
 };
@@ -42,6 +45,8 @@ std::string DefaultKeeperPath();
 // The driver kills who opened the device at a hard reset: that is the keeper, and all that it kept
 // is closed then. Why it died only the device's control node knows.
 //
+// It can be older than this process, which then is not its parent: how it ended is not known there.
+//
 // One thread at a time, and one that may wait, but for fd(), pid() and pidfd(). After a
 // DEADLINE_EXCEEDED it is not known what was done. If that comes from Open(), or DATA_LOSS does (no
 // descriptor is free here), destroy the keeper: it may have the device open.
@@ -54,8 +59,12 @@ class Keeper {
   //
   // Errors: also those of socketpair() and posix_spawn(), in words
   static absl::StatusOr<std::unique_ptr<Keeper>> Spawn(const std::string& program,
-                                                       KeeperLimits limits);
-  ~Keeper();  // End()
+                                                       KeeperLimits limits,
+                                                       const KeeperProcess::Wait& wait = {});
+  // The one at the other end of `connection`, which an earlier process of this service may have
+  // used. It answered when this returns, so it has done all that it was told before.
+  static absl::StatusOr<std::unique_ptr<Keeper>> Adopt(UniqueFd connection, KeeperLimits limits);
+  ~Keeper();  // End(), unless Leave() was called
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
@@ -71,33 +80,49 @@ class Keeper {
   absl::Status Keep(std::uint64_t id, int fd);
   // OK: the keeper has closed its duplicates of all `ids`, and of nothing else.
   absl::Status Drop(absl::Span<const std::uint64_t> ids);
+  // The same, but without waiting for it, and without an error where the keeper is dead.
+  absl::Status DropSoon(absl::Span<const std::uint64_t> ids);
   // Of the device, too.
   absl::Status DropAll();
+  // Duplicates of everything that it keeps, in no order; it goes on keeping that.
+  //
+  // Errors: also UNIMPLEMENTED       it is of an earlier version, and gives nothing back
+  //              RESOURCE_EXHAUSTED  this user's queues take no more
+  //              DATA_LOSS           no descriptor is free here, or what it sends makes no sense
+  absl::StatusOr<std::vector<KeptCopy>> Fetch();
   // After everything that was asked for before.
   absl::StatusOr<KeeperCount> Count();
 
   // Ends and reaps it, and says how it ended: "killed by SIGKILL". Waits for KeeperLimits::end, and
-  // for KeeperLimits::killed after a SIGKILL of its own; nullopt: it lives on all the same. After
-  // this it can only be destroyed.
+  // for KeeperLimits::killed after a SIGKILL of its own; nullopt: it lives on all the same. What
+  // this process did not begin has closed all that it kept (KeeperLimits::drop), and ends with its
+  // connection. After this it can only be destroyed.
   std::optional<std::string> End();
+  // Lets it live on, if it can without this process. After this it can only be destroyed.
+  void Leave();
 
   // It has ended, or is about to. Waits for nothing.
   bool HasHungUp() const;
   // Hangs up (EPOLLHUP) when the keeper ends. Not to be read: watch it with no event asked for.
   int fd() const { return connection_.fd(); }
-  pid_t pid() const { return process_.pid(); }
+  // "process 4711", for people.
+  std::string Who() const;
+  // Both -1 where this process did not begin it.
+  pid_t pid() const { return process_ ? process_->pid() : -1; }
   // Readable when it has ended: then the kernel has closed all that it kept. fd() may come earlier.
-  int pidfd() const { return process_.pidfd(); }
+  int pidfd() const { return process_ ? process_->pidfd() : -1; }
 
  private:
-  Keeper(KeeperProcess process, UniqueFd connection, KeeperLimits limits);
+  Keeper(std::optional<KeeperProcess> process, UniqueFd connection, KeeperLimits limits);
   absl::StatusOr<KeeperAnswer> Ask(hlbuf_keeper_message message,
                                    absl::Span<const std::byte> following, hlbuf_keeper_verb answer,
                                    absl::Duration limit);
+  absl::StatusOr<std::vector<KeptCopy>> FetchSome(std::size_t passed_over, Deadline deadline,
+                                                  std::uint32_t& kept);
   absl::Status WithFate(absl::Status status) const;
 
   const KeeperLimits limits_;
-  KeeperProcess process_;
+  std::optional<KeeperProcess> process_;
   KeeperConnection connection_;
   std::uint32_t room_ = 0;  // as of the last answer, less what was told since
 };

@@ -3,8 +3,10 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstring>
-#include <vector>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
@@ -17,39 +19,71 @@ constexpr short kGone = POLLHUP | POLLERR | POLLNVAL;
 
 absl::Status Closed() { return absl::UnavailableError("the keeper's end is closed"); }
 
-absl::Span<const std::byte> BytesOf(const hlbuf_keeper_message& message) {
-  return {reinterpret_cast<const std::byte*>(&message), sizeof(message)};
+// Nobody sends a message in a nanosecond, so what an earlier process of this boot used is below;
+// and a connection does not outlive a boot.
+std::uint64_t FirstCookie() {
+  return static_cast<std::uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+// What `packet` is, if it is a whole answer.
+std::optional<KeeperAnswer> Parse(absl::Span<const std::byte> packet, std::vector<UniqueFd> fds) {
+  KeeperAnswer answer;
+  if (packet.size() < sizeof(answer.message)) return std::nullopt;
+  std::memcpy(&answer.message, packet.data(), sizeof(answer.message));
+  packet.remove_prefix(sizeof(answer.message));
+  if (answer.message.verb != HLBUF_KEEPER_FETCHED) {
+    if (!packet.empty() || fds.size() > 1) return std::nullopt;
+    if (!fds.empty()) answer.fd = std::move(fds.front());
+    return answer;
+  }
+  constexpr std::size_t kIdBytes = sizeof(std::uint64_t);
+  if (answer.message.items != fds.size() || packet.size() != fds.size() * kIdBytes)
+    return std::nullopt;
+  for (UniqueFd& fd : fds) {
+    KeptCopy& copy = answer.copies.emplace_back();
+    std::memcpy(&copy.id, packet.data(), kIdBytes);
+    copy.fd = std::move(fd);
+    packet.remove_prefix(kIdBytes);
+  }
+  return answer;
 }
 
 }  // namespace
 
-absl::Status KeeperConnection::Tell(hlbuf_keeper_message message, int fd, Deadline deadline) {
-  message.version = HLBUF_KEEPER_VERSION;
-  message.cookie = ++last_cookie_;
-  return Send(BytesOf(message), fd, deadline);
+KeeperConnection::KeeperConnection(UniqueFd socket)
+    : socket_(std::move(socket)), last_cookie_(FirstCookie()) {}
+
+absl::Status KeeperConnection::Tell(hlbuf_keeper_message message,
+                                    absl::Span<const std::byte> following, int fd,
+                                    Deadline deadline) {
+  return Send(message, following, fd, deadline);
 }
 
 absl::StatusOr<KeeperAnswer> KeeperConnection::Ask(hlbuf_keeper_message message,
                                                    absl::Span<const std::byte> following,
                                                    hlbuf_keeper_verb answer, Deadline deadline) {
+  RETURN_IF_ERROR(Send(message, following, -1, deadline));
+  ASSIGN_OR_RETURN(KeeperAnswer got, Receive(message.cookie, deadline));
+  if (got.message.verb == HLBUF_KEEPER_REFUSED)
+    return WithErrno(CallFailed(absl::StrCat("the keeper, which speaks version ",
+                                             got.message.version, ", refused verb ", message.verb),
+                                got.message.error),
+                     got.message.error);
+  if (got.message.verb != static_cast<std::uint32_t>(answer))
+    return absl::DataLossError(absl::StrCat("the keeper answered verb ", got.message.verb));
+  return got;
+}
+
+absl::Status KeeperConnection::Send(hlbuf_keeper_message& message,
+                                    absl::Span<const std::byte> following, int fd,
+                                    Deadline deadline) {
   message.version = HLBUF_KEEPER_VERSION;
   message.cookie = ++last_cookie_;
   std::vector<std::byte> packet(sizeof(message) + following.size());
   std::memcpy(packet.data(), &message, sizeof(message));
   if (!following.empty())
     std::memcpy(packet.data() + sizeof(message), following.data(), following.size());
-  RETURN_IF_ERROR(Send(packet, -1, deadline));
-  ASSIGN_OR_RETURN(KeeperAnswer got, Receive(message.cookie, deadline));
-  if (got.message.verb == HLBUF_KEEPER_REFUSED)
-    return CallFailed(absl::StrCat("the keeper, which speaks version ", got.message.version,
-                                   ", refused verb ", message.verb),
-                      got.message.error);
-  if (got.message.verb != static_cast<std::uint32_t>(answer))
-    return absl::DataLossError(absl::StrCat("the keeper answered verb ", got.message.verb));
-  return got;
-}
-
-absl::Status KeeperConnection::Send(absl::Span<const std::byte> packet, int fd, Deadline deadline) {
   const absl::Span<const int> fds(&fd, fd >= 0 ? 1 : 0);
   while (true) {
     const absl::Status sent = SendPacket(socket_.get(), packet, fds);
@@ -75,13 +109,9 @@ absl::StatusOr<KeeperAnswer> KeeperConnection::Receive(std::uint64_t cookie, Dea
     if (absl::IsDataLoss(received)) return received;
     // ECONNRESET, too: it died before it had read everything.
     if (!received.ok()) return Closed();
-    KeeperAnswer answer;
-    if (packet_.bytes().size() != sizeof(answer.message) || fds.size() > 1)
-      return absl::DataLossError("the keeper's answer is malformed");
-    std::memcpy(&answer.message, packet_.bytes().data(), sizeof(answer.message));
-    if (answer.message.cookie != cookie) continue;
-    if (!fds.empty()) answer.fd = std::move(fds.front());
-    return answer;
+    std::optional<KeeperAnswer> answer = Parse(packet_.bytes(), std::move(fds));
+    if (!answer.has_value()) return absl::DataLossError("the keeper's answer is malformed");
+    if (answer->message.cookie == cookie) return *std::move(answer);
   }
 }
 

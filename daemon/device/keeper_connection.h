@@ -4,12 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "daemon/device/deadline.h"
+#include "daemon/device/kept_copy.h"
 #include "daemon/keeper/keeper_wire.h"
 #include "proto/wire/packet.h"
 #include "proto/wire/unique_fd.h"
@@ -18,7 +19,8 @@ namespace hlbuf {
 
 struct KeeperAnswer {
   hlbuf_keeper_message message = {};
-  UniqueFd fd;  // OPENED
+  UniqueFd fd;                   // OPENED
+  std::vector<KeptCopy> copies;  // FETCHED
 };
 
 // Messages of keeper_wire.h over one socket, each with a deadline. Fills in version and cookie.
@@ -28,28 +30,31 @@ struct KeeperAnswer {
 //                       others             of SendPacket(), ReceivePacket()
 class KeeperConnection {
  public:
-  explicit KeeperConnection(UniqueFd socket) : socket_(std::move(socket)) {}
+  // Another process of this service may have used the socket before.
+  explicit KeeperConnection(UniqueFd socket);
 
   int fd() const { return socket_.get(); }
   // The keeper sees its end.
   void Close() { socket_.Reset(); }
 
-  // One that is not answered. `fd` is borrowed, -1 is none; when this returns OK the keeper has it,
-  // whatever becomes of this process.
-  absl::Status Tell(hlbuf_keeper_message message, int fd, Deadline deadline);
-  // One that is answered `answer`, with `following` bytes behind it. Late answers to earlier
-  // questions are passed over.
+  // One that is not answered, with `following` bytes behind it. `fd` is borrowed, -1 is none; when
+  // this returns OK the keeper has it, whatever becomes of this process.
+  absl::Status Tell(hlbuf_keeper_message message, absl::Span<const std::byte> following, int fd,
+                    Deadline deadline);
+  // One that is answered `answer`. Late answers to earlier questions are passed over, those of the
+  // other process too, and what they bring is closed.
   absl::StatusOr<KeeperAnswer> Ask(hlbuf_keeper_message message,
                                    absl::Span<const std::byte> following, hlbuf_keeper_verb answer,
                                    Deadline deadline);
 
  private:
-  absl::Status Send(absl::Span<const std::byte> packet, int fd, Deadline deadline);
+  absl::Status Send(hlbuf_keeper_message& message, absl::Span<const std::byte> following, int fd,
+                    Deadline deadline);
   absl::StatusOr<KeeperAnswer> Receive(std::uint64_t cookie, Deadline deadline);
 
   UniqueFd socket_;
   PacketBuffer packet_;
-  std::uint64_t last_cookie_ = 0;
+  std::uint64_t last_cookie_;
 };
 
 }  // namespace hlbuf

@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "daemon/device/device_opener.h"
 #include "daemon/device/keeper.h"
+#include "daemon/device/keeper_dialer.h"
 
 namespace hlbuf {
 
@@ -22,24 +24,31 @@ class KeeperOpener final : public DeviceOpener {
   // Told what concerns no caller: a keeper that does not end. Worker thread.
   using Warn = std::function<void(const std::string&)>;
 
-  explicit KeeperOpener(
-      std::string program, KeeperLimits limits = {}, Warn warn = [](const std::string&) {})
-      : program_(std::move(program)), limits_(limits), warn_(std::move(warn)) {}
-  ~KeeperOpener() override { KeeperOpener::End(); }
+  // `name` is the device's. `dialer` lives longer.
+  KeeperOpener(
+      const std::string& name, KeeperDialer& dialer, KeeperLimits limits = {},
+      Warn warn = [](const std::string&) {})
+      : name_(KeeperName(name)), dialer_(dialer), limits_(limits), warn_(std::move(warn)) {}
+  // Leaves the keeper to the next process of this service, if it can live without this one.
+  ~KeeperOpener() override;
 
   absl::StatusOr<UniqueFd> Open(const std::string& path) override;
   absl::Status Keep(std::uint64_t id, int fd) override;
   // Dropping the device itself (kDevice) ends the keeper.
   absl::Status Drop(absl::Span<const std::uint64_t> ids) override;
+  absl::Status DropSoon(absl::Span<const std::uint64_t> ids) override;
   bool Died() const override { return keeper_ != nullptr && keeper_->HasHungUp(); }
   int death_fd() const override { return keeper_ == nullptr ? -1 : keeper_->fd(); }
   std::string End() override;
   absl::Status Begin() override;
+  absl::StatusOr<std::vector<KeptCopy>> Resume() override;
+  bool outlives() const override { return dialer_.outlives(); }
 
   const Keeper* keeper() const { return keeper_.get(); }
 
  private:
-  const std::string program_;
+  const std::string name_;
+  KeeperDialer& dialer_;
   const KeeperLimits limits_;
   const Warn warn_;
   std::unique_ptr<Keeper> keeper_;

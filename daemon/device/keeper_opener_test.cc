@@ -19,7 +19,8 @@ namespace {
 
 class KeeperOpenerTest : public SpawnedKeeperTest {
  protected:
-  KeeperOpener opener_ = KeeperOpener(Program());
+  SpawnedKeepers keepers_ = SpawnedKeepers(Program());
+  KeeperOpener opener_ = KeeperOpener("device", keepers_);
 };
 
 TEST_F(KeeperOpenerTest, OpensByAProcessThatIsNotThisOne) {
@@ -94,7 +95,8 @@ TEST_F(KeeperOpenerTest, GoesOnWithAKeeperThatHasNothingOpenAndTakesCopies) {
 }
 
 TEST_F(KeeperOpenerTest, SaysWhyThereIsNoSuccessor) {
-  KeeperOpener opener("/no/such/keeper");
+  SpawnedKeepers none("/no/such/keeper");
+  KeeperOpener opener("device", none);
   EXPECT_TRUE(absl::StrContains(opener.Begin().message(), "/no/such/keeper"));
   EXPECT_EQ(opener.keeper(), nullptr);
 }
@@ -102,7 +104,8 @@ TEST_F(KeeperOpenerTest, SaysWhyThereIsNoSuccessor) {
 // Held in its end by a tracer, as by a driver that does not let it go.
 TEST_F(KeeperOpenerTest, WarnsOfAKeeperThatDoesNotEnd) {
   std::vector<std::string> warnings;
-  KeeperOpener opener(Program(), {.end = absl::Milliseconds(20), .killed = absl::Milliseconds(20)},
+  KeeperOpener opener("device", keepers_,
+                      {.end = absl::Milliseconds(20), .killed = absl::Milliseconds(20)},
                       [&](const std::string& text) { warnings.push_back(text); });
   ASSERT_TRUE(opener.Open("/dev/zero").ok());
   const pid_t pid = opener.keeper()->pid();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/device/keeper_process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -22,7 +23,7 @@ namespace {
 
 // posix_spawn() and not fork(): other threads may hold any lock, and the child shares their memory
 // until it executes.
-int Spawn(const std::string& program, int channel, pid_t& pid) {
+int Spawn(const std::string& program, int channel, const KeeperProcess::Wait& wait, pid_t& pid) {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
   if (const int error = ::posix_spawnattr_init(&attributes); error != 0) return error;
@@ -38,15 +39,21 @@ int Spawn(const std::string& program, int channel, pid_t& pid) {
   ::posix_spawnattr_setsigdefault(&attributes, &all);
   ::posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  int last = HLBUF_KEEPER_CHANNEL;
   int error = ::posix_spawn_file_actions_adddup2(&actions, channel, HLBUF_KEEPER_CHANNEL);
+  if (error == 0 && wait.listener)
+    error =
+        ::posix_spawn_file_actions_adddup2(&actions, wait.listener.get(), last = HLBUF_KEEPER_NEXT);
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && error == 0; ++fd)
     error = ::posix_spawn_file_actions_addclose(&actions, fd);
-  if (error == 0)
-    error = ::posix_spawn_file_actions_addclosefrom_np(&actions, HLBUF_KEEPER_CHANNEL + 1);
+  if (error == 0) error = ::posix_spawn_file_actions_addclosefrom_np(&actions, last + 1);
   if (error != 0) return error;
 
   std::string name = program;
-  char* const arguments[] = {name.data(), nullptr};
+  std::string option = "--wait";
+  std::string seconds = absl::StrCat(wait.seconds);
+  char* const arguments[] = {name.data(), wait.listener ? option.data() : nullptr, seconds.data(),
+                             nullptr};
   char* const environment[] = {nullptr};
   return ::posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, environment);
 }
@@ -59,9 +66,17 @@ std::string EndText(const siginfo_t& info) {
 
 }  // namespace
 
-absl::StatusOr<KeeperProcess> KeeperProcess::Start(const std::string& program, int channel) {
+absl::StatusOr<KeeperProcess> KeeperProcess::Start(const std::string& program, int channel,
+                                                   const Wait& wait) {
+  // Out of the way of the numbers that they get there.
+  const UniqueFd connection(::fcntl(channel, F_DUPFD_CLOEXEC, HLBUF_KEEPER_NEXT + 1));
+  Wait moved{.listener = {}, .seconds = wait.seconds};
+  if (wait.listener)
+    moved.listener.Reset(::fcntl(wait.listener.get(), F_DUPFD_CLOEXEC, HLBUF_KEEPER_NEXT + 1));
+  if (!connection || (wait.listener && !moved.listener))
+    return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
   pid_t pid = -1;
-  if (const int error = Spawn(program, channel, pid); error != 0)
+  if (const int error = Spawn(program, connection.get(), moved, pid); error != 0)
     return CallFailed(absl::StrCat("cannot start ", program), error);
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (pidfd) return KeeperProcess(pid, std::move(pidfd));

@@ -17,12 +17,20 @@ namespace hlbuf {
 // A child of this process, seen by its pidfd, so that no other process is ever taken for it.
 class KeeperProcess {
  public:
-  // Runs `program` as the leader of a new session, without arguments and environment, with default
-  // signals, and with `channel`, which is borrowed, as descriptor 3 and no other. That it could be
-  // executed is known when this returns.
+  // Where its successor's connection comes from: --wait in hl-bufd-keeper --help.
+  struct Wait {
+    UniqueFd listener;
+    int seconds = 0;
+  };
+
+  // Runs `program` as the leader of a new session, without environment, with default signals, and
+  // with `channel`, which is borrowed, as descriptor 3; with `wait`, if there is one, as descriptor
+  // 4 and as its only arguments; with no other descriptor. That it could be executed is known when
+  // this returns.
   //
   // Errors: those of posix_spawn() and pidfd_open(), in words
-  static absl::StatusOr<KeeperProcess> Start(const std::string& program, int channel);
+  static absl::StatusOr<KeeperProcess> Start(const std::string& program, int channel,
+                                             const Wait& wait);
 
   KeeperProcess(KeeperProcess&& other) noexcept
       : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}

@@ -65,7 +65,8 @@ class KeeperSuccession : public SpawnedKeeperTest {
 
   FakeHabanalabs machine_;
   FakeHabanalabsCard& card_ = machine_.Add();
-  KeeperOpener keepers_ = KeeperOpener(Program());
+  SpawnedKeepers spawned_ = SpawnedKeepers(Program());
+  KeeperOpener keepers_ = KeeperOpener("gaudi0", spawned_);
   HabanalabsExporter exporter_ =
       HabanalabsExporter({.name = "gaudi0"}, machine_,
                          std::make_unique<OpenerHere>(machine_, keepers_), machine_.roots());

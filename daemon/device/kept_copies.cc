@@ -24,6 +24,20 @@ absl::Status KeptCopies::Drop(absl::Span<const int> fds) {
   return DropRest();
 }
 
+absl::Status KeptCopies::DropSoon(int fd) {
+  if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped());
+  if (to_drop_.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(opener_.DropSoon(to_drop_));
+  to_drop_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status KeptCopies::KeepAgain(int fd) {
+  ino_t inode = 0;
+  if (syscalls_.Inode(fd, &inode) != 0) return CallFailed("fstat()", errno);
+  return Keep(fd, inode);
+}
+
 absl::Status KeptCopies::DropAll() {
   for (const auto& [fd, inode] : kept_) to_drop_.push_back(inode);
   kept_.clear();
@@ -48,6 +62,35 @@ absl::Status KeptCopies::KeepAgain() {
     RETURN_IF_ERROR(opener_.Keep(inode, copy.get()));
   }
   return absl::OkStatus();
+}
+
+absl::Status KeptCopies::Resume() {
+  ASSIGN_OR_RETURN(std::vector<KeptCopy> copies, opener_.Resume());
+  // Of one that was kept twice under an id, one is enough; both are dropped by that id.
+  for (KeptCopy& copy : copies) found_.try_emplace(copy.id, std::move(copy.fd));
+  return absl::OkStatus();
+}
+
+UniqueFd KeptCopies::ClaimById(std::uint64_t id) {
+  auto found = found_.extract(id);
+  return found.empty() ? UniqueFd() : std::move(found.mapped());
+}
+
+// By what the file is, not by what it is called.
+UniqueFd KeptCopies::Claim(ino_t inode) {
+  const auto it = found_.find(inode);
+  ino_t really = 0;
+  if (it == found_.end() || syscalls_.Inode(it->second.get(), &really) != 0 || really != inode)
+    return UniqueFd();
+  UniqueFd fd = ClaimById(inode);
+  kept_.insert_or_assign(fd.get(), inode);
+  return fd;
+}
+
+absl::Status KeptCopies::DropUnclaimed() {
+  for (const auto& [id, fd] : found_) to_drop_.push_back(id);
+  found_.clear();
+  return DropRest();
 }
 
 }  // namespace hlbuf

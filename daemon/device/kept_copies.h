@@ -16,6 +16,8 @@ namespace hlbuf {
 
 // Of which descriptors an opener keeps copies, by their inodes. They are borrowed; that their owner
 // closes them is none of this class's business. Worker thread.
+//
+// After a restart: Resume(), the claims, DropUnclaimed().
 class KeptCopies {
  public:
   KeptCopies(Syscalls& syscalls, DeviceOpener& opener) : syscalls_(syscalls), opener_(opener) {}
@@ -26,9 +28,24 @@ class KeptCopies {
   // the next ones. Until then the kernel counts it, so nothing is taken for proven that is not.
   absl::Status Drop(absl::Span<const int> fds);
   absl::Status DropAll();
+  // The same, sooner or later: for what nobody counts.
+  absl::Status DropSoon(int fd);
+  // After a Drop() for a count that proved nothing: it is not known to be of this service alone, so
+  // a copy has to outlive this process.
+  absl::Status KeepAgain(int fd);
   // Gives everything to an opener that has none of it: not what was to be dropped, and no number
   // that is another file's by now. Stops at the first that it does not take.
   absl::Status KeepAgain();
+
+  // Has the opener of an earlier process of this service, and what that keeps given out below.
+  // Errors: those of DeviceOpener::Resume()
+  absl::Status Resume();
+  // What is kept by its inode, once; it goes on to be kept. No descriptor: it is lost.
+  UniqueFd Claim(ino_t inode);
+  // What is kept under an id that is no inode, likewise; its copy is the caller's affair.
+  UniqueFd ClaimById(std::uint64_t id);
+  // What nobody claimed is nobody's.
+  absl::Status DropUnclaimed();
 
  private:
   absl::Status DropRest();
@@ -36,7 +53,8 @@ class KeptCopies {
   Syscalls& syscalls_;
   DeviceOpener& opener_;
   absl::flat_hash_map<int, ino_t> kept_;
-  std::vector<std::uint64_t> to_drop_;  // what the opener may still have
+  std::vector<std::uint64_t> to_drop_;                  // what the opener may still have
+  absl::flat_hash_map<std::uint64_t, UniqueFd> found_;  // until it is claimed
 };
 
 }  // namespace hlbuf

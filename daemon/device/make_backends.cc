@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -21,20 +22,19 @@
 namespace hlbuf {
 namespace {
 
-using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&);
+using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&,
+                                                   std::unique_ptr<DeviceOpener>);
 
 template <class T>
-std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls) {
+std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls,
+                               std::unique_ptr<DeviceOpener>) {
   return std::make_unique<T>(config, syscalls);
 }
 
 // The driver kills whoever opened the card when it resets it.
-std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls) {
-  const auto warn = [name = config.name](const std::string& text) {
-    Log(LogLevel::kWarning, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
-  };
-  return std::make_unique<HabanalabsExporter>(
-      config, syscalls, std::make_unique<KeeperOpener>(DefaultKeeperPath(), KeeperLimits(), warn));
+std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls,
+                                         std::unique_ptr<DeviceOpener> opener) {
+  return std::make_unique<HabanalabsExporter>(config, syscalls, std::move(opener));
 }
 
 struct Kind {
@@ -62,7 +62,7 @@ absl::Status Wrong(const DeviceConfig& config, absl::string_view why) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
-                                                     Syscalls& syscalls) {
+                                                     Syscalls& syscalls, KeeperDialer* keepers) {
   if (config.isolation != "cleared" && config.isolation != "none")
     return Wrong(config, absl::StrCat("isolation is \"cleared\" or \"none\", not \"",
                                       config.isolation, "\""));
@@ -73,7 +73,14 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config,
   if (kind == kKinds.end())
     return Wrong(config,
                  absl::StrCat("there is no kind \"", config.kind, "\"; there are ", KindNames()));
-  return std::make_unique<DeviceWorker>(config.name, kind->make(config, syscalls), reactor);
+  const auto warn = [name = config.name](const std::string& text) {
+    Log(LogLevel::kWarning, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
+  };
+  std::unique_ptr<DeviceOpener> opener;
+  if (keepers != nullptr)
+    opener = std::make_unique<KeeperOpener>(config.name, *keepers, KeeperLimits(), warn);
+  return std::make_unique<DeviceWorker>(config.name,
+                                        kind->make(config, syscalls, std::move(opener)), reactor);
 }
 
 }  // namespace hlbuf

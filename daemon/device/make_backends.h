@@ -8,16 +8,19 @@
 #include "daemon/base/reactor.h"
 #include "daemon/core/backend.h"
 #include "daemon/device/device_config.h"
+#include "daemon/device/keeper_dialer.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
 
 // The backend that `config` asks for, on a thread of its own, not open yet: whether there is such a
-// device at all, Open() tells. `reactor` and `syscalls` live longer.
+// device at all, Open() tells. `reactor`, `syscalls` and `keepers`, from which it gets one keeper,
+// live longer. nullptr: nothing is kept over the end of this process.
 //
 // Errors: INVALID_ARGUMENT, which names the setting
 absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
-                                                     Syscalls& syscalls);
+                                                     Syscalls& syscalls,
+                                                     KeeperDialer* keepers = nullptr);
 
 }  // namespace hlbuf
 
