@@ -27,6 +27,14 @@ std::thread StartWithoutSignals(Body body) {
   return thread;
 }
 
+// Those that others have, or may have.
+std::vector<int> Unproven(absl::Span<const int> fds, absl::Span<const std::uint32_t> counts) {
+  std::vector<int> unproven;
+  for (std::size_t i = 0; i < fds.size(); ++i)
+    if (counts[i] != 1) unproven.push_back(fds[i]);
+  return unproven;
+}
+
 }  // namespace
 
 DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter,
@@ -43,12 +51,26 @@ DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> ex
 DeviceWorker::~DeviceWorker() {
   queue_.Stop();
   exporter_->Interrupt();
+  mailbox_->Interrupt();
   thread_.join();
   mailbox_->Close();
 }
 
 void DeviceWorker::Run() {
+  exporter_->WriteNotesTo(*this);
   while (std::optional<Job> job = queue_.Take()) mailbox_->Put((*job)());
+}
+
+Completion DeviceWorker::Taken(DeviceNote note) {
+  return [this, note = std::move(note)] {
+    if (take_note_) take_note_(note);
+  };
+}
+
+void DeviceWorker::Write(DeviceNote note) { mailbox_->Put(Taken(std::move(note))); }
+
+bool DeviceWorker::WriteAhead(DeviceNote note) {
+  return mailbox_->PutAndWait(Taken(std::move(note)));
 }
 
 void DeviceWorker::Open(Done<absl::Status> done) {
@@ -61,6 +83,19 @@ void DeviceWorker::Open(Done<absl::Status> done) {
       std::move(done)(std::move(status));
     };
   });
+}
+
+void DeviceWorker::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
+  queue_.Put(Lane::kPrompt,
+             [this, from = std::move(from), done = std::move(done)]() mutable -> Completion {
+               absl::StatusOr<Resumed> resumed = exporter_->Resume(from);
+               return [this, resumed = std::move(resumed), traits = exporter_->traits(),
+                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
+                 traits_ = std::move(traits);
+                 reserved_bytes_ = reserved;
+                 std::move(done)(std::move(resumed));
+               };
+             });
 }
 
 void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
@@ -81,6 +116,7 @@ void DeviceWorker::CountReferences(std::vector<int> fds, Done<std::vector<std::u
                std::vector<std::uint32_t> counts(fds.size());
                exporter_->DropCopies(fds);
                counter_.Read(fds, absl::MakeSpan(counts));
+               exporter_->KeepCopies(Unproven(fds, counts));
                return [counts = std::move(counts), done = std::move(done)]() mutable {
                  std::move(done)(std::move(counts));
                };

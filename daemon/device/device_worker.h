@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/base/reactor.h"
@@ -13,6 +14,7 @@
 #include "daemon/device/exporter.h"
 #include "daemon/device/job_queue.h"
 #include "daemon/device/mailbox.h"
+#include "daemon/device/notebook.h"
 #include "daemon/device/reference_count.h"
 
 namespace hlbuf {
@@ -26,7 +28,7 @@ namespace hlbuf {
 //
 // Destroyed on the broker thread: waits for the call that the worker is in (interrupted), closes
 // the descriptors of everything unfinished or undelivered, and runs no `done` any more.
-class DeviceWorker final : public Backend {
+class DeviceWorker final : public Backend, private Notebook {
  public:
   // `name` is for people who look at threads. `reactor` lives longer.
   DeviceWorker(const std::string& name, std::unique_ptr<Exporter> exporter, Reactor& reactor,
@@ -36,6 +38,8 @@ class DeviceWorker final : public Backend {
   const BackendTraits& traits() const override { return traits_; }
   std::uint64_t reserved_bytes() const override { return reserved_bytes_; }
   void Open(Done<absl::Status> done) override;
+  void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override;
+  void OnNote(NoteTaker take) override { take_note_ = std::move(take); }
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
@@ -44,14 +48,20 @@ class DeviceWorker final : public Backend {
   void Reset(Drill drill, Done<absl::Status> done) override;
 
  private:
-  void Run();  // worker thread
+  // Worker thread.
+  void Run();
+  void Write(DeviceNote note) override;
+  bool WriteAhead(DeviceNote note) override;
+  Completion Taken(DeviceNote note);
 
   // Broker thread: as of the last Open(), and of the last call that was answered.
   BackendTraits traits_;
   std::uint64_t reserved_bytes_ = 0;
   const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt(), alarm_fd() from any
   Reactor& reactor_;
-  std::unique_ptr<FdWatch> alarm_watch_;  // broker thread; of the exporter's descriptor
+  // Broker thread, both. The first is of the exporter's descriptor.
+  std::unique_ptr<FdWatch> alarm_watch_;
+  NoteTaker take_note_;
   const ReferenceCounter counter_;
   const std::shared_ptr<Mailbox> mailbox_;
   JobQueue queue_;

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -57,6 +58,11 @@ class TestLoop final : public Reactor {
       std::move(task)();
     }
     return true;
+  }
+  // Until something is posted, which stays; false: nothing is.
+  bool AwaitPost() {
+    std::unique_lock lock(mutex_);
+    return posted_.wait_for(lock, kLong, [this] { return !tasks_.empty(); });
   }
   int posts() {
     const std::lock_guard lock(mutex_);
@@ -104,6 +110,8 @@ struct Script {
   Gate reached;        // an Export() of kGate bytes has begun,
   Gate go_on;          // and ends after this
   std::string copies;  // a file that DropCopies() overwrites with "count: 1"
+  std::vector<int> kept_again;
+  std::atomic<int> ahead = -1;  // what WriteAhead() returned
   int alarm_fd = -1;
   std::atomic<std::uint64_t> reserved = 0;
   std::atomic<bool> grown = false;
@@ -135,11 +143,28 @@ class ScriptedExporter final : public Exporter {
     return Allocation{.fd = UniqueFd(memfd_create("scripted", MFD_CLOEXEC)),
                       .size_bytes = spec.size_bytes};
   }
+  absl::StatusOr<Resumed> Resume(const Resumption& from) override {
+    traits_.buffer_bytes_max = 1 << 20;
+    Resumed resumed{.fds = {}, .memory_is_gone = false, .lost = "one"};
+    for (const Resumption::Buffer& buffer : from.buffers)
+      resumed.fds.emplace_back(buffer.inode == 0 ? -1 : memfd_create("resumed", MFD_CLOEXEC));
+    for (const DeviceNote& note : from.notes)
+      notebook_->Write({.key = note.key, .bytes = note.bytes + " again"});
+    return resumed;
+  }
+  void WriteNotesTo(Notebook& notebook) override { notebook_ = &notebook; }
+  std::optional<Alarm> CheckAlarm() override {
+    script_.ahead = notebook_->WriteAhead({.key = 9, .bytes = "reading"}) ? 1 : 0;
+    return std::nullopt;
+  }
   absl::Status Free(Allocation) override { return absl::OkStatus(); }
   absl::Status Reset(Drill) override { return absl::OkStatus(); }
   void DropCopies(absl::Span<const int> fds) override {
     if (!script_.copies.empty() && !fds.empty())
       std::ofstream(script_.copies) << "pos:\t0\ncount:\t1\n";
+  }
+  void KeepCopies(absl::Span<const int> fds) override {
+    script_.kept_again.assign(fds.begin(), fds.end());
   }
   std::uint64_t reserved_bytes() const override { return script_.reserved; }
   int alarm_fd() const override { return script_.alarm_fd; }
@@ -148,6 +173,7 @@ class ScriptedExporter final : public Exporter {
  private:
   Script& script_;
   BackendTraits traits_;
+  Notebook* notebook_ = nullptr;
 };
 
 class DeviceWorkerTest : public testing::Test {
@@ -284,6 +310,59 @@ TEST_F(DeviceWorkerTest, LetsCopiesBeDroppedBeforeItCounts) {
   Count(1, "counted");
   ASSERT_TRUE(RunUntilDone(1));
   EXPECT_EQ(counts_, std::vector<std::uint32_t>{1});
+}
+
+TEST_F(DeviceWorkerTest, GivesCopiesBackOfWhatOthersHaveOnceItWasCounted) {
+  std::ofstream(fdinfo_ + "/7") << "pos:\t0\ncount:\t2\n";
+  std::ofstream(fdinfo_ + "/8") << "pos:\t0\ncount:\t1\n";
+  worker_->CountReferences({7, 8, 9},
+                           [this](std::vector<std::uint32_t>) { done_.push_back("counted"); });
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(script_.kept_again, (std::vector<int>{7, 9}))
+      << "the one that could not be counted, too";
+}
+
+TEST_F(DeviceWorkerTest, TakesOverWhatAnEarlierProcessHad) {
+  Resumption from;
+  from.buffers.resize(2);
+  from.buffers[1].inode = 1234;
+  std::optional<Resumed> resumed;
+  worker_->Resume(std::move(from),
+                  [&](absl::StatusOr<Resumed> result) { resumed = *std::move(result); });
+  ASSERT_TRUE(loop_.RunUntil([&] { return resumed.has_value(); }));
+  ASSERT_EQ(resumed->fds.size(), 2u);
+  EXPECT_FALSE(resumed->fds[0]);
+  EXPECT_TRUE(resumed->fds[1]);
+  EXPECT_EQ(resumed->lost, "one");
+  EXPECT_EQ(worker_->traits().buffer_bytes_max, 1u << 20) << "as of Open()";
+}
+
+TEST_F(DeviceWorkerTest, PassesNotesOnBeforeItAnswers) {
+  worker_->OnNote([this](const DeviceNote& note) { done_.push_back(note.bytes); });
+  Resumption from;
+  from.notes = {{.key = 1, .bytes = "first"}, {.key = 2, .bytes = "second"}};
+  worker_->Resume(std::move(from),
+                  [this](const absl::StatusOr<Resumed>&) { done_.push_back("resumed"); });
+  ASSERT_TRUE(RunUntilDone(3));
+  EXPECT_EQ(done_, (std::vector<std::string>{"first again", "second again", "resumed"}));
+}
+
+TEST_F(DeviceWorkerTest, GoesOnOnlyWhenANoteWasTakenThatComesFirst) {
+  worker_->OnNote([this](const DeviceNote& note) {
+    EXPECT_EQ(script_.ahead, -1);
+    done_.push_back(note.bytes);
+  });
+  worker_->CheckAlarm([this](const std::optional<Alarm>&) { done_.push_back("looked"); });
+  ASSERT_TRUE(RunUntilDone(2));
+  EXPECT_EQ(done_, (std::vector<std::string>{"reading", "looked"}));
+  EXPECT_EQ(script_.ahead, 1);
+}
+
+TEST_F(DeviceWorkerTest, SaysThatANoteWasNotTakenWhenItEnds) {
+  worker_->CheckAlarm([](const std::optional<Alarm>&) {});
+  ASSERT_TRUE(loop_.AwaitPost());
+  worker_.reset();
+  EXPECT_EQ(script_.ahead, 0);
 }
 
 TEST_F(DeviceWorkerTest, LetsAllocationsOvertakeCounts) {

@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "daemon/core/alarm.h"
 #include "daemon/core/backend.h"
+#include "daemon/device/notebook.h"
 
 namespace hlbuf {
 
@@ -32,9 +33,18 @@ class Exporter {
   virtual absl::Status Free(Allocation allocation) = 0;
   virtual absl::Status Reset(Drill drill) = 0;
 
+  // Instead of the first Open().
+  virtual absl::StatusOr<Resumed> Resume(const Resumption& /*from*/) {
+    return Resumed{.fds = {}, .memory_is_gone = true, .lost = ""};
+  }
+  // Where it writes what Resume() has to know, before anything else is called; it lives longer.
+  virtual void WriteNotesTo(Notebook& /*notebook*/) {}
+
   // References to `fds` are about to be counted: other processes that keep copies for this one must
   // close them first, since a count is proof only while no copy of our own is elsewhere.
   virtual void DropCopies(absl::Span<const int> /*fds*/) {}
+  // They were counted, and others have them: they must be there for a process after this one again.
+  virtual void KeepCopies(absl::Span<const int> /*fds*/) {}
   // What the device says of its own state; nullopt: nothing, or it cannot say. The same thing is
   // said again until Reset().
   virtual std::optional<Alarm> CheckAlarm() { return std::nullopt; }

@@ -34,7 +34,9 @@ HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& sys
                .survives_reset = false,
                .raises_alarms = true}) {}
 
-HabanalabsExporter::~HabanalabsExporter() { (void)Close(); }
+HabanalabsExporter::~HabanalabsExporter() {
+  if (!opener_->outlives()) (void)Close();
+}
 
 absl::Status HabanalabsExporter::Open() {
   RETURN_IF_ERROR(Close());
@@ -115,6 +117,10 @@ absl::Status HabanalabsExporter::ExplainExport(const absl::Status& failed) const
 }
 
 void HabanalabsExporter::DropCopies(absl::Span<const int> fds) { (void)copies_.Drop(fds); }
+
+void HabanalabsExporter::KeepCopies(absl::Span<const int> fds) {
+  for (const int fd : fds) (void)copies_.KeepAgain(fd);
+}
 
 absl::Status HabanalabsExporter::Free(Allocation allocation) {
   DropCopies({allocation.fd.get()});

@@ -51,6 +51,7 @@ class HabanalabsExporter final : public Exporter {
   // UNIMPLEMENTED for Drill::kFails: a real card cannot be asked to stay away.
   absl::Status Reset(Drill drill) override;
   void DropCopies(absl::Span<const int> fds) override;
+  void KeepCopies(absl::Span<const int> fds) override;
   std::optional<Alarm> CheckAlarm() override;
   int alarm_fd() const override { return alarms_.fd(); }
   void Interrupt() override { card_.Interrupt(); }
