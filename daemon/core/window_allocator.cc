@@ -61,6 +61,20 @@ std::optional<Window> WindowAllocator::Allocate(std::uint64_t size_bytes, const 
   return window;
 }
 
+bool WindowAllocator::AllocateAt(Window window, const Domain& domain) {
+  const std::uint64_t in_page = page_bytes_ - 1;
+  if (window.size_bytes == 0 || ((window.offset | window.size_bytes) & in_page) != 0) return false;
+  std::uint64_t covered = window.offset;
+  auto it = free_.upper_bound(window.offset);
+  if (it == free_.begin()) return false;
+  for (--it; it != free_.end() && it->first <= covered && covered < window.end(); ++it)
+    covered = std::max(covered, it->first + it->second.size_bytes);
+  if (window.end() < window.offset || covered < window.end()) return false;
+  Take(window);
+  live_.emplace(window.offset, Live{.size_bytes = window.size_bytes, .domain = domain});
+  return true;
+}
+
 std::optional<Window> WindowAllocator::Find(std::uint64_t size_bytes, const Domain& domain) const {
   if (const auto own = own_.find(domain); own != own_.end()) {
     if (const auto room = own->second.usable.BestFit(size_bytes)) {

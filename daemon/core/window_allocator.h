@@ -58,6 +58,9 @@ class WindowAllocator {
 
   // A window of `size_bytes`, rounded up to pages. nullopt: no room for this domain, or size 0.
   std::optional<Window> Allocate(std::uint64_t size_bytes, const Domain& domain);
+  // This window, of whole pages, whoever's bytes it has: it was given out before this object was
+  // made. False: it is not free, or not there.
+  bool AllocateAt(Window window, const Domain& domain);
   // Takes back the window at `offset`; it is reserved to its domain now. nullopt: there is none.
   std::optional<Window> Free(std::uint64_t offset);
   // The free bytes of `window` were cleared. Windows in use are left alone.

@@ -76,6 +76,29 @@ TEST(WindowAllocator, KnowsNoWindowThatItDidNotGiveOut) {
   EXPECT_EQ(arena.Free(window->offset), std::nullopt);
 }
 
+TEST(WindowAllocator, TakesAWindowThatWasGivenOutBeforeAtItsPlace) {
+  WindowAllocator windows(8 * kPage, kPage);
+  EXPECT_TRUE(windows.AllocateAt({.offset = 2 * kPage, .size_bytes = 3 * kPage}, kAlice));
+  EXPECT_EQ(windows.free_bytes(), 5 * kPage);
+  EXPECT_EQ(windows.LargestBytes(kBob), 3 * kPage);
+  EXPECT_EQ(windows.Free(2 * kPage), (Window{.offset = 2 * kPage, .size_bytes = 3 * kPage}));
+  EXPECT_EQ(windows.ReservedBytes(kAlice), 3 * kPage);
+  EXPECT_TRUE(windows.AllocateAt({.offset = kPage, .size_bytes = 5 * kPage}, kBob))
+      << "over what is clean and what is another's";
+  EXPECT_EQ(windows.reserved_bytes(), 0u);
+}
+
+TEST(WindowAllocator, TakesNoWindowAtAPlaceThatItDoesNotHaveOrThatIsTaken) {
+  WindowAllocator windows(8 * kPage, kPage);
+  ASSERT_TRUE(windows.AllocateAt({.offset = 2 * kPage, .size_bytes = 2 * kPage}, kAlice));
+  for (const Window window :
+       {Window{0, 0}, Window{0, 3 * kPage}, Window{3 * kPage, kPage}, Window{3 * kPage, 4 * kPage},
+        Window{7 * kPage, 2 * kPage}, Window{8 * kPage, kPage}, Window{1, kPage}, Window{0, 1},
+        Window{7 * kPage, ~std::uint64_t{0} & ~(kPage - 1)}})
+    EXPECT_FALSE(windows.AllocateAt(window, kBob)) << window.offset << " " << window.size_bytes;
+  EXPECT_EQ(windows.free_bytes(), 6 * kPage);
+}
+
 TEST(WindowAllocator, ReservesFreedBytesToTheirDomainUntilCleared) {
   WindowAllocator arena(4 * kPage, kPage);
   const auto window = arena.Allocate(4 * kPage, kAlice);
