@@ -12,7 +12,7 @@
 
 namespace hlbuf {
 
-DmaHeapExporter::DmaHeapExporter(const DeviceConfig& config, Syscalls& syscalls)
+DmaHeapExporter::DmaHeapExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping)
     : HostMemoryExporter(
           {.kind = "dma-heap",
            .page_bytes = PageBytes(),
@@ -22,7 +22,7 @@ DmaHeapExporter::DmaHeapExporter(const DeviceConfig& config, Syscalls& syscalls)
            .counts_references = true,
            .simulated = false,
            .can_drill = config.drills},
-          syscalls),
+          syscalls, std::move(keeping)),
       path_(config.path.empty() ? kDefaultPath : config.path) {}
 
 absl::Status DmaHeapExporter::OpenNode() {

@@ -15,7 +15,7 @@ class DmaHeapExporter final : public HostMemoryExporter {
   static constexpr absl::string_view kDefaultPath = "/dev/dma_heap/system";
 
   // config.size_bytes bounds all buffers together; 0: whatever the heap has.
-  DmaHeapExporter(const DeviceConfig& config, Syscalls& syscalls);
+  DmaHeapExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping = {});
 
  private:
   absl::Status OpenNode() override;

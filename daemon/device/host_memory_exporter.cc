@@ -21,8 +21,13 @@
 
 namespace hlbuf {
 
-HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls)
-    : traits_(std::move(traits)), syscalls_(syscalls) {
+HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls, Keeping keeping)
+    : traits_(std::move(traits)),
+      syscalls_(syscalls),
+      warn_(std::move(keeping.warn)),
+      opener_(keeping.opener ? std::move(keeping.opener)
+                             : std::make_unique<DirectOpener>(syscalls)),
+      copies_(syscalls, *opener_) {
   traits_.total_bytes -= traits_.total_bytes % traits_.page_bytes;
   traits_.buffer_bytes_max -= traits_.buffer_bytes_max % traits_.page_bytes;
 }
@@ -34,8 +39,29 @@ absl::Status HostMemoryExporter::Open() {
                               ": a drill keeps the device away; end it by a reset that does not "
                               "fail"));
   RETURN_IF_ERROR(OpenNode());
+  BeginKeeping();
   open_ = true;
   return absl::OkStatus();
+}
+
+void HostMemoryExporter::BeginKeeping() {
+  if (std::exchange(keeps_, true)) return;
+  absl::Status begun = opener_->Begin();
+  if (begun.ok()) begun = KeepNode(*opener_);
+  if (begun.ok()) begun = copies_.KeepAgain();
+  if (begun.ok()) return;
+  warn_(
+      absl::StrCat("nobody keeps what is allocated, so it does not survive the end of this "
+                   "service: ",
+                   begun.message()));
+}
+
+void HostMemoryExporter::ReplaceDeadKeeper() {
+  if (!opener_->Died()) return;
+  warn_(absl::StrCat("its keeper died (", opener_->End(),
+                     "); another one takes copies of everything"));
+  keeps_ = false;
+  BeginKeeping();
 }
 
 absl::StatusOr<Allocation> HostMemoryExporter::Export(const AllocationSpec& spec) {
@@ -51,22 +77,63 @@ absl::StatusOr<Allocation> HostMemoryExporter::Export(const AllocationSpec& spec
   if (traits_.total_bytes > 0 && spec.size_bytes > left_bytes)
     return NoRoom(spec.size_bytes, left_bytes);
 
+  ReplaceDeadKeeper();
   ++serial_;
   ASSIGN_OR_RETURN(Piece piece, Make(spec, BufferName(traits_.kind, serial_)));
   Allocation made{.fd = std::move(piece.fd), .size_bytes = spec.size_bytes, .window = piece.window};
   out_bytes_ += made.size_bytes;
+  absl::Status kept;
   if (syscalls_.Inode(made.fd.get(), &made.inode) != 0) {
-    const absl::Status failed = CallFailed("fstat()", errno);
-    (void)Free(std::move(made));
-    return failed;
+    kept = CallFailed("fstat()", errno);
+  } else {
+    kept = copies_.Keep(made.fd.get(), made.inode);
   }
-  return made;
+  if (kept.ok()) return made;
+  (void)Free(std::move(made));
+  return kept;
 }
 
 absl::Status HostMemoryExporter::Free(Allocation allocation) {
+  (void)copies_.DropSoon(allocation.fd.get());
   allocation.fd.Reset();
   out_bytes_ -= std::min(allocation.size_bytes, out_bytes_);
   return TakeBack(allocation.window);
+}
+
+void HostMemoryExporter::KeepCopies(absl::Span<const int> fds) {
+  ReplaceDeadKeeper();
+  for (const int fd : fds) (void)copies_.KeepAgain(fd);
+}
+
+absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
+  const absl::Status found = copies_.Resume();
+  if (!found.ok() && !absl::IsNotFound(found))
+    return Error(ErrorCode::kDeviceUnavailable,
+                 absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
+  keeps_ = found.ok();
+  ClaimNode(copies_);
+  RETURN_IF_ERROR(Open());
+
+  Resumed resumed;
+  std::size_t lost = 0;
+  for (const Resumption::Buffer& buffer : from.buffers) {
+    UniqueFd fd = copies_.Claim(buffer.inode);
+    if (!TakeAgain(buffer, !fd)) fd.Reset();
+    if (!fd) ++lost;
+    out_bytes_ += buffer.size_bytes;
+    resumed.fds.push_back(std::move(fd));
+  }
+  (void)copies_.DropUnclaimed();
+  CleanTheRest();
+  if (lost > 0)
+    resumed.lost = absl::StrCat(traits_.kind, ": of ", from.buffers.size(), " buffers, ", lost,
+                                " were not kept", found.ok() ? "" : ": ", found.message());
+  return resumed;
+}
+
+bool HostMemoryExporter::TakeAgain(const Resumption::Buffer& buffer, bool) {
+  serial_ = std::max(serial_, buffer.window);
+  return true;
 }
 
 absl::Status HostMemoryExporter::Reset(Drill drill) {

@@ -3,29 +3,48 @@
 #define HLBUF_DAEMON_DEVICE_HOST_MEMORY_EXPORTER_H_
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "daemon/core/backend.h"
+#include "daemon/device/device_opener.h"
 #include "daemon/device/exporter.h"
+#include "daemon/device/kept_copies.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
 
+// Who keeps an exporter's descriptors over the end of this process.
+struct Keeping {
+  std::unique_ptr<DeviceOpener> opener;  // nullptr: nobody
+  // Told what concerns no caller.
+  std::function<void(const std::string&)> warn = [](const std::string&) {};
+};
+
 // What every exporter of host memory has in common: whether it is open, how much of its size is
 // out, and resets, which are drills: no device is behind it, so buffers that are out stay as they
 // are, and keep their share of the size until they are freed.
+//
+// A copy of each buffer is kept before it is given out. Without anybody who keeps it, or when that
+// one has died, all goes on, but does not outlive this process.
 class HostMemoryExporter : public Exporter {
  public:
   const BackendTraits& traits() const final { return traits_; }
   absl::Status Open() final;
+  // What was lost stays out, with its window, until it is freed.
+  absl::StatusOr<Resumed> Resume(const Resumption& from) final;
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec) final;
   absl::Status Free(Allocation allocation) final;
   // After Reset(kFails), Open() fails until the next Reset(kNone). UNIMPLEMENTED, and nothing
   // happens, where traits().can_drill does not allow that.
   absl::Status Reset(Drill drill) final;
+  void DropCopies(absl::Span<const int> fds) final { (void)copies_.Drop(fds); }
+  void KeepCopies(absl::Span<const int> fds) final;
 
  protected:
   struct Piece {
@@ -35,7 +54,7 @@ class HostMemoryExporter : public Exporter {
 
   // traits.total_bytes bounds all buffers together; 0: no bound. An incomplete last page of it is
   // not used.
-  HostMemoryExporter(BackendTraits traits, Syscalls& syscalls);
+  HostMemoryExporter(BackendTraits traits, Syscalls& syscalls, Keeping keeping);
 
   virtual absl::Status OpenNode() = 0;
   virtual void CloseNode() = 0;
@@ -44,15 +63,34 @@ class HostMemoryExporter : public Exporter {
   // The descriptor is closed already.
   virtual absl::Status TakeBack(std::uint64_t window) = 0;
 
+  // Of Resume(), before OpenNode(): what of the device itself an earlier process had kept.
+  virtual void ClaimNode(KeptCopies& /*copies*/) {}
+  // Gives `opener` that.
+  virtual absl::Status KeepNode(DeviceOpener& /*opener*/) { return absl::OkStatus(); }
+  // An earlier process gave out the window. `lost`: who has it now does not show any more. False:
+  // there is no such window.
+  virtual bool TakeAgain(const Resumption::Buffer& buffer, bool lost);
+  // All windows that are out were taken again.
+  virtual void CleanTheRest() {}
+
   Syscalls& syscalls() { return syscalls_; }
-  std::uint64_t serial() const { return serial_; }  // of the buffer being made; never 0
+  // Of the buffer being made; never 0, and of no buffer that is out already, where that is what its
+  // window is called.
+  std::uint64_t serial() const { return serial_; }
   absl::Status NoRoom(std::uint64_t wanted_bytes, std::uint64_t largest_bytes) const;
 
   // Open() alone may change them.
   BackendTraits traits_;
 
  private:
+  void BeginKeeping();
+  void ReplaceDeadKeeper();
+
   Syscalls& syscalls_;
+  const std::function<void(const std::string&)> warn_;
+  const std::unique_ptr<DeviceOpener> opener_;
+  KeptCopies copies_;
+  bool keeps_ = false;
   bool open_ = false;
   bool drilled_away_ = false;
   std::uint64_t out_bytes_ = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,17 +23,19 @@
 namespace hlbuf {
 namespace {
 
-using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&,
+using Warn = std::function<void(const std::string&)>;
+using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&, Warn,
                                                    std::unique_ptr<DeviceOpener>);
 
 template <class T>
-std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls,
-                               std::unique_ptr<DeviceOpener>) {
-  return std::make_unique<T>(config, syscalls);
+std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls, Warn warn,
+                               std::unique_ptr<DeviceOpener> opener) {
+  return std::make_unique<T>(config, syscalls,
+                             Keeping{.opener = std::move(opener), .warn = std::move(warn)});
 }
 
 // The driver kills whoever opened the card when it resets it.
-std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls,
+std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls, Warn,
                                          std::unique_ptr<DeviceOpener> opener) {
   return std::make_unique<HabanalabsExporter>(config, syscalls, std::move(opener));
 }
@@ -73,14 +76,14 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config,
   if (kind == kKinds.end())
     return Wrong(config,
                  absl::StrCat("there is no kind \"", config.kind, "\"; there are ", KindNames()));
-  const auto warn = [name = config.name](const std::string& text) {
+  const Warn warn = [name = config.name](const std::string& text) {
     Log(LogLevel::kWarning, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
   };
   std::unique_ptr<DeviceOpener> opener;
   if (keepers != nullptr)
     opener = std::make_unique<KeeperOpener>(config.name, *keepers, KeeperLimits(), warn);
-  return std::make_unique<DeviceWorker>(config.name,
-                                        kind->make(config, syscalls, std::move(opener)), reactor);
+  return std::make_unique<DeviceWorker>(
+      config.name, kind->make(config, syscalls, warn, std::move(opener)), reactor);
 }
 
 }  // namespace hlbuf

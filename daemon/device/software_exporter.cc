@@ -9,7 +9,7 @@
 
 namespace hlbuf {
 
-SoftwareExporter::SoftwareExporter(const DeviceConfig& config, Syscalls& syscalls)
+SoftwareExporter::SoftwareExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping)
     : HostMemoryExporter(
           {.kind = "software",
            .page_bytes = PageBytes(),
@@ -19,7 +19,7 @@ SoftwareExporter::SoftwareExporter(const DeviceConfig& config, Syscalls& syscall
            .counts_references = false,
            .simulated = true,
            .can_drill = config.drills},
-          syscalls) {}
+          syscalls, std::move(keeping)) {}
 
 absl::StatusOr<HostMemoryExporter::Piece> SoftwareExporter::Make(const AllocationSpec& spec,
                                                                  const std::string& name) {

@@ -17,7 +17,7 @@ class SoftwareExporter final : public HostMemoryExporter {
  public:
   // config.size_bytes bounds all buffers together; 0: none, and one buffer has at most as much as
   // the machine.
-  SoftwareExporter(const DeviceConfig& config, Syscalls& syscalls);
+  SoftwareExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping = {});
 
  private:
   absl::Status OpenNode() override { return absl::OkStatus(); }

@@ -48,6 +48,13 @@ int Syscalls::Inode(int fd, ino_t* inode) {
   return result;
 }
 
+int Syscalls::Size(int fd, std::uint64_t* bytes) {
+  struct stat status = {};
+  const int result = ::fstat(fd, &status);
+  *bytes = static_cast<std::uint64_t>(status.st_size);
+  return result;
+}
+
 int Syscalls::DeviceNumber(int fd, dev_t* number) {
   struct stat status = {};
   const int result = ::fstat(fd, &status);

@@ -28,6 +28,7 @@ class Syscalls {
   // lseek(SEEK_DATA)
   virtual off_t SeekData(int fd, std::uint64_t offset);
   virtual int Inode(int fd, ino_t* inode);          // fstat()
+  virtual int Size(int fd, std::uint64_t* bytes);   // fstat(): of a file
   virtual int DeviceNumber(int fd, dev_t* number);  // fstat(): of a device node
   virtual UniqueFd Eventfd();                       // close-on-exec, non-blocking
   // The whole of a small file, as sysfs has them. nullopt: unreadable.

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -39,7 +40,7 @@ std::uint64_t ArenaBytes(const DeviceConfig& config) {
 
 }  // namespace
 
-UdmabufExporter::UdmabufExporter(const DeviceConfig& config, Syscalls& syscalls)
+UdmabufExporter::UdmabufExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping)
     : HostMemoryExporter({.kind = "udmabuf",
                           .page_bytes = PageBytes(),
                           .buffer_bytes_max = std::min(ArenaBytes(config), kSizeLimitMib << 20),
@@ -48,7 +49,7 @@ UdmabufExporter::UdmabufExporter(const DeviceConfig& config, Syscalls& syscalls)
                           .counts_references = true,
                           .simulated = false,
                           .can_drill = config.drills},
-                         syscalls),
+                         syscalls, std::move(keeping)),
       path_(config.path.empty() ? kDefaultPath : config.path),
       clears_(config.isolation != "none"),
       windows_(ArenaBytes(config), PageBytes()) {}
@@ -110,6 +111,38 @@ absl::Status UdmabufExporter::TakeBack(std::uint64_t offset) {
   RETURN_IF_ERROR(Clear(*window));
   windows_.MarkClean(*window);
   return absl::OkStatus();
+}
+
+// An arena of another size goes on as it is: the configured one is for the next.
+void UdmabufExporter::ClaimNode(KeptCopies& copies) {
+  UniqueFd arena = copies.ClaimById(kKeptArena);
+  std::uint64_t size_bytes = 0;
+  if (arena_ || !arena || syscalls().Size(arena.get(), &size_bytes) != 0 || size_bytes == 0) return;
+  arena_ = std::move(arena);
+  traits_.total_bytes = size_bytes;
+  windows_ = WindowAllocator(size_bytes, traits_.page_bytes);
+}
+
+absl::Status UdmabufExporter::KeepNode(DeviceOpener& opener) {
+  return opener.Keep(kKeptArena, arena_.get());
+}
+
+// Of what was lost no count tells when its last holder lets go. So its pages have to be left to him
+// when the window is freed, whatever isolation is wanted.
+bool UdmabufExporter::TakeAgain(const Resumption::Buffer& buffer, bool lost) {
+  if (lost) clears_ = true;
+  return windows_.AllocateAt({.offset = buffer.window, .size_bytes = buffer.size_bytes},
+                             buffer.domain);
+}
+
+// A window that came back, or was made and given to nobody, may have been left as it was.
+void UdmabufExporter::CleanTheRest() {
+  const Domain unknown{.uid = kNobodyUid, .container = "of an earlier process"};
+  std::vector<std::uint64_t> taken;
+  while (const auto window = windows_.Allocate(windows_.LargestBytes(unknown), unknown))
+    taken.push_back(window->offset);
+  for (const std::uint64_t offset : taken) (void)windows_.Free(offset);
+  ClearReserved();
 }
 
 absl::Status UdmabufExporter::Clear(Window window) {

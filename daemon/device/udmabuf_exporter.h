@@ -22,29 +22,36 @@ namespace hlbuf {
 // contents, for whoever gets the window next.
 //
 // A window that could not be cleared goes to its last domain only. That is tried again when the
-// device is opened, and before somebody is refused for want of room.
+// device is opened, and before somebody is refused for want of room. After a restart, nothing that
+// is free is given out before it was cleared: whose bytes are there is not known.
 class UdmabufExporter final : public HostMemoryExporter {
  public:
   static constexpr absl::string_view kDefaultPath = "/dev/udmabuf";
   static constexpr std::uint64_t kDefaultArenaBytes = kUdmabufDefaultBytes;
   static constexpr absl::string_view kParameters = "/sys/module/udmabuf/parameters/";
+  // Under which the arena is kept; no inode has such a number.
+  static constexpr std::uint64_t kKeptArena = ~std::uint64_t{0};
 
   // config.size_bytes: of the arena; 0: kDefaultArenaBytes. An arena takes memory only where it is
   // in use.
-  UdmabufExporter(const DeviceConfig& config, Syscalls& syscalls);
+  UdmabufExporter(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping = {});
 
  private:
   absl::Status OpenNode() override;
   void CloseNode() override { node_.Reset(); }
   absl::StatusOr<Piece> Make(const AllocationSpec& spec, const std::string& name) override;
   absl::Status TakeBack(std::uint64_t window) override;
+  void ClaimNode(KeptCopies& copies) override;
+  absl::Status KeepNode(DeviceOpener& opener) override;
+  bool TakeAgain(const Resumption::Buffer& buffer, bool lost) override;
+  void CleanTheRest() override;
 
   absl::Status ReadLimits();
   absl::Status Clear(Window window);
   void ClearReserved();
 
   const std::string path_;
-  const bool clears_;
+  bool clears_;
   UniqueFd node_;
   UniqueFd arena_;
   WindowAllocator windows_;

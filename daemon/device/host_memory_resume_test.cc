@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// How exporters of host memory go on where an earlier process stopped.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "daemon/core/error.h"
+#include "daemon/device/dma_heap_exporter.h"
+#include "daemon/device/fake_keeping.h"
+#include "daemon/device/fake_syscalls.h"
+#include "daemon/device/software_exporter.h"
+#include "daemon/device/udmabuf_exporter.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+const Domain kAlice{.uid = 1000, .container = ""};
+const Domain kBob{.uid = 1001, .container = ""};
+
+struct Kind {
+  std::string name;
+  std::unique_ptr<Exporter> (*make)(const DeviceConfig&, Syscalls&, Keeping);
+  std::size_t own_files = 0;  // that are kept beside its buffers
+};
+template <class T>
+std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping) {
+  return std::make_unique<T>(config, syscalls, std::move(keeping));
+}
+
+class HostMemoryRig {
+ protected:
+  void Begin(const Kind& kind, std::uint64_t pages = 16, const std::string& isolation = "cleared") {
+    exporter_.reset();
+    exporter_ = kind.make(
+        {.name = "d", .kind = kind.name, .size_bytes = pages * kPage, .isolation = isolation},
+        kernel_, KeptIn(kept_));
+  }
+  Allocation Export(std::uint64_t pages, const Domain& domain) {
+    auto made = exporter_->Export({.size_bytes = pages * kPage, .domain = domain});
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? *std::move(made) : Allocation();
+  }
+  // As the journal has it.
+  void Remember(const Allocation& allocation, const Domain& domain) {
+    journal_.buffers.push_back({.size_bytes = allocation.size_bytes,
+                                .window = allocation.window,
+                                .inode = allocation.inode,
+                                .domain = domain});
+  }
+  Resumed Resume() {
+    auto resumed = exporter_->Resume(journal_);
+    EXPECT_TRUE(resumed.ok()) << resumed.status();
+    return resumed.ok() ? *std::move(resumed) : Resumed();
+  }
+  Allocation FromJournal(std::size_t i, UniqueFd fd) const {
+    const Resumption::Buffer& buffer = journal_.buffers[i];
+    return {.fd = std::move(fd),
+            .size_bytes = buffer.size_bytes,
+            .window = buffer.window,
+            .inode = buffer.inode};
+  }
+  static ino_t InodeOf(const UniqueFd& fd) {
+    struct stat status = {};
+    EXPECT_EQ(::fstat(fd.get(), &status), 0);
+    return status.st_ino;
+  }
+
+  FakeSyscalls kernel_;
+  KeptFiles kept_;
+  Resumption journal_;
+  std::unique_ptr<Exporter> exporter_;
+};
+
+class HostMemoryResume : public HostMemoryRig, public testing::TestWithParam<Kind> {
+ protected:
+  void Start() {
+    Begin(GetParam());
+    ASSERT_TRUE(exporter_->Open().ok());
+  }
+  void Restart() { Begin(GetParam()); }
+  std::size_t Kept() const { return kept_.files.size() - GetParam().own_files; }
+};
+
+TEST_P(HostMemoryResume, HasACopyOfEachBufferKeptBeforeAnybodyGetsItAndUntilItIsFreed) {
+  Start();
+  EXPECT_EQ(Kept(), 0u);
+  Allocation made = Export(1, kAlice);
+  ASSERT_EQ(Kept(), 1u);
+  EXPECT_TRUE(kept_.files.contains(made.inode));
+  EXPECT_TRUE(exporter_->Free(std::move(made)).ok());
+  EXPECT_EQ(Kept(), 0u);
+}
+
+TEST_P(HostMemoryResume, DropsACopyForACountAndGivesItBackWhereThatProvedNothing) {
+  Start();
+  const Allocation made = Export(1, kAlice);
+  exporter_->DropCopies({made.fd.get()});
+  EXPECT_EQ(Kept(), 0u);
+  exporter_->KeepCopies({made.fd.get()});
+  EXPECT_TRUE(kept_.files.contains(made.inode));
+}
+
+TEST_P(HostMemoryResume, BringsTheSameFilesBackInTheOrderOfTheJournal) {
+  Start();
+  for (const std::uint64_t pages : {1, 2, 3}) Remember(Export(pages, kAlice), kAlice);
+  std::swap(journal_.buffers[0], journal_.buffers[2]);
+  Restart();
+  const Resumed resumed = Resume();
+  EXPECT_FALSE(resumed.memory_is_gone);
+  EXPECT_EQ(resumed.lost, "");
+  ASSERT_EQ(resumed.fds.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(InodeOf(resumed.fds[i]), journal_.buffers[i].inode);
+  EXPECT_EQ(Kept(), 3u);
+  EXPECT_EQ(kept_.begun, 1) << "the same keeper";
+}
+
+TEST_P(HostMemoryResume, GivesNothingOutTwice) {
+  Start();
+  for (const std::uint64_t pages : {5, 6}) Remember(Export(pages, kAlice), kAlice);
+  Restart();
+  Resumed resumed = Resume();
+  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = 6 * kPage, .domain = kBob}).status()),
+            ErrorCode::kNoMemory);
+  const Allocation other = Export(5, kBob);
+  for (const Resumption::Buffer& buffer : journal_.buffers) EXPECT_NE(other.window, buffer.window);
+  EXPECT_TRUE(exporter_->Free(FromJournal(1, std::move(resumed.fds[1]))).ok());
+  EXPECT_EQ(Kept(), 2u);
+  Export(6, kBob);
+}
+
+TEST_P(HostMemoryResume, DropsWhatTheJournalDoesNotHave) {
+  Start();
+  Remember(Export(1, kAlice), kAlice);
+  const ino_t unknown = Export(2, kAlice).inode;  // made, and then the process died
+  Restart();
+  Resume();
+  EXPECT_EQ(Kept(), 1u);
+  EXPECT_FALSE(kept_.files.contains(unknown));
+  EXPECT_TRUE(exporter_->Export({.size_bytes = 15 * kPage, .domain = kBob}).ok());
+}
+
+TEST_P(HostMemoryResume, SaysWhatIsLostAndGivesItsRoomToNobodyUntilItIsFreed) {
+  Start();
+  for (const std::uint64_t pages : {1, 15}) Remember(Export(pages, kAlice), kAlice);
+  kept_.files.erase(journal_.buffers[1].inode);
+  Restart();
+  Resumed resumed = Resume();
+  EXPECT_TRUE(resumed.fds[0]);
+  EXPECT_FALSE(resumed.fds[1]);
+  EXPECT_TRUE(absl::StrContains(resumed.lost, "of 2 buffers, 1 were not kept")) << resumed.lost;
+  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = kPage, .domain = kBob}).status()),
+            ErrorCode::kNoMemory);
+  EXPECT_TRUE(exporter_->Free(FromJournal(1, UniqueFd())).ok());
+  Export(15, kBob);
+}
+
+TEST_P(HostMemoryResume, BeginsAnewWhereTheKeeperIsGone) {
+  Start();
+  Remember(Export(1, kAlice), kAlice);
+  kept_.there = false;
+  kept_.files.clear();
+  Restart();
+  const Resumed resumed = Resume();
+  EXPECT_FALSE(resumed.fds.at(0));
+  EXPECT_TRUE(absl::StrContains(resumed.lost, "nobody is there")) << resumed.lost;
+  EXPECT_EQ(kept_.begun, 2);
+  EXPECT_TRUE(kept_.files.contains(Export(1, kBob).inode));
+}
+
+TEST_P(HostMemoryResume, IsNotToldThatAFileIsAnother) {
+  Start();
+  Remember(Export(1, kAlice), kAlice);
+  Remember(Export(1, kAlice), kAlice);
+  std::swap(kept_.files.find(journal_.buffers[0].inode)->second,
+            kept_.files.find(journal_.buffers[1].inode)->second);
+  Restart();
+  const Resumed resumed = Resume();
+  EXPECT_FALSE(resumed.fds[0]);
+  EXPECT_FALSE(resumed.fds[1]);
+  EXPECT_EQ(Kept(), 0u);
+}
+
+TEST_P(HostMemoryResume, CanBeTriedAgainWhereTheKeeperOrTheDeviceCouldNotBeAsked) {
+  Start();
+  Remember(Export(1, kAlice), kAlice);
+  Restart();
+  kept_.resume = absl::DeadlineExceededError("the keeper does not answer");
+  const absl::Status failed = exporter_->Resume(journal_).status();
+  EXPECT_EQ(ErrorCodeOf(failed), ErrorCode::kDeviceUnavailable) << failed;
+  EXPECT_EQ(Kept(), 1u);
+  kernel_.Fail(Call::kOpen, ENOENT);
+  if (const auto tried = exporter_->Resume(journal_); !tried.ok()) {
+    EXPECT_EQ(ErrorCodeOf(tried.status()), ErrorCode::kDeviceUnavailable) << tried.status();
+    EXPECT_TRUE(Resume().fds.at(0));
+  }
+  EXPECT_EQ(Kept(), 1u);
+}
+
+TEST_P(HostMemoryResume, WorksWithoutAKeeperAndSaysSoOnce) {
+  kept_.begin = absl::NotFoundError("cannot start hl-bufd-keeper");
+  Start();
+  Remember(Export(1, kAlice), kAlice);
+  Export(1, kAlice);
+  ASSERT_EQ(kept_.warnings.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "does not survive")) << kept_.warnings[0];
+  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "cannot start")) << kept_.warnings[0];
+  Restart();
+  EXPECT_FALSE(Resume().fds.at(0));
+}
+
+TEST_P(HostMemoryResume, GivesEverythingToASuccessorOfAKeeperThatDied) {
+  Start();
+  const Allocation first = Export(1, kAlice);
+  kept_.there = false;
+  kept_.files.clear();
+  const Allocation second = Export(1, kAlice);
+  EXPECT_EQ(kept_.begun, 2);
+  EXPECT_EQ(Kept(), 2u);
+  EXPECT_TRUE(kept_.files.contains(first.inode));
+  ASSERT_EQ(kept_.warnings.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "killed by SIGKILL")) << kept_.warnings[0];
+}
+
+TEST_P(HostMemoryResume, GivesOutNothingThatTheKeeperDoesNotTake) {
+  Start();
+  const std::size_t before = OpenFdCount();
+  kept_.keep = Error(ErrorCode::kQuotaExceeded, "the keeper has no free descriptor");
+  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = 16 * kPage, .domain = kAlice}).status()),
+            ErrorCode::kQuotaExceeded);
+  EXPECT_EQ(OpenFdCount(), before);
+  EXPECT_TRUE(exporter_->Export({.size_bytes = 16 * kPage, .domain = kAlice}).ok());
+}
+
+TEST_P(HostMemoryResume, LeavesNoDescriptorBehind) {
+  const std::size_t before = OpenFdCount();
+  Start();
+  for (int i = 0; i < 3; ++i) Remember(Export(1, kAlice), kAlice);
+  journal_.buffers.pop_back();
+  Restart();
+  Resume();
+  exporter_.reset();
+  kept_.files.clear();
+  EXPECT_EQ(OpenFdCount(), before);
+}
+
+const Kind kUdmabuf{"udmabuf", Make<UdmabufExporter>, 1};
+INSTANTIATE_TEST_SUITE_P(Kinds, HostMemoryResume,
+                         testing::Values(Kind{"software", Make<SoftwareExporter>}, kUdmabuf,
+                                         Kind{"dma-heap", Make<DmaHeapExporter>}),
+                         [](const auto& kind) {
+                           std::string name = kind.param.name;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+class UdmabufResume : public HostMemoryRig, public testing::Test {};
+
+TEST_F(UdmabufResume, GoesOnWithItsArena) {
+  Begin(kUdmabuf);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(1, kAlice), kAlice);
+  Begin(kUdmabuf);
+  Resume();
+  Export(1, kAlice);
+  EXPECT_EQ(kernel_.memfds.size(), 1u);
+  EXPECT_TRUE(kept_.files.contains(UdmabufExporter::kKeptArena));
+}
+
+// Whose bytes are in what is free is not known, nor whether somebody had begun to clear it.
+TEST_F(UdmabufResume, ClearsWhatIsFreeBeforeAnybodyGetsIt) {
+  Begin(kUdmabuf, 4);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Export(1, kAlice);
+  Remember(Export(1, kAlice), kAlice);
+  Export(1, kAlice);
+  Begin(kUdmabuf, 4);
+  Resume();
+  for (int i = 0; i < 3; ++i) Export(1, kBob);
+  EXPECT_EQ(kernel_.windows_were_clean, std::vector<bool>(6, true));
+}
+
+TEST_F(UdmabufResume, GivesNobodyWhatItCannotClear) {
+  Begin(kUdmabuf, 4);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(2, kAlice), kAlice);
+  Begin(kUdmabuf, 4);
+  kernel_.Fail(Call::kPunchHole, EIO, 2);
+  Resume();
+  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = kPage, .domain = kAlice}).status()),
+            ErrorCode::kNoMemory);
+  EXPECT_TRUE(exporter_->Export({.size_bytes = 2 * kPage, .domain = kAlice}).ok())
+      << "it is tried again";
+}
+
+TEST_F(UdmabufResume, LeavesThePagesOfALostWindowToItsHolderEvenWithoutIsolation) {
+  Begin(kUdmabuf, 2, "none");
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(2, kAlice), kAlice);
+  kept_.files.erase(journal_.buffers[0].inode);
+  Begin(kUdmabuf, 2, "none");
+  Resume();
+  ASSERT_TRUE(exporter_->Free(FromJournal(0, UniqueFd())).ok());
+  Export(2, kBob);
+  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
+}
+
+TEST_F(UdmabufResume, GoesOnWithAnArenaOfAnotherSizeThanIsConfiguredNow) {
+  Begin(kUdmabuf, 4);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(4, kAlice), kAlice);
+  Begin(kUdmabuf, 2);
+  EXPECT_TRUE(Resume().fds.at(0));
+  EXPECT_EQ(exporter_->traits().total_bytes, 4 * kPage);
+}
+
+TEST_F(UdmabufResume, DoesNotTakeAWindowThatItsArenaDoesNotHave) {
+  Begin(kUdmabuf, 4);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(1, kAlice), kAlice);
+  Remember(Export(1, kAlice), kAlice);
+  journal_.buffers[1].window = journal_.buffers[0].window;
+  Begin(kUdmabuf, 4);
+  const Resumed resumed = Resume();
+  EXPECT_TRUE(resumed.fds[0]);
+  EXPECT_FALSE(resumed.fds[1]);
+  EXPECT_TRUE(absl::StrContains(resumed.lost, "1 were not kept"));
+}
+
+}  // namespace
+}  // namespace hlbuf
