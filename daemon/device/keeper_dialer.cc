@@ -123,7 +123,12 @@ void SpawnedKeepers::Forget(const std::string& name) {
 
 absl::StatusOr<std::unique_ptr<Keeper>> ConnectedKeepers::Dial(const std::string& name,
                                                                KeeperLimits limits) {
-  ASSIGN_OR_RETURN(UniqueFd connection, Connect(socket_));
+  absl::StatusOr<UniqueFd> connected = Connect(socket_);
+  if (absl::IsUnavailable(connected.status()))
+    return absl::UnavailableError(absl::StrCat(connected.status().message(),
+                                               "; start hl-bufd-keeper.socket, or hl-bufd.target"));
+  if (!connected.ok()) return connected.status();
+  UniqueFd connection = *std::move(connected);
   UniqueFd copy(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
   ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper, Keeper::Adopt(std::move(connection), limits));

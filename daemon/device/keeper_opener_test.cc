@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -99,6 +101,62 @@ TEST_F(KeeperOpenerTest, SaysWhyThereIsNoSuccessor) {
   KeeperOpener opener("device", none);
   EXPECT_TRUE(absl::StrContains(opener.Begin().message(), "/no/such/keeper"));
   EXPECT_EQ(opener.keeper(), nullptr);
+}
+
+TEST_F(KeeperOpenerTest, FindsNothingWhereNoEarlierProcessHadAKeeper) {
+  EXPECT_TRUE(absl::IsNotFound(opener_.Resume().status()));
+}
+
+TEST_F(KeeperOpenerTest, EndsItsKeeperWhereNoNextProcessCouldFindIt) {
+  std::optional<KeeperOpener> opener(std::in_place, "device", keepers_);
+  ASSERT_TRUE(opener->Begin().ok());
+  ASSERT_TRUE(opener->Keep(7, STDERR_FILENO).ok());
+  const pid_t pid = opener->keeper()->pid();
+  opener.reset();
+  EXPECT_NE(::kill(pid, 0), 0) << "it is reaped";
+}
+
+class KeeperOpenerWithADirectory : public SpawnedKeeperTest {
+ protected:
+  SpawnedKeepers keepers_ = SpawnedKeepers(Program(), directory_.path() + "/keepers");
+  std::optional<KeeperOpener> opener_ = std::make_optional<KeeperOpener>("device", keepers_);
+  // As the next process has it.
+  void Restart() { opener_.emplace("device", keepers_); }
+};
+
+TEST_F(KeeperOpenerWithADirectory, GetsBackWhatTheLastOneHadTheDeviceToo) {
+  ASSERT_TRUE(opener_->Open("/dev/zero").ok());
+  ASSERT_TRUE(opener_->Keep(7, Memfd("kept").get()).ok());
+  Restart();
+  const auto copies = opener_->Resume();
+  ASSERT_TRUE(copies.ok()) << copies.status();
+  ASSERT_EQ(copies->size(), 2u);
+  EXPECT_EQ(std::min(copies->at(0).id, copies->at(1).id), DeviceOpener::kDevice);
+  EXPECT_FALSE(opener_->Died());
+  EXPECT_TRUE(opener_->Drop({7}).ok());
+  EXPECT_EQ(opener_->Resume()->size(), 1u) << "asked again";
+}
+
+TEST_F(KeeperOpenerWithADirectory, EndsTheLastOnesKeeperWithTheDevice) {
+  ASSERT_TRUE(opener_->Open("/dev/zero").ok());
+  ASSERT_TRUE(opener_->Keep(7, STDERR_FILENO).ok());
+  Restart();
+  ASSERT_TRUE(opener_->Resume().ok());
+  EXPECT_TRUE(opener_->Drop({DeviceOpener::kDevice}).ok());
+  EXPECT_EQ(opener_->keeper(), nullptr);
+  Restart();
+  EXPECT_TRUE(absl::IsNotFound(opener_->Resume().status()));
+}
+
+TEST_F(KeeperOpenerWithADirectory, FindsNothingWhereTheKeeperDiedMeanwhile) {
+  ASSERT_TRUE(opener_->Begin().ok());
+  ASSERT_TRUE(opener_->Keep(7, STDERR_FILENO).ok());
+  const UniqueFd pidfd(::fcntl(opener_->keeper()->pidfd(), F_DUPFD_CLOEXEC, 0));
+  ASSERT_EQ(::kill(opener_->keeper()->pid(), SIGKILL), 0);
+  Restart();
+  ASSERT_NE(Comes(pidfd.get(), POLLIN), 0);
+  EXPECT_TRUE(absl::IsNotFound(opener_->Resume().status()));
+  EXPECT_TRUE(opener_->Begin().ok());
 }
 
 // Held in its end by a tracer, as by a driver that does not let it go.
