@@ -46,9 +46,11 @@ DeviceWorker::DeviceWorker(const std::string& name, std::unique_ptr<Exporter> ex
       mailbox_(std::make_shared<Mailbox>(reactor)),
       thread_(StartWithoutSignals([this] { Run(); })) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, kThreadNameBytesMax).c_str());
+  WatchForDamage();
 }
 
 DeviceWorker::~DeviceWorker() {
+  damage_watch_.reset();
   queue_.Stop();
   exporter_->Interrupt();
   mailbox_->Interrupt();
@@ -152,6 +154,19 @@ void DeviceWorker::OnAlarmSign(absl::AnyInvocable<void()> sign) {
                                 [sign = std::move(sign)](std::uint32_t) mutable { sign(); });
   // Without one, alarms are noticed when they are asked for.
   if (watch.ok()) alarm_watch_ = *std::move(watch);
+}
+
+void DeviceWorker::WatchForDamage() {
+  const int fd = exporter_->damage_fd();
+  if (fd < 0) return;
+  auto watch = reactor_.WatchFd(fd, EPOLLIN | EPOLLET, [this](std::uint32_t) {
+    queue_.Put(Lane::kPrompt, [this]() -> Completion {
+      exporter_->Mend();
+      return [] {};
+    });
+  });
+  // Without one, it is noticed by the next call.
+  if (watch.ok()) damage_watch_ = *std::move(watch);
 }
 
 void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {

@@ -26,8 +26,9 @@ namespace hlbuf {
 // Reset() yields to nothing that was asked before it. Two calls of the same kind are always
 // answered in order.
 //
-// Destroyed on the broker thread: waits for the call that the worker is in (interrupted), closes
-// the descriptors of everything unfinished or undelivered, and runs no `done` any more.
+// Made and destroyed on the broker thread; the latter waits for the call that the worker is in
+// (interrupted), closes the descriptors of everything unfinished or undelivered, and runs no `done`
+// any more.
 class DeviceWorker final : public Backend, private Notebook {
  public:
   // `name` is for people who look at threads. `reactor` lives longer.
@@ -54,13 +55,16 @@ class DeviceWorker final : public Backend, private Notebook {
   bool WriteAhead(DeviceNote note) override;
   Completion Taken(DeviceNote note);
 
+  void WatchForDamage();
+
   // Broker thread: as of the last Open(), and of the last call that was answered.
   BackendTraits traits_;
   std::uint64_t reserved_bytes_ = 0;
   const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt(), alarm_fd() from any
   Reactor& reactor_;
-  // Broker thread, both. The first is of the exporter's descriptor.
+  // Broker thread, all of them. The first two are of the exporter's descriptors.
   std::unique_ptr<FdWatch> alarm_watch_;
+  std::unique_ptr<FdWatch> damage_watch_;
   NoteTaker take_note_;
   const ReferenceCounter counter_;
   const std::shared_ptr<Mailbox> mailbox_;

@@ -113,6 +113,8 @@ struct Script {
   std::vector<int> kept_again;
   std::atomic<int> ahead = -1;  // what WriteAhead() returned
   int alarm_fd = -1;
+  int damage_fd = -1;
+  std::atomic<int> mended = 0;
   std::atomic<std::uint64_t> reserved = 0;
   std::atomic<bool> grown = false;
   std::atomic<bool> signals_blocked = false;
@@ -168,6 +170,8 @@ class ScriptedExporter final : public Exporter {
   }
   std::uint64_t reserved_bytes() const override { return script_.reserved; }
   int alarm_fd() const override { return script_.alarm_fd; }
+  int damage_fd() const override { return script_.damage_fd; }
+  void Mend() override { ++script_.mended; }
   void Interrupt() override { script_.go_on.Open(); }
 
  private:
@@ -180,6 +184,9 @@ class DeviceWorkerTest : public testing::Test {
  protected:
   DeviceWorkerTest() : fdinfo_(testing::TempDir() + "hlbuf_worker_XXXXXX") {
     EXPECT_NE(mkdtemp(fdinfo_.data()), nullptr);
+    Start();
+  }
+  void Start() {
     worker_ = std::make_unique<DeviceWorker>("device", std::make_unique<ScriptedExporter>(script_),
                                              loop_, ReferenceCounter(fdinfo_));
   }
@@ -446,6 +453,16 @@ TEST_F(DeviceWorkerTest, PassesEachEdgeOfTheAlarmOn) {
   loop_.on_ready(EPOLLIN);
   loop_.on_ready(EPOLLIN);
   EXPECT_EQ(signs, 2);
+}
+
+TEST_F(DeviceWorkerTest, HasDamageMendedThoughNobodyAsksAnything) {
+  script_.damage_fd = 7;
+  Start();
+  ASSERT_TRUE(loop_.on_ready);
+  loop_.on_ready(EPOLLIN);
+  Allocate(kPlain, "after it");
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(script_.mended, 1);
 }
 
 TEST_F(DeviceWorkerTest, EndsWhileNobodyAsksAnything) { worker_.reset(); }

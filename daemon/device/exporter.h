@@ -52,6 +52,12 @@ class Exporter {
   // makes it so. The same as long as this lives; -1: there is none. Any thread.
   virtual int alarm_fd() const { return -1; }
 
+  // Becomes readable when there is something for Mend() to do, until that was called. The same as
+  // long as this lives; -1: there never is. Any thread.
+  virtual int damage_fd() const { return -1; }
+  // Puts right what has happened to the exporter itself, and concerns no caller.
+  virtual void Mend() {}
+
   // Any thread, at any time: a call that waits for the device gives up soon. For good.
   virtual void Interrupt() {}
 };

@@ -39,6 +39,7 @@ absl::Status HostMemoryExporter::Open() {
                               ": a drill keeps the device away; end it by a reset that does not "
                               "fail"));
   RETURN_IF_ERROR(OpenNode());
+  if (std::exchange(successors_, 0) > kSuccessorsMax) keeps_ = false;
   BeginKeeping();
   open_ = true;
   return absl::OkStatus();
@@ -49,6 +50,7 @@ void HostMemoryExporter::BeginKeeping() {
   absl::Status begun = opener_->Begin();
   if (begun.ok()) begun = KeepNode(*opener_);
   if (begun.ok()) begun = copies_.KeepAgain();
+  deaths_.Add(opener_->death_fd(), 0);
   if (begun.ok()) return;
   warn_(
       absl::StrCat("nobody keeps what is allocated, so it does not survive the end of this "
@@ -56,11 +58,15 @@ void HostMemoryExporter::BeginKeeping() {
                    begun.message()));
 }
 
-void HostMemoryExporter::ReplaceDeadKeeper() {
+void HostMemoryExporter::Mend() {
   if (!opener_->Died()) return;
-  warn_(absl::StrCat("its keeper died (", opener_->End(),
-                     "); another one takes copies of everything"));
-  keeps_ = false;
+  deaths_.Remove(opener_->death_fd());
+  const bool last = ++successors_ > kSuccessorsMax;
+  warn_(absl::StrCat("its keeper died (", opener_->End(), "); ",
+                     last ? "so did others, and nobody keeps what is allocated now, until the "
+                            "device is opened again"
+                          : "another one takes copies of everything"));
+  keeps_ = last;
   BeginKeeping();
 }
 
@@ -77,7 +83,7 @@ absl::StatusOr<Allocation> HostMemoryExporter::Export(const AllocationSpec& spec
   if (traits_.total_bytes > 0 && spec.size_bytes > left_bytes)
     return NoRoom(spec.size_bytes, left_bytes);
 
-  ReplaceDeadKeeper();
+  Mend();
   ++serial_;
   ASSIGN_OR_RETURN(Piece piece, Make(spec, BufferName(traits_.kind, serial_)));
   Allocation made{.fd = std::move(piece.fd), .size_bytes = spec.size_bytes, .window = piece.window};
@@ -101,7 +107,7 @@ absl::Status HostMemoryExporter::Free(Allocation allocation) {
 }
 
 void HostMemoryExporter::KeepCopies(absl::Span<const int> fds) {
-  ReplaceDeadKeeper();
+  Mend();
   for (const int fd : fds) (void)copies_.KeepAgain(fd);
 }
 
@@ -111,6 +117,7 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
   keeps_ = found.ok();
+  deaths_.Add(opener_->death_fd(), 0);
   ClaimNode(copies_);
   RETURN_IF_ERROR(Open());
 

@@ -15,6 +15,7 @@
 #include "daemon/device/device_opener.h"
 #include "daemon/device/exporter.h"
 #include "daemon/device/kept_copies.h"
+#include "daemon/device/ready_fds.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
@@ -30,10 +31,13 @@ struct Keeping {
 // out, and resets, which are drills: no device is behind it, so buffers that are out stay as they
 // are, and keep their share of the size until they are freed.
 //
-// A copy of each buffer is kept before it is given out. Without anybody who keeps it, or when that
-// one has died, all goes on, but does not outlive this process.
+// A copy of each buffer is kept before it is given out. Without anybody who keeps it all goes on,
+// but does not outlive this process. Who dies is followed by another one.
 class HostMemoryExporter : public Exporter {
  public:
+  // Of one whose successors die as well no more are tried, until the next Open().
+  static constexpr int kSuccessorsMax = 3;
+
   const BackendTraits& traits() const final { return traits_; }
   absl::Status Open() final;
   // What was lost stays out, with its window, until it is freed.
@@ -45,6 +49,9 @@ class HostMemoryExporter : public Exporter {
   absl::Status Reset(Drill drill) final;
   void DropCopies(absl::Span<const int> fds) final { (void)copies_.Drop(fds); }
   void KeepCopies(absl::Span<const int> fds) final;
+  int damage_fd() const final { return deaths_.fd(); }
+  // Gives copies of everything to a successor of who kept them and died.
+  void Mend() final;
 
  protected:
   struct Piece {
@@ -84,13 +91,14 @@ class HostMemoryExporter : public Exporter {
 
  private:
   void BeginKeeping();
-  void ReplaceDeadKeeper();
 
   Syscalls& syscalls_;
   const std::function<void(const std::string&)> warn_;
   const std::unique_ptr<DeviceOpener> opener_;
   KeptCopies copies_;
+  const ReadyFds deaths_;
   bool keeps_ = false;
+  int successors_ = 0;  // that were tried
   bool open_ = false;
   bool drilled_away_ = false;
   std::uint64_t out_bytes_ = 0;

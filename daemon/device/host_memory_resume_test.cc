@@ -228,6 +228,21 @@ TEST_P(HostMemoryResume, GivesEverythingToASuccessorOfAKeeperThatDied) {
   EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "killed by SIGKILL")) << kept_.warnings[0];
 }
 
+TEST_P(HostMemoryResume, TriesNoMoreSuccessorsThanThreeUntilTheDeviceIsOpenedAgain) {
+  Start();
+  const Allocation made = Export(1, kAlice);
+  for (int i = 0; i < HostMemoryExporter::kSuccessorsMax + 2; ++i) {
+    kept_.there = false;
+    exporter_->Mend();
+  }
+  EXPECT_EQ(kept_.begun, 1 + HostMemoryExporter::kSuccessorsMax);
+  ASSERT_EQ(kept_.warnings.size(), 1u + HostMemoryExporter::kSuccessorsMax);
+  EXPECT_TRUE(absl::StrContains(kept_.warnings.back(), "so did others")) << kept_.warnings.back();
+  EXPECT_TRUE(exporter_->Reset(Drill::kNone).ok());
+  EXPECT_TRUE(exporter_->Open().ok());
+  EXPECT_TRUE(kept_.files.contains(made.inode));
+}
+
 TEST_P(HostMemoryResume, GivesOutNothingThatTheKeeperDoesNotTake) {
   Start();
   const std::size_t before = OpenFdCount();

@@ -33,9 +33,10 @@ class KeeperRestart : public SpawnedKeeperTest {
   ~KeeperRestart() override { ::munmap(journal_, kBytes); }
 
   std::unique_ptr<SoftwareExporter> Exporter() {
-    return std::make_unique<SoftwareExporter>(
-        DeviceConfig{.name = "software0"}, syscalls_,
-        Keeping{.opener = std::make_unique<KeeperOpener>("software0", keepers_)});
+    auto opener = std::make_unique<KeeperOpener>("software0", keepers_);
+    opener_ = opener.get();
+    return std::make_unique<SoftwareExporter>(DeviceConfig{.name = "software0"}, syscalls_,
+                                              Keeping{.opener = std::move(opener)});
   }
   // A service that makes `count` buffers, each with its number in it, and is killed.
   void RunAndKill(std::size_t count) {
@@ -73,6 +74,7 @@ class KeeperRestart : public SpawnedKeeperTest {
 
   static constexpr std::size_t kBytes = 1 << 20;
   Syscalls syscalls_;
+  KeeperOpener* opener_ = nullptr;  // of the last exporter
   SpawnedKeepers keepers_ = SpawnedKeepers(Program(), directory_.path() + "/keepers");
   // Shared with the service: inodes.
   std::uint64_t* const journal_ = static_cast<std::uint64_t*>(
@@ -90,7 +92,7 @@ TEST_F(KeeperRestart, LosesNoBufferAndNoByteOfOne) {
     EXPECT_EQ(resumed->lost, "");
     for (std::size_t i = 0; i < kMany; ++i) EXPECT_EQ(NumberIn(resumed->fds[i]), i);
   }
-  EXPECT_EQ(CountDescriptors(), before + 1) << "the connection";
+  EXPECT_EQ(CountDescriptors(), before + 2) << "the connection, and what tells of its end";
   exporter.reset();
   EXPECT_EQ(CountDescriptors(), before);
 }
@@ -106,6 +108,23 @@ TEST_F(KeeperRestart, LosesWhatDiedWithItsKeeperAndGoesOnWithAnotherOne) {
   EXPECT_NE(resumed->lost, "");
   for (const UniqueFd& fd : resumed->fds) EXPECT_FALSE(fd);
   EXPECT_TRUE(exporter->Export({.size_bytes = kPage}).ok());
+}
+
+TEST_F(KeeperRestart, FindsEverythingWithTheSuccessorOfAKeeperThatWasKilled) {
+  auto exporter = Exporter();
+  ASSERT_TRUE(exporter->Open().ok());
+  const auto made = exporter->Export({.size_bytes = kPage});
+  ASSERT_TRUE(made.ok()) << made.status();
+  for (int i = 0; i < 2; ++i) {
+    pollfd nothing = {.fd = exporter->damage_fd(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&nothing, 1, 0), 0);
+    ASSERT_EQ(::kill(opener_->keeper()->pid(), SIGKILL), 0);
+    ASSERT_EQ(Comes(exporter->damage_fd(), POLLIN), POLLIN);
+    exporter->Mend();
+  }
+  journal_[0] = made->inode;
+  exporter.reset();
+  EXPECT_TRUE(Exporter()->Resume(Journal(1))->fds.at(0));
 }
 
 // A figure beside the sentence: the service promises a grant within 300 ms of its start.
