@@ -119,7 +119,8 @@ absl::Status HabanalabsExporter::ExplainExport(const absl::Status& failed) const
 void HabanalabsExporter::DropCopies(absl::Span<const int> fds) { (void)copies_.Drop(fds); }
 
 void HabanalabsExporter::KeepCopies(absl::Span<const int> fds) {
-  for (const int fd : fds) (void)copies_.KeepAgain(fd);
+  if (!card_.is_open()) return;  // nothing of an epoch that is over may hold the next one up
+  for (const int fd : fds) (void)copies_.GiveBack(fd);
 }
 
 absl::Status HabanalabsExporter::Free(Allocation allocation) {

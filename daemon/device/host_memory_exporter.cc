@@ -108,7 +108,7 @@ absl::Status HostMemoryExporter::Free(Allocation allocation) {
 
 void HostMemoryExporter::KeepCopies(absl::Span<const int> fds) {
   Mend();
-  for (const int fd : fds) (void)copies_.KeepAgain(fd);
+  for (const int fd : fds) (void)copies_.GiveBack(fd);
 }
 
 absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {

@@ -32,7 +32,7 @@ absl::Status KeptCopies::DropSoon(int fd) {
   return absl::OkStatus();
 }
 
-absl::Status KeptCopies::KeepAgain(int fd) {
+absl::Status KeptCopies::GiveBack(int fd) {
   ino_t inode = 0;
   if (syscalls_.Inode(fd, &inode) != 0) return CallFailed("fstat()", errno);
   return Keep(fd, inode);

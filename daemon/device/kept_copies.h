@@ -32,7 +32,7 @@ class KeptCopies {
   absl::Status DropSoon(int fd);
   // After a Drop() for a count that proved nothing: it is not known to be of this service alone, so
   // a copy has to outlive this process.
-  absl::Status KeepAgain(int fd);
+  absl::Status GiveBack(int fd);
   // Gives everything to an opener that has none of it: not what was to be dropped, and no number
   // that is another file's by now. Stops at the first that it does not take.
   absl::Status KeepAgain();
