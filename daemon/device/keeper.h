@@ -25,7 +25,7 @@ namespace hlbuf {
 struct KeeperLimits {
   absl::Duration start = absl::Seconds(5);
   absl::Duration open = absl::Seconds(30);
-  absl::Duration keep = absl::Seconds(1);
+  absl::Duration keep = absl::Seconds(5);  // it may have to wait for a processor
   // The last close of a dma-buf may run a reset of the device.
   absl::Duration drop = absl::Seconds(30);
   absl::Duration fetch = absl::Seconds(10);
