@@ -62,14 +62,16 @@ std::optional<Window> WindowAllocator::Allocate(std::uint64_t size_bytes, const 
 }
 
 bool WindowAllocator::AllocateAt(Window window, const Domain& domain) {
-  const std::uint64_t in_page = page_bytes_ - 1;
-  if (window.size_bytes == 0 || ((window.offset | window.size_bytes) & in_page) != 0) return false;
-  std::uint64_t covered = window.offset;
-  auto it = free_.upper_bound(window.offset);
-  if (it == free_.begin()) return false;
-  for (--it; it != free_.end() && it->first <= covered && covered < window.end(); ++it)
-    covered = std::max(covered, it->first + it->second.size_bytes);
-  if (window.end() < window.offset || covered < window.end()) return false;
+  const bool whole_pages = (window.offset | window.size_bytes) % page_bytes_ == 0;
+  if (!whole_pages || window.size_bytes == 0 || window.end() < window.offset) return false;
+  std::uint64_t at = window.offset;
+  auto it = free_.upper_bound(at);
+  if (it != free_.begin()) --it;
+  for (; at < window.end(); at = it->first + it->second.size_bytes, ++it) {
+    if (it == free_.end() || it->first > at || it->first + it->second.size_bytes <= at)
+      return false;
+    if (it->second.last && *it->second.last != domain) return false;
+  }
   Take(window);
   live_.emplace(window.offset, Live{.size_bytes = window.size_bytes, .domain = domain});
   return true;

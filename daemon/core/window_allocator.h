@@ -58,8 +58,8 @@ class WindowAllocator {
 
   // A window of `size_bytes`, rounded up to pages. nullopt: no room for this domain, or size 0.
   std::optional<Window> Allocate(std::uint64_t size_bytes, const Domain& domain);
-  // This window, of whole pages, whoever's bytes it has: it was given out before this object was
-  // made. False: it is not free, or not there.
+  // This very window, as it was given out before: whole pages, free, and clean or the domain's own.
+  // False: it is not.
   bool AllocateAt(Window window, const Domain& domain);
   // Takes back the window at `offset`; it is reserved to its domain now. nullopt: there is none.
   std::optional<Window> Free(std::uint64_t offset);
