@@ -66,6 +66,8 @@ struct Resumption {
     std::uint64_t window = 0;
     ino_t inode = 0;
     Domain domain;
+    // Nobody else had it when it was on its way back: that it has no descriptor does not matter.
+    bool is_proven = false;
   };
   std::vector<Buffer> buffers;
   std::vector<DeviceNote> notes;
