@@ -146,6 +146,7 @@ int FakeHabanalabs::Ioctl(int fd, unsigned long request, void* argument) {
 int FakeHabanalabs::DeviceNumber(int fd, dev_t* number) {
   const Node* const node = NodeOf(fd);
   if (node == nullptr) return Refuse(EBADF);
+  if (at_node) at_node(node->control);
   *number = node->number + number_shift;
   return 0;
 }

@@ -38,16 +38,19 @@ class FakeHabanalabs final : public Syscalls {
   std::optional<std::string> ReadText(const std::string& path) override;
   int WriteText(const std::string& path, const std::string& text) override;
   bool MayWrite(const std::string&) override { return may_write; }
+  absl::Duration SinceBoot() override { return since_boot; }
   void Pause(absl::Duration time) override;
 
   // Once each, one with every Pause(). Where there is none, a reset under way ends.
   std::vector<std::function<void()>> at_pause;
   absl::Duration paused = absl::ZeroDuration();
+  absl::Duration since_boot = absl::Hours(1);
   std::vector<std::string> opened;  // nodes that it was tried to open
   bool may_write = true;            // hard_reset
   int inode_error = 0;
   int eventfd_error = 0;
-  dev_t number_shift = 0;  // of what the nodes really are
+  dev_t number_shift = 0;                     // of what the nodes really are
+  std::function<void(bool control)> at_node;  // called when it is asked what a node is
   std::string kernel = "6.12.95+deb12-amd64\n";
   std::vector<std::string> dmabuf_names;
 

@@ -116,7 +116,9 @@ int FakeHabanalabsCard::Info(bool control, hl::InfoArgs& args) {
       return Answer(args, info, is_61 ? hl::kHwIpBytesIn61 : sizeof(info));
     }
     case hl::kInfoDramUsage:
-      return Answer(args, hl::DramUsage{.dram_free_mem = FreePages() * kDriverPage});
+      return Answer(args,
+                    hl::DramUsage{.dram_free_mem = FreePages() * kDriverPage,
+                                  .ctx_dram_mem = (driver_pages - FreePages()) * kDriverPage});
     case hl::kInfoDeviceStatus:
       return Answer(args, hl::DeviceStatus{.status = status});
     case hl::kInfoResetCount:

@@ -36,6 +36,9 @@ absl::Status HabanalabsCard::Open() {
   RETURN_IF_ERROR(Close());
   RETURN_IF_ERROR(OpenControl());
   RETURN_IF_ERROR(CheckIdentity());
+  note_.opening = note_.opening % WindowName::kOpeningMax + 1;
+  // That there was something to come back to, even if this process gets no further.
+  if (!notebook_->WriteAhead(NoteOf(note_))) return Unavailable("the service ends");
   ASSIGN_OR_RETURN(UniqueFd fd, OpenCompute());
   const auto opened = [&]() -> absl::Status {
     RETURN_IF_ERROR(CheckDeviceNode(syscalls_, fd.get(), nodes_.compute));
@@ -82,7 +85,8 @@ absl::StatusOr<UniqueFd> HabanalabsCard::OpenCompute() {
   for (;;) {
     // Read before, so that no reset goes unnoticed.
     ASSIGN_OR_RETURN(const hl::ResetCount count, control_->ResetCount());
-    resets_at_open_ = count.hard_reset_cnt;
+    note_.resets = count.hard_reset_cnt;
+    note_.quiet_at = syscalls_.SinceBoot();
     absl::StatusOr<UniqueFd> fd = opener_.Open(nodes_.compute.path);
     if (fd.ok()) {
       was_open_ = true;
@@ -104,9 +108,8 @@ bool HabanalabsCard::IsAboutToBeFree(int error) const {
 }
 
 absl::Status HabanalabsCard::RegisterNotifier() {
-  events_ = 0;
-  resets_itself_ = false;
   unanswered_ = 0;
+  window_passed_ = absl::ZeroDuration();
   notifier_ = syscalls_.Eventfd();
   if (!notifier_) return CallFailed("eventfd()", errno);
   RETURN_IF_ERROR(compute_->RegisterEventfd(notifier_.get()));
@@ -123,9 +126,30 @@ absl::Status HabanalabsCard::Close() {
   const absl::Status dropped = opener_.Drop({kKeptNotifier, kKeptCard});
   notifier_.Reset();
   compute_.reset();
-  events_ = 0;
-  resets_itself_ = false;
+  NoteClosed(note_);
   return dropped;
+}
+
+void HabanalabsCard::NoteOpened(const CardMemory& memory, bool is_physical) {
+  note_.is_open = true;
+  note_.scrubs = ScrubsMemory();
+  note_.memory = memory;
+  note_.is_physical = is_physical;
+  notebook_->Write(NoteOf(note_));
+}
+
+void HabanalabsCard::NoteOpenerLost(const std::string& text) {
+  note_.opener_lost = text;
+  notebook_->Write(NoteOf(note_));
+}
+
+void HabanalabsCard::NoteClosed(const CardNote& noted) {
+  note_ = noted;
+  was_open_ = was_open_ || noted.is_open;
+  note_.is_open = note_.reads_events = false;
+  note_.events = 0;
+  note_.opener_lost.clear();
+  notebook_->Write(NoteOf(note_));
 }
 
 bool HabanalabsCard::MayHardReset() const {

@@ -15,6 +15,8 @@
 #include "daemon/device/device_opener.h"
 #include "daemon/device/habanalabs_driver.h"
 #include "daemon/device/habanalabs_nodes.h"
+#include "daemon/device/habanalabs_notes.h"
+#include "daemon/device/notebook.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
@@ -37,20 +39,41 @@ class HabanalabsCard {
   // Under which the opener keeps the card itself and its notifier; no inode has such a number.
   static constexpr std::uint64_t kKeptCard = DeviceOpener::kDevice;
   static constexpr std::uint64_t kKeptNotifier = ~std::uint64_t{0};
+  // How often it is noted that nothing was announced.
+  static constexpr absl::Duration kQuietEvery = absl::Seconds(1);
   // A card that is there and does not answer so many looks in a row is lost.
   static constexpr int kUnansweredMax = 5;
 
   HabanalabsCard(Syscalls& syscalls, DeviceOpener& opener, std::string pci, SystemRoots roots,
                  HabanalabsLimits limits);
 
+  // Before anything else; it lives longer.
+  void WriteNotesTo(Notebook& notebook) { notebook_ = &notebook; }
+
   // Finds the card and opens both nodes. Open already: closes it first.
   absl::Status Open();
+  // Instead of the first Open(): goes on with what an earlier process has opened, and looks what
+  // happened meanwhile. The notifier is not registered again. What was announced, and not done yet,
+  // CheckAlarm() tells, with what is left of the driver's window.
+  //
+  // Errors: FAILED_PRECONDITION  what the card had in its memory is gone, and why
+  //         DEVICE_UNAVAILABLE   it could not be asked
+  // Neither drops what the opener keeps.
+  absl::Status Resume(const CardNote& noted, UniqueFd compute, UniqueFd notifier);
   // Gives an opener that did not open the card copies of what it would have. Only while open.
   absl::Status KeepAgain();
   // Whatever it returns, this process has the card no more; dma-bufs of it keep it open, though.
   absl::Status Close();
   bool is_open() const { return compute_.has_value(); }
   int notifier_fd() const { return notifier_.get(); }
+
+  // That it is open, and how its memory is cut: from now on it can be resumed.
+  void NoteOpened(const CardMemory& memory, bool is_physical);
+  void NoteOpenerLost(const std::string& text);
+  // Of the last opening, here or in an earlier process.
+  const CardNote& note() const { return note_; }
+  // It was closed without Close().
+  void NoteClosed(const CardNote& noted);
 
   // Only while open.
   const HabanalabsDriver& driver() const { return *compute_; }
@@ -69,9 +92,8 @@ class HabanalabsCard {
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();
-  // Whether its driver resets it, has since it was opened, or said that it will: as of the last
-  // CheckAlarm() that was answered.
-  bool resets_itself() const { return resets_itself_; }
+  // Whether the driver has announced a reset since it was opened, as of the last CheckAlarm().
+  bool announced_reset() const;
   // Whether the last CheckAlarm() could see what state the card is in; else it may have said
   // nothing only because it did not know.
   bool answered() const { return unanswered_ == 0; }
@@ -94,6 +116,12 @@ class HabanalabsCard {
   absl::StatusOr<Look> LookAtIt();
   absl::StatusOr<Look> AskControl() const;
   absl::Status Await(const std::function<bool(const Look&)>& enough);
+  absl::Status TakeBack(UniqueFd compute, UniqueFd notifier);
+  absl::Status AwaitControl();
+  absl::Status WhatHappened();
+  bool HasSignalled() const;
+  absl::Status ReadEvents();
+  void NoteQuiet(absl::Duration since_boot);
   std::optional<Alarm> Unanswered(const absl::Status& why);
   std::optional<Alarm> AlarmOf(hl::Status status, std::uint32_t resets) const;
   Alarm PendingReset() const;
@@ -111,10 +139,12 @@ class HabanalabsCard {
   UniqueFd notifier_;
   hl::HwIp hw_ip_ = {};
   bool was_open_ = false;  // so what is in the way of opening is probably our own
-  std::uint32_t resets_at_open_ = 0;
-  std::uint64_t events_ = 0;  // GET_EVENTS forgets them
-  int unanswered_ = 0;        // looks in a row
-  bool resets_itself_ = false;
+  Notebook forgetful_;
+  Notebook* notebook_ = &forgetful_;
+  CardNote note_;       // as it was written last
+  int unanswered_ = 0;  // looks in a row
+  // Of the driver's window, when its announcement was found by Resume(): at most.
+  absl::Duration window_passed_ = absl::ZeroDuration();
 };
 
 // How long the driver lets a card work on after it has announced a reset. `kernel` is its release,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What state a card is in, what that means, and waiting for a better one.
+#include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -143,19 +145,45 @@ absl::Status HabanalabsCard::HardReset() {
 
 std::optional<Alarm> HabanalabsCard::CheckAlarm() {
   if (!is_open()) return std::nullopt;
+  const absl::Duration now = syscalls_.SinceBoot();
   // The notifier before the events, and they before the rest: what comes too late for one of them
   // shows in the next.
-  eventfd_t times = 0;
-  (void)::eventfd_read(notifier_.get(), &times);
-  if (const auto events = compute_->GetEvents(); events.ok()) events_ |= *events;
+  if (HasSignalled() || note_.reads_events) (void)ReadEvents();
   const auto status = control_->DeviceStatus();
   const auto count = control_->ResetCount();
   if (!status.ok() || !count.ok())
     return Unanswered(status.ok() ? count.status() : status.status());
   unanswered_ = 0;
   std::optional<Alarm> alarm = AlarmOf(*status, count->hard_reset_cnt);
-  resets_itself_ = alarm && alarm->kind != Alarm::Kind::kDisabled;
+  if (!alarm) NoteQuiet(now);
   return alarm;
+}
+
+// The driver raises the notifier with each event: without it there is nothing to ask for.
+bool HabanalabsCard::HasSignalled() const {
+  pollfd p = {.fd = notifier_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
+}
+
+// The driver forgets what it tells here. A process that is killed between the two notes leaves the
+// first, which the next one takes for a reset; so nothing is asked without a reason.
+absl::Status HabanalabsCard::ReadEvents() {
+  note_.reads_events = true;
+  if (!notebook_->WriteAhead(NoteOf(note_)))
+    return Error(ErrorCode::kDeviceUnavailable, "the service ends");
+  eventfd_t times = 0;
+  (void)::eventfd_read(notifier_.get(), &times);
+  ASSIGN_OR_RETURN(const std::uint64_t events, compute_->GetEvents());
+  note_.events |= events;
+  note_.reads_events = false;
+  notebook_->Write(NoteOf(note_));
+  return absl::OkStatus();
+}
+
+void HabanalabsCard::NoteQuiet(absl::Duration since_boot) {
+  if (since_boot - note_.quiet_at < kQuietEvery) return;
+  note_.quiet_at = since_boot;
+  notebook_->Write(NoteOf(note_));
 }
 
 // Every state of a card answers what was asked; but a machine can be short of something for once,
@@ -169,23 +197,28 @@ std::optional<Alarm> HabanalabsCard::AlarmOf(hl::Status status, std::uint32_t re
   const std::string is = absl::StrCat(nodes_.pci, ": the card is ", StatusText(status));
   if (IsDisabled(status))
     return Alarm{.kind = Alarm::Kind::kDisabled, .text = absl::StrCat(is, "; ", WayOut(nodes_))};
-  if (resets != resets_at_open_)
+  if (resets != note_.resets)
     return Alarm{.kind = Alarm::Kind::kReset,
                  .text = absl::StrCat(is, "; since it was opened it was reset, RESET_COUNT is ",
-                                      resets, " after ", resets_at_open_)};
+                                      resets, " after ", note_.resets)};
   if (!IsOperational(status)) return Alarm{.kind = Alarm::Kind::kReset, .text = is};
-  if ((events_ & (hl::kEventDeviceReset | hl::kEventDeviceUnavailable)) != 0) return PendingReset();
+  if (announced_reset()) return PendingReset();
   return std::nullopt;
+}
+
+bool HabanalabsCard::announced_reset() const {
+  return (note_.events & (hl::kEventDeviceReset | hl::kEventDeviceUnavailable)) != 0;
 }
 
 Alarm HabanalabsCard::PendingReset() const {
   Alarm alarm{.kind = Alarm::Kind::kResetPending};
-  if ((events_ & hl::kEventDeviceUnavailable) == 0) alarm.window = ReleaseWindow();
+  if ((note_.events & hl::kEventDeviceUnavailable) == 0)
+    alarm.window = std::max(ReleaseWindow() - window_passed_, absl::ZeroDuration());
   alarm.text = absl::StrCat(nodes_.pci, ": the driver resets the card ",
                             alarm.window > absl::ZeroDuration()
                                 ? absl::StrCat("within ", absl::FormatDuration(alarm.window))
                                 : "at once",
-                            ": ", CausesOf(events_));
+                            ": ", CausesOf(note_.events));
   return alarm;
 }
 

@@ -34,8 +34,16 @@ HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& sys
                .survives_reset = false,
                .raises_alarms = true}) {}
 
+// Nobody takes notes any more. The next process finds that the opener is gone, or not.
 HabanalabsExporter::~HabanalabsExporter() {
+  card_.WriteNotesTo(forgetful_);
+  memory_.reset();
   if (!opener_->outlives()) (void)Close();
+}
+
+void HabanalabsExporter::WriteNotesTo(Notebook& notebook) {
+  notebook_ = &notebook;
+  card_.WriteNotesTo(notebook);
 }
 
 absl::Status HabanalabsExporter::Open() {
@@ -47,6 +55,11 @@ absl::Status HabanalabsExporter::Open() {
     (void)Close();
     return set_up;
   }
+  DescribeItself();
+  return absl::OkStatus();
+}
+
+void HabanalabsExporter::DescribeItself() {
   traits_.total_bytes = traits_.buffer_bytes_max = shape_.total_bytes;
   traits_.can_drill = config_.drills && card_.MayHardReset();
   traits_.reserved_hint = card_.ScrubsMemory()
@@ -54,25 +67,37 @@ absl::Status HabanalabsExporter::Open() {
                               : "load habanalabs with memory_scrub=1 and reset the card, or set "
                                 "isolation = \"none\"";
   traits_.reset_window = card_.ReleaseWindow();
-  return absl::OkStatus();
 }
 
 absl::Status HabanalabsExporter::SetUpMemory() {
   ASSIGN_OR_RETURN(const CardMemory shape,
                    ShapeOf(config_, card_.nodes(), card_.driver(), card_.hw_ip()));
-  if (memory_ != nullptr && shape != shape_)
+  const bool is_physical = HasPhysicalMemory(card_.nodes().device_type);
+  if (memory_ != nullptr && shape != shape_ && !shape_is_noted_)
     return Error(ErrorCode::kDeviceError,
                  absl::StrCat(card_.nodes().pci,
                               ": this is another card, or another driver, than "
                               "before; restart the service to use it"));
-  if (memory_ == nullptr)
-    memory_ = HasPhysicalMemory(card_.nodes().device_type) ? MakePhysicalMemory(shape)
-                                                           : MakeMappedMemory(shape);
-  shape_ = shape;
+  if (memory_ == nullptr || shape != shape_) MakeMemory(shape, is_physical);
+  shape_is_noted_ = false;
   // The driver clears on the way out, with the parameter as it is then. That it let us in again
   // shows that it has been through that.
-  memory_->OnOpened(card_.driver(), cleared_at_close_ && card_.ScrubsMemory());
+  memory_->OnOpened(card_.driver(), card_.note().opening,
+                    cleared_at_close_ && card_.ScrubsMemory());
+  card_.NoteOpened(shape_, is_physical_);
   return absl::OkStatus();
+}
+
+// Whose bytes are on the card, it knows from the one before.
+void HabanalabsExporter::MakeMemory(const CardMemory& shape, bool is_physical) {
+  const CardNotes before =
+      memory_ != nullptr && is_physical == is_physical_ ? memory_->Remembered() : CardNotes();
+  memory_ =
+      is_physical ? MakePhysicalMemory(shape, *notebook_) : MakeMappedMemory(shape, *notebook_);
+  shape_ = shape;
+  is_physical_ = is_physical;
+  memory_->Remember(before);
+  if (std::exchange(suspects_everybody_, false)) memory_->SuspectEverybody();
 }
 
 absl::Status HabanalabsExporter::CheckSpec(const AllocationSpec& spec) const {
@@ -170,6 +195,7 @@ void HabanalabsExporter::LoseOpener() {
           ? absl::StrCat("`hl-bufctl simulate-reset ", config_.name, "` at a quiet moment")
           : "a restart of the service at a quiet moment",
       " opens it anew");
+  card_.NoteOpenerLost(opener_lost_);
   wants_successor_ = true;
 }
 
@@ -193,9 +219,9 @@ absl::Status HabanalabsExporter::Reset(Drill drill) {
   if (drill == Drill::kFails)
     return Error(ErrorCode::kUnimplemented,
                  "habanalabs: a real card cannot be made to stay away; drill it without failing");
-  // A look that is missed says nothing; what was seen before goes on all the same.
-  (void)card_.CheckAlarm();
-  const bool resets_itself = card_.resets_itself();
+  const std::optional<Alarm> alarm = card_.CheckAlarm();
+  const bool resets_itself =
+      alarm ? alarm->kind != Alarm::Kind::kDisabled : card_.announced_reset();
   // What the opener could not drop shows below, as somebody who has the card.
   (void)Close();
   return config_.drills && card_.MayHardReset() && !resets_itself ? card_.HardReset()

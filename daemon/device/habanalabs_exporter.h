@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "daemon/device/device_config.h"
 #include "daemon/device/device_opener.h"
@@ -28,6 +30,8 @@ namespace hlbuf {
 // opened again, ours too. So every Allocation has to be freed, or its descriptor closed, for
 // Reset() to succeed; freed later, it is nothing but closed.
 //
+// When this is destroyed with an opener that outlives it, everything stays open for Resume().
+//
 // An opener that dies without a reset is followed by another one, which keeps copies as the first
 // did; but it did not open the card, so the driver does not kill it.
 class HabanalabsExporter final : public Exporter {
@@ -44,6 +48,9 @@ class HabanalabsExporter final : public Exporter {
   const BackendTraits& traits() const override { return traits_; }
   std::uint64_t reserved_bytes() const override { return usage().reserved_bytes; }
   absl::Status Open() override;
+  // What was kept is taken back; what was not, and a reset since, is told.
+  absl::StatusOr<Resumed> Resume(const Resumption& from) override;
+  void WriteNotesTo(Notebook& notebook) override;
   absl::StatusOr<Allocation> Export(const AllocationSpec& spec) override;
   absl::Status Free(Allocation allocation) override;
   // Closes the card, and waits until the driver says that it works. Where drills are allowed and
@@ -60,6 +67,12 @@ class HabanalabsExporter final : public Exporter {
 
  private:
   absl::Status SetUpMemory();
+  void MakeMemory(const CardMemory& shape, bool is_physical);
+  void DescribeItself();
+  absl::StatusOr<Resumed> GoOn(const Resumption& from, const CardNotes& notes);
+  std::vector<UniqueFd> ClaimBuffers(const Resumption& from);
+  Resumed GiveUp(const Resumption& from, const CardNotes& notes, absl::string_view why);
+  std::string WhatIsLost() const;
   absl::Status CheckSpec(const AllocationSpec& spec) const;
   absl::StatusOr<Allocation> ExportPlace(const HabanalabsMemory::Place& place,
                                          std::uint64_t size_bytes);
@@ -75,8 +88,13 @@ class HabanalabsExporter final : public Exporter {
   HabanalabsCard card_;
   const ReadyFds alarms_;
   BackendTraits traits_;
-  std::unique_ptr<HabanalabsMemory> memory_;  // from the first Open() on
+  Notebook forgetful_;
+  Notebook* notebook_ = &forgetful_;
+  std::unique_ptr<HabanalabsMemory> memory_;  // from the first Open() or Resume() on
   CardMemory shape_;                          // of memory_
+  bool is_physical_ = false;                  // likewise
+  bool shape_is_noted_ = false;  // by an earlier process, which may have been configured otherwise
+  bool suspects_everybody_ = false;  // when there is memory
   bool cleared_at_close_ = false;
   std::uint64_t serial_ = 0;
   std::string opener_lost_;  // of this opening: that, and what it means; or empty

@@ -284,11 +284,14 @@ TEST_F(HabanalabsExporterTest, ServesSeveralCardsSideBySide) {
   EXPECT_EQ(card_->exports.size(), 1u);
 }
 
-TEST_F(HabanalabsExporterTest, LeavesNothingOpen) {
+TEST_F(HabanalabsExporterTest, LeavesNothingOpenWithoutAnOpenerThatOutlivesIt) {
   const std::size_t before = OpenFdCount();
   StartOpen();
   Free(Export(kPage));
+  opener_->survives = false;
+  const int notes = notes_.writes;
   exporter_.reset();
+  EXPECT_EQ(notes_.writes, notes) << "whoever took them may have ended";
   EXPECT_FALSE(card_->InUse());
   EXPECT_EQ(OpenFdCount(), before);
 }

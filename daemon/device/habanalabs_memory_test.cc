@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "daemon/core/error.h"
 #include "daemon/device/fake_habanalabs.h"
+#include "daemon/device/recorded_notes.h"
 
 namespace hlbuf {
 namespace {
@@ -29,8 +30,9 @@ class HabanalabsMemoryTest : public testing::Test {
   void Start(const CardMemory& memory, const HlCard& like = {}) {
     card_ = &machine_.Add(like);
     OpenCard();
-    memory_ = like.type == "GAUDI" ? MakePhysicalMemory(memory) : MakeMappedMemory(memory);
-    memory_->OnOpened(*driver_, false);
+    shape_ = memory;
+    memory_ = Make();
+    memory_->OnOpened(*driver_, ++opening_, false);
     card_->log.clear();
   }
   void StartMapped(std::uint64_t driver_pages = 8, bool isolates = true, bool one_each = false) {
@@ -66,11 +68,18 @@ class HabanalabsMemoryTest : public testing::Test {
     memory_->OnClosed();
     driver_.reset();
     OpenCard();
-    memory_->OnOpened(*driver_, cleared);
+    memory_->OnOpened(*driver_, ++opening_, cleared);
+  }
+  std::unique_ptr<HabanalabsMemory> Make() {
+    return card_->type == "GAUDI" ? MakePhysicalMemory(shape_, notes_)
+                                  : MakeMappedMemory(shape_, notes_);
   }
   FakeHabanalabs machine_;
   FakeHabanalabsCard* card_ = nullptr;
   std::optional<HabanalabsDriver> driver_;
+  RecordedNotes notes_;
+  CardMemory shape_;
+  std::uint32_t opening_ = 0;
   std::unique_ptr<HabanalabsMemory> memory_;
 };
 
@@ -267,6 +276,15 @@ TEST_F(HabanalabsMemoryTest, GivesTheAllocationBackThatItCannotMap) {
   EXPECT_EQ(ErrorCodeOf(memory_->Take(kPage, kAlice).status()), ErrorCode::kNoMemory);
   EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP", "FREE"}));
   Take(kPage, kBob);
+}
+
+TEST_F(HabanalabsMemoryTest, GivesTheAllocationBackThatItCannotMapWhereNothingIsIsolated) {
+  StartMapped(1, /*isolates=*/false);
+  EXPECT_TRUE(memory_->GiveBack(Take(kPage, kAlice).window).ok());
+  card_->log.clear();
+  card_->Fail(HlCall::kMap, ENOMEM);
+  EXPECT_EQ(ErrorCodeOf(memory_->Take(kPage, kAlice).status()), ErrorCode::kNoMemory);
+  EXPECT_EQ(card_->log, (Calls{"ALLOC", "MAP", "FREE"}));
 }
 
 TEST_F(HabanalabsMemoryTest, KeepsTheAllocationThatItCanNeitherMapNorFreeForLater) {

@@ -59,7 +59,7 @@ TEST_F(HabanalabsOpenerTest, IsNotMissedWhenAResetIsOver) {
 
 // The card may be in a reset, which is why it does not answer.
 TEST_F(HabanalabsOpenerTest, IsMissedOnlyOnceTheCardAnswers) {
-  constexpr int kQuestions = 3;  // a look
+  constexpr int kQuestions = 2;  // a look
   StartOpen();
   opener_->Die();
   card_->Fail(HlCall::kInfo, ENOMEM, 2 * kQuestions);
@@ -72,7 +72,7 @@ TEST_F(HabanalabsOpenerTest, IsMissedOnlyOnceTheCardAnswers) {
 TEST_F(HabanalabsOpenerTest, IsNotMissedWhenTheCardWasResetBeforeItAnswered) {
   StartOpen();
   opener_->Die();
-  card_->Fail(HlCall::kInfo, ENOMEM, 3);
+  card_->Fail(HlCall::kInfo, ENOMEM, 2);
   EXPECT_FALSE(exporter_->CheckAlarm().has_value());
   ++card_->hard_resets;
   EXPECT_EQ(exporter_->CheckAlarm()->kind, Alarm::Kind::kReset);

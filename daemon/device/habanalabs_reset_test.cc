@@ -140,7 +140,16 @@ TEST_F(HabanalabsResetTest, AsksForNoHardResetWhileSomebodyHasTheCard) {
 
 TEST_F(HabanalabsResetTest, AsksForNoHardResetWhenTheCardResetsByItself) {
   StartOpen({}, {.drills = true});
-  card_->events = hl::kEventDeviceReset;
+  card_->Raise(hl::kEventDeviceReset);
+  ResetAndOpen();
+  EXPECT_EQ(card_->hard_resets, 3u);
+}
+
+TEST_F(HabanalabsResetTest, AsksForNoHardResetThoughTheCardThatResetsItselfMissesALook) {
+  StartOpen({}, {.drills = true});
+  card_->Raise(hl::kEventDeviceReset);
+  EXPECT_TRUE(exporter_->CheckAlarm().has_value());
+  card_->Fail(HlCall::kInfo, EAGAIN);
   ResetAndOpen();
   EXPECT_EQ(card_->hard_resets, 3u);
 }

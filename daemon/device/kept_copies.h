@@ -44,6 +44,8 @@ class KeptCopies {
   UniqueFd Claim(ino_t inode);
   // What is kept under an id that is no inode, likewise; its copy is the caller's affair.
   UniqueFd ClaimById(std::uint64_t id);
+  // Closes what was not claimed, for another Resume(); it goes on to be kept.
+  void LeaveUnclaimed() { found_.clear(); }
   // What nobody claimed is nobody's.
   absl::Status DropUnclaimed();
 

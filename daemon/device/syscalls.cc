@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -79,6 +80,12 @@ int Syscalls::WriteText(const std::string& path, const std::string& text) {
 }
 
 bool Syscalls::MayWrite(const std::string& path) { return ::access(path.c_str(), W_OK) == 0; }
+
+absl::Duration Syscalls::SinceBoot() {
+  timespec now = {};
+  (void)::clock_gettime(CLOCK_BOOTTIME, &now);
+  return absl::DurationFromTimespec(now);
+}
 
 void Syscalls::Pause(absl::Duration time) {
   (void)::poll(nullptr, 0, static_cast<int>(absl::ToInt64Milliseconds(time)));

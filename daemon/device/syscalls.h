@@ -35,6 +35,7 @@ class Syscalls {
   virtual std::optional<std::string> ReadText(const std::string& path);
   virtual int WriteText(const std::string& path, const std::string& text);  // what exists
   virtual bool MayWrite(const std::string& path);                           // access()
+  virtual absl::Duration SinceBoot();  // CLOCK_BOOTTIME: of all processes, suspend included
   // Waits between two looks at something that tells of no change by itself.
   virtual void Pause(absl::Duration time);
 };

@@ -16,16 +16,19 @@
 #include "daemon/core/error.h"
 #include "daemon/device/fake_habanalabs.h"
 #include "daemon/device/habanalabs_exporter.h"
+#include "daemon/device/recorded_notes.h"
 
 namespace hlbuf {
 
 inline const Domain kAlice{.uid = 1000, .container = ""};
 inline const Domain kBob{.uid = 1001, .container = ""};
 
-// Keeps copies, as a process of its own would.
+using KeptByFake = std::map<std::uint64_t, UniqueFd>;
+
+// Keeps copies, as a process of its own would: `copies` live on when this one does not.
 class FakeOpener final : public DeviceOpener {
  public:
-  explicit FakeOpener(Syscalls& syscalls) : direct_(syscalls) {}
+  FakeOpener(Syscalls& syscalls, KeptByFake& kept) : copies(kept), direct_(syscalls) {}
   absl::StatusOr<UniqueFd> Open(const std::string& path) override {
     auto fd = direct_.Open(path);
     if (fd.ok()) copies[HabanalabsCard::kKeptCard] = Copy(fd->get());
@@ -60,7 +63,18 @@ class FakeOpener final : public DeviceOpener {
     return begun <= fail_begins ? fail_begin : absl::OkStatus();
   }
 
-  std::map<std::uint64_t, UniqueFd> copies;
+  absl::StatusOr<std::vector<KeptCopy>> Resume() override {
+    if (!fail_resume.ok()) return std::exchange(fail_resume, absl::OkStatus());
+    if (copies.empty()) return absl::NotFoundError("process 4711 killed by SIGKILL");
+    std::vector<KeptCopy> all;
+    for (const auto& [id, fd] : copies) all.push_back({.id = id, .fd = Copy(fd.get())});
+    return all;
+  }
+  bool outlives() const override { return survives; }
+
+  KeptByFake& copies;
+  absl::Status fail_resume;
+  bool survives = true;
   bool died = false;
   int ended = 0;
   int begun = 0;  // successors, in vain or not
@@ -85,10 +99,15 @@ class HabanalabsExporterRig : public testing::Test {
     card_ = &machine_.Add(like);
     config.name = "gaudi0";
     config.kind = "habanalabs";
-    auto opener = std::make_unique<FakeOpener>(machine_);
+    config_ = config;
+    MakeExporter();
+  }
+  void MakeExporter() {
+    auto opener = std::make_unique<FakeOpener>(machine_, kept_);
     opener_ = opener.get();
-    exporter_ =
-        std::make_unique<HabanalabsExporter>(config, machine_, std::move(opener), machine_.roots());
+    exporter_ = std::make_unique<HabanalabsExporter>(config_, machine_, std::move(opener),
+                                                     machine_.roots());
+    exporter_->WriteNotesTo(notes_);
   }
   void StartOpen(const HlCard& like = {}, const DeviceConfig& config = {}) {
     Start(like, config);
@@ -119,6 +138,9 @@ class HabanalabsExporterRig : public testing::Test {
     ASSERT_TRUE(opened.ok()) << opened;
   }
   FakeHabanalabs machine_;
+  KeptByFake kept_;
+  RecordedNotes notes_;
+  DeviceConfig config_;
   FakeHabanalabsCard* card_ = nullptr;
   FakeOpener* opener_ = nullptr;
   std::unique_ptr<HabanalabsExporter> exporter_;
