@@ -184,5 +184,34 @@ TEST_F(DeducedRule, D6_EventsGatherWithoutAnEventfd) {
   Judge((events & kEventHardware) != 0, absl::StrCat("events ", events));
 }
 
+TEST_F(DeducedRule, D7_WhatAnOpenCardHasAllocatedIsCountedAsItsOwn) {
+  Rule("DRAM_USAGE counts what was allocated through an open card, whoever has the handle");
+  if (HasPhysicalAddresses()) return NotTested("this card's driver allocates nothing");
+  const HlNode node(nodes().compute);
+  HwIp hw_ip = {};
+  DramUsage before = {}, after = {};
+  ASSERT_EQ(node.Info(kInfoHwIp, &hw_ip, sizeof hw_ip), 0);
+  ASSERT_EQ(node.Info(kInfoDramUsage, &before, sizeof before), 0);
+  ASSERT_EQ(node.Alloc(1).error, 0);
+  ASSERT_EQ(node.Info(kInfoDramUsage, &after, sizeof after), 0);
+  const std::uint64_t page =
+      hw_ip.default_page_bytes > 0 ? hw_ip.default_page_bytes : hw_ip.dram_page_bytes;
+  Judge(before.mine == 0 && after.mine == page,
+        absl::StrCat("of its own: ", before.mine, ", then ", after.mine, "; a page has ", page));
+}
+
+TEST_F(DeducedRule, D8_NoEventComesWithoutItsSign) {
+  Rule("the registered eventfd is raised with each event that GET_EVENTS tells of");
+  if (!nodes().IsStandIn())
+    return NotTested("nothing makes a card report an event without harm; only the stand-in can");
+  const HlNode node(nodes().compute);
+  const UniqueFd eventfd = node.RegisterEventfd();
+  pollfd p = {.fd = eventfd.get(), .events = POLLIN, .revents = 0};
+  const int before = ::poll(&p, 1, 0);
+  std::ofstream(nodes().DebugFile("trigger")) << HLSIM_EVENT << " " << kEventHardware;
+  const int after = ::poll(&p, 1, 0);
+  Judge(before == 0 && after == 1, absl::StrCat("readable before: ", before, ", after: ", after));
+}
+
 }  // namespace
 }  // namespace hlbuf
