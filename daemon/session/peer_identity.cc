@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +14,9 @@
 #include <cerrno>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/session/cgroup.h"
 
@@ -23,6 +27,9 @@
 
 namespace hlbuf {
 namespace {
+
+// PID_FS_MAGIC, Linux 6.9; likewise.
+constexpr decltype(statfs::f_type) kPidfsMagic = 0x50494446;
 
 absl::StatusOr<std::vector<gid_t>> GroupsOf(int socket) {
   std::vector<gid_t> groups(64);
@@ -60,9 +67,19 @@ bool HasExited(int pidfd) {
   return ::poll(&p, 1, 0) != 0;
 }
 
-// All of it: half of it could hide the container.
-absl::StatusOr<std::string> ReadCgroup(pid_t pid) {
-  const std::string path = absl::StrCat("/proc/", pid, "/cgroup");
+// Unique for a boot where pidfds have a file system of their own; elsewhere all of them share one
+// inode.
+std::uint64_t InodeOf(int pidfd) {
+  struct statfs system = {};
+  struct stat file = {};
+  if (::fstatfs(pidfd, &system) != 0 || system.f_type != kPidfsMagic || ::fstat(pidfd, &file) != 0)
+    return 0;
+  return file.st_ino;
+}
+
+// All of the file: half of it could hide the container.
+absl::StatusOr<std::string> ReadOf(pid_t pid, absl::string_view name) {
+  const std::string path = absl::StrCat("/proc/", pid, "/", name);
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
   std::array<char, 4096> piece;
@@ -77,6 +94,17 @@ absl::StatusOr<std::string> ReadCgroup(pid_t pid) {
 
 }  // namespace
 
+std::uint64_t ParseStartTicks(absl::string_view stat) {
+  constexpr std::size_t kFieldsBefore = 19;  // of those behind the name: state is the first
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == absl::string_view::npos) return 0;
+  const std::vector<absl::string_view> fields =
+      absl::StrSplit(stat.substr(name_end + 1), ' ', absl::SkipEmpty());
+  std::uint64_t ticks = 0;
+  if (fields.size() <= kFieldsBefore || !absl::SimpleAtoi(fields[kFieldsBefore], &ticks)) return 0;
+  return ticks;
+}
+
 absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   ucred credentials = {};
   socklen_t bytes = sizeof(credentials);
@@ -90,13 +118,16 @@ absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   if (credentials.pid <= 0) return identity;  // of a pid namespace that is not below ours
 
   RETURN_IF_ERROR(FindProcess(socket, identity));
-  const absl::StatusOr<std::string> cgroup = ReadCgroup(credentials.pid);
+  const absl::StatusOr<std::string> cgroup = ReadOf(credentials.pid, "cgroup");
+  const absl::StatusOr<std::string> stat = ReadOf(credentials.pid, "stat");
   if (HasExited(identity.pidfd.get())) return absl::UnavailableError("the peer has exited");
   if (!cgroup.ok()) return cgroup.status();
   const CgroupPlace place = ParseCgroup(*cgroup);
   identity.peer.container = place.container;
   identity.peer.unit = place.unit;
   identity.peer.job = place.job;
+  identity.peer.pidfd_inode = InodeOf(identity.pidfd.get());
+  if (stat.ok()) identity.peer.start_ticks = ParseStartTicks(*stat);
   return identity;
 }
 

@@ -2,7 +2,10 @@
 #ifndef HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
 #define HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "daemon/core/peer.h"
 #include "proto/wire/unique_fd.h"
 
@@ -30,6 +33,10 @@ struct PeerIdentity {
 //
 // Errors: UNAVAILABLE when the peer has exited already, else errno of the system call.
 absl::StatusOr<PeerIdentity> IdentifyPeer(int socket);
+
+// When the process began, in clock ticks since boot, by /proc/PID/stat. Its name, which it chose,
+// may hold anything, parentheses and blanks too. 0: the text is none of the kernel's.
+std::uint64_t ParseStartTicks(absl::string_view stat);
 
 }  // namespace hlbuf
 

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -129,6 +130,34 @@ TEST(PeerIdentity, IsVouchedForByTheKernelAlone) {
     EXPECT_FALSE(identity->vouched);
   });
   old_kernel.ExpectToSucceed();
+}
+
+TEST(PeerIdentity, TellsTheProcessFromALaterOneOfItsPid) {
+  Door door;
+  const RawClient client = RawClient::Connect(door.path());
+  const RawClient again = RawClient::Connect(door.path());
+  const absl::StatusOr<PeerIdentity> first = IdentifyPeer(door.Accept().get());
+  const absl::StatusOr<PeerIdentity> second = IdentifyPeer(door.Accept().get());
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE(first->peer.start_ticks, 0U);
+  EXPECT_EQ(first->peer.start_ticks, second->peer.start_ticks);
+  EXPECT_EQ(first->peer.pidfd_inode, second->peer.pidfd_inode);
+  const UniqueFd of_init(static_cast<int>(::syscall(SYS_pidfd_open, 1, 0)));
+  ASSERT_TRUE(of_init);
+  struct stat its = {};
+  ASSERT_EQ(::fstat(of_init.get(), &its), 0);
+  if (first->peer.pidfd_inode != 0) {
+    EXPECT_NE(first->peer.pidfd_inode, its.st_ino);
+  }
+}
+
+// The 22nd field, whatever the process calls itself.
+TEST(PeerIdentity, ReadsWhenTheProcessBegan) {
+  const std::string behind = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n";
+  EXPECT_EQ(ParseStartTicks("77 (job)" + behind), 4711U);
+  EXPECT_EQ(ParseStartTicks("77 (a) S 9 (b c) 1 )" + behind), 4711U);
+  for (const char* text : {"", "77", "77 (job", "77 (job)", "77 (job) S 1 2 3"})
+    EXPECT_EQ(ParseStartTicks(text), 0U) << text;
 }
 
 TEST(PeerIdentity, HasEveryGroupSorted) {
