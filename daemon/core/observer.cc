@@ -13,6 +13,8 @@ absl::string_view RevokeReasonText(RevokeReason reason) {
       return "asked back by an operator";
     case RevokeReason::kUnshared:
       return "no longer shared";
+    case RevokeReason::kLost:
+      return "ended while the service was away";
   }
   return "unknown";
 }

@@ -20,7 +20,7 @@
 namespace hlbuf {
 
 // Numbers are those of enum hlbuf_wire_revoke_reason.
-enum class RevokeReason : std::uint8_t { kReset = 1, kOperator = 2, kUnshared = 3 };
+enum class RevokeReason : std::uint8_t { kReset = 1, kOperator = 2, kUnshared = 3, kLost = 4 };
 absl::string_view RevokeReasonText(RevokeReason reason);
 
 // What is sent to the process of a holder that does not let go; each is worse than the one before.
