@@ -315,10 +315,12 @@ void Daemon::Stop(int signal) {
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   client_file_.Remove();
   control_file_.Remove();
-  if (state_.is_open()) broker_.Suspend();
-  clients_->Shutdown(state_.is_open() ? "the service stops; what you have is kept for you"
-                                      : "the service stops; leases end now",
-                     kClientsPatience, [this] { OnStopped(); });
+  const bool kept = state_.is_open();
+  if (kept) broker_.Suspend();
+  clients_->Shutdown(kept ? "the service stops; what you have is kept for you"
+                          : "the service stops; leases end now",
+                     kept ? Listener::Leases::kKept : Listener::Leases::kEnd, kClientsPatience,
+                     [this] { OnStopped(); });
   control_->Stop(kControlPatience, [this] { OnStopped(); });
 }
 

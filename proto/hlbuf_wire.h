@@ -33,8 +33,17 @@ enum {
   HLBUF_WIRE_DEVICE_BYTES_MAX = 63,
   HLBUF_WIRE_LABELS_MAX = 8,
   HLBUF_WIRE_LABEL_BYTES_MAX = 256,
-  /* Leases in one RELEASE or one REVOKE frame. */
-  HLBUF_WIRE_LEASES_MAX = 1024
+  /* Leases in one RELEASE or one REVOKE frame, or in one part of a REATTACH. */
+  HLBUF_WIRE_LEASES_MAX = 1024,
+  /* Cookies in one part of a REATTACH. */
+  HLBUF_WIRE_COOKIES_MAX = 1024,
+  HLBUF_WIRE_SECRET_BYTES = 16
+};
+
+/* Bits of `features`. */
+enum {
+  /* HELLO: this client can reattach. WELCOME: and has a secret to do so. */
+  HLBUF_WIRE_FEATURE_REATTACH = 1
 };
 
 enum hlbuf_wire_opcode {
@@ -45,6 +54,7 @@ enum hlbuf_wire_opcode {
   HLBUF_WIRE_SHARE = 4,
   HLBUF_WIRE_UNSHARE = 5,
   HLBUF_WIRE_DEVICES = 6,
+  HLBUF_WIRE_REATTACH = 7,
   /* One-way, client to daemon. */
   HLBUF_WIRE_RELEASE = 16,
   HLBUF_WIRE_PONG = 17,
@@ -56,6 +66,7 @@ enum hlbuf_wire_opcode {
   HLBUF_WIRE_SHARED = 0x84,
   HLBUF_WIRE_UNSHARED = 0x85,
   HLBUF_WIRE_DEVICE_LIST = 0x86,
+  HLBUF_WIRE_REATTACHED = 0x87,
   HLBUF_WIRE_ERROR = 0xff,
   /* Notices, daemon to client, cookie 0. */
   HLBUF_WIRE_REVOKE = 0x90,
@@ -98,7 +109,8 @@ enum hlbuf_wire_device_state {
 enum hlbuf_wire_revoke_reason {
   HLBUF_WIRE_REVOKE_RESET = 1,    /* the device resets; the buffer's epoch ends */
   HLBUF_WIRE_REVOKE_OPERATOR = 2, /* an operator asked for the buffer, by RevokeBuffers */
-  HLBUF_WIRE_REVOKE_UNSHARED = 3  /* the owner took back the SHARE that allowed this lease */
+  HLBUF_WIRE_REVOKE_UNSHARED = 3, /* the owner took back the SHARE that allowed this lease */
+  HLBUF_WIRE_REVOKE_LOST = 4      /* the lease ended while the service was away; deadline 0 */
 };
 
 enum hlbuf_wire_grantee_kind { HLBUF_WIRE_GRANTEE_UID = 1, HLBUF_WIRE_GRANTEE_GID = 2 };
@@ -107,7 +119,8 @@ enum hlbuf_wire_goodbye_reason {
   HLBUF_WIRE_GOODBYE_SHUTDOWN = 1, /* the service stops */
   HLBUF_WIRE_GOODBYE_PROTOCOL = 2, /* the peer broke the protocol */
   HLBUF_WIRE_GOODBYE_QUOTA = 3,    /* too many sessions of this domain */
-  HLBUF_WIRE_GOODBYE_HELLO = 4     /* no HELLO in time */
+  HLBUF_WIRE_GOODBYE_HELLO = 4,    /* no HELLO in time */
+  HLBUF_WIRE_GOODBYE_REATTACH = 5  /* REATTACH was refused; its ERROR says why */
 };
 
 struct hlbuf_wire_header {
@@ -123,9 +136,10 @@ struct hlbuf_wire_hello {
   uint32_t version;      /* HLBUF_WIRE_VERSION; another one is answered ERROR UNIMPLEMENTED */
   uint32_t client_bytes; /* trailing: name of the client software, printable ASCII, 0..63 bytes;
                             shown to operators */
-  uint64_t features;     /* what the client can do; none is defined yet */
+  uint64_t features;     /* what the client can do */
 };
 
+/* WELCOME and REATTACHED. */
 struct hlbuf_wire_welcome {
   struct hlbuf_wire_header header;
   uint32_t version;
@@ -134,7 +148,25 @@ struct hlbuf_wire_welcome {
   uint64_t session_id;      /* as operators see it */
   uint32_t frame_bytes_max; /* the largest frame that the daemon takes and sends */
   uint32_t requests_max;    /* read ahead, while earlier ones are unanswered; more wait */
+  /* Appended; a frame of 48 fixed bytes has none. Shown once, in the next REATTACH. */
+  uint8_t secret[HLBUF_WIRE_SECRET_BYTES];
 };
+
+/* The first request of a connection, in place of HELLO. Its parts have the same cookie, session and
+ * secret; the last one, without HLBUF_WIRE_REATTACH_MORE, is answered. */
+struct hlbuf_wire_reattach {
+  struct hlbuf_wire_header header;
+  uint32_t version;      /* as in HELLO, as are the next two */
+  uint32_t client_bytes; /* trailing, behind leases and cookies */
+  uint64_t features;
+  uint64_t session_id;
+  uint8_t secret[HLBUF_WIRE_SECRET_BYTES];
+  uint32_t lease_count;  /* trailing: uint64_t ids of leases that are held */
+  uint32_t cookie_count; /* trailing: uint64_t cookies of ALLOCATEs that come again */
+  uint32_t flags;        /* HLBUF_WIRE_REATTACH_MORE */
+  uint32_t reserved;
+};
+enum { HLBUF_WIRE_REATTACH_MORE = 1 };
 
 struct hlbuf_wire_allocate {
   struct hlbuf_wire_header header;
@@ -285,7 +317,8 @@ struct hlbuf_wire_error {
 /* No implicit padding: a struct written whole carries no stack bytes to a peer. */
 static_assert(sizeof(struct hlbuf_wire_header) == 16, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_hello) == 32, "layout is ABI");
-static_assert(sizeof(struct hlbuf_wire_welcome) == 48, "layout is ABI");
+static_assert(sizeof(struct hlbuf_wire_welcome) == 64, "layout is ABI");
+static_assert(sizeof(struct hlbuf_wire_reattach) == 72, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_allocate) == 48, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_allocated) == 48, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_open) == 24, "layout is ABI");

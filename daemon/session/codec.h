@@ -31,6 +31,13 @@ struct Hello {
   std::string client;
 };
 absl::StatusOr<Hello> DecodeHello(Frame frame);
+// One part of a REATTACH; what it names of leases and cookies is in `asked`.
+struct ReattachPart {
+  Hello hello;
+  Reattachment asked;
+  bool more = false;  // another part follows
+};
+absl::StatusOr<ReattachPart> DecodeReattach(Frame frame);
 absl::StatusOr<AllocateRequest> DecodeAllocate(Frame frame);
 // Names in `items` are borrowed from `frame`.
 absl::Status DecodeOpen(Frame frame, std::vector<OpenItem>& items);
@@ -46,12 +53,21 @@ absl::Status DecodeBare(Frame frame);
 
 hlbuf_wire_device_state WireState(DeviceState state);
 
+// What WELCOME and REATTACHED tell.
+struct Welcome {
+  SessionId session;
+  std::uint64_t features = 0;
+  std::uint32_t batch_max = 0;
+  std::uint32_t requests_max = 0;
+  SessionSecret secret;
+};
+
 // Builds one frame in place. Reused: nothing is allocated, and only what is written is sent.
 class FrameWriter {
  public:
   // Encoders; each returns the finished frame, valid until the next.
-  Frame Welcome(std::uint64_t cookie, SessionId session, std::uint64_t features,
-                std::uint32_t batch_max, std::uint32_t requests_max);
+  // `opcode` is WELCOME or REATTACHED.
+  Frame Welcome(std::uint64_t cookie, hlbuf_wire_opcode opcode, const hlbuf::Welcome& welcome);
   Frame Allocated(std::uint64_t cookie, const Grant& grant);
   // Each refused item gets an equal part of the room that is left for texts; a longer text is cut.
   Frame Opened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);

@@ -85,6 +85,34 @@ absl::StatusOr<Hello> DecodeHello(Frame frame) {
       .version = fixed.version, .features = fixed.features, .client = Printable(Text(trailing))};
 }
 
+absl::StatusOr<ReattachPart> DecodeReattach(Frame frame) {
+  Frame trailing;
+  ASSIGN_OR_RETURN(const hlbuf_wire_reattach fixed,
+                   ReadFixed<hlbuf_wire_reattach>(frame, trailing));
+  if (fixed.reserved != 0 || (fixed.flags & ~std::uint32_t{HLBUF_WIRE_REATTACH_MORE}) != 0)
+    return Broken("a reserved field of REATTACH is not 0");
+  if (fixed.lease_count > HLBUF_WIRE_LEASES_MAX || fixed.cookie_count > HLBUF_WIRE_COOKIES_MAX)
+    return Broken(absl::StrCat("a part of REATTACH has ", fixed.lease_count, " leases and ",
+                               fixed.cookie_count, " cookies; it takes ", +HLBUF_WIRE_LEASES_MAX,
+                               " and ", +HLBUF_WIRE_COOKIES_MAX));
+  if (fixed.client_bytes > kNameBytesMax) return Broken("the client's name is too long");
+  const std::size_t leases_bytes = fixed.lease_count * sizeof(std::uint64_t);
+  const std::size_t cookies_bytes = fixed.cookie_count * sizeof(std::uint64_t);
+  RETURN_IF_ERROR(CheckTrailing(trailing, leases_bytes + cookies_bytes + fixed.client_bytes));
+  ReattachPart part = {
+      .hello = {.version = fixed.version,
+                .features = fixed.features,
+                .client = Printable(Text(trailing.subspan(leases_bytes + cookies_bytes)))},
+      .asked = {.session = SessionId{fixed.session_id}},
+      .more = fixed.flags != 0};
+  std::copy_n(fixed.secret, sizeof(fixed.secret), part.asked.secret.bytes.begin());
+  part.asked.held.resize(fixed.lease_count);
+  std::memcpy(part.asked.held.data(), trailing.data(), leases_bytes);
+  part.asked.unanswered.resize(fixed.cookie_count);
+  std::memcpy(part.asked.unanswered.data(), trailing.data() + leases_bytes, cookies_bytes);
+  return part;
+}
+
 absl::StatusOr<AllocateRequest> DecodeAllocate(Frame frame) {
   Frame trailing;
   ASSIGN_OR_RETURN(

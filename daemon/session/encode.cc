@@ -40,15 +40,16 @@ Frame FrameWriter::Finish() {
   return {bytes_.data(), size_};
 }
 
-Frame FrameWriter::Welcome(std::uint64_t cookie, SessionId session, std::uint64_t features,
-                           std::uint32_t batch_max, std::uint32_t requests_max) {
-  auto& welcome = Begin<hlbuf_wire_welcome>(cookie, HLBUF_WIRE_WELCOME);
-  welcome.version = HLBUF_WIRE_VERSION;
-  welcome.batch_max = batch_max;
-  welcome.features = features;
-  welcome.session_id = session.value;
-  welcome.frame_bytes_max = HLBUF_WIRE_FRAME_BYTES_MAX;
-  welcome.requests_max = requests_max;
+Frame FrameWriter::Welcome(std::uint64_t cookie, hlbuf_wire_opcode opcode,
+                           const hlbuf::Welcome& welcome) {
+  auto& frame = Begin<hlbuf_wire_welcome>(cookie, opcode);
+  frame.version = HLBUF_WIRE_VERSION;
+  frame.batch_max = welcome.batch_max;
+  frame.features = welcome.features;
+  frame.session_id = welcome.session.value;
+  frame.frame_bytes_max = HLBUF_WIRE_FRAME_BYTES_MAX;
+  frame.requests_max = welcome.requests_max;
+  std::copy(welcome.secret.bytes.begin(), welcome.secret.bytes.end(), frame.secret);
   return Finish();
 }
 

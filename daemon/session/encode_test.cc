@@ -52,8 +52,14 @@ Grant GrantOf(std::uint64_t n) {
 }
 
 TEST_F(EncodeTest, Welcome) {
-  const Packet packet =
-      Sent<hlbuf_wire_welcome>(writer_.Welcome(42, SessionId{7}, 5, 250, 16), HLBUF_WIRE_WELCOME);
+  const Packet packet = Sent<hlbuf_wire_welcome>(
+      writer_.Welcome(42, HLBUF_WIRE_WELCOME,
+                      {.session = SessionId{7},
+                       .features = 5,
+                       .batch_max = 250,
+                       .requests_max = 16,
+                       .secret = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}}),
+      HLBUF_WIRE_WELCOME);
   const auto welcome = packet.As<hlbuf_wire_welcome>();
   EXPECT_EQ(packet.cookie(), 42U);
   EXPECT_EQ(welcome.version, 1U);
@@ -62,6 +68,7 @@ TEST_F(EncodeTest, Welcome) {
   EXPECT_EQ(welcome.session_id, 7U);
   EXPECT_EQ(welcome.frame_bytes_max, 32'768U);
   EXPECT_EQ(welcome.requests_max, 16U);
+  for (std::size_t i = 0; i < sizeof(welcome.secret); ++i) EXPECT_EQ(welcome.secret[i], i + 1);
 }
 
 TEST_F(EncodeTest, Allocated) {
@@ -214,7 +221,7 @@ TEST_F(EncodeTest, Goodbye) {
 TEST_F(EncodeTest, LeavesNothingOfTheLastFrameInTheNext) {
   writer_.Error(9, Error(ErrorCode::kDeviceError, std::string(30'000, '\xff')));
   const Packet packet =
-      Sent<hlbuf_wire_welcome>(writer_.Welcome(0, SessionId{0}, 0, 0, 0), HLBUF_WIRE_WELCOME);
+      Sent<hlbuf_wire_welcome>(writer_.Welcome(0, HLBUF_WIRE_WELCOME, {}), HLBUF_WIRE_WELCOME);
   EXPECT_EQ(packet.As<hlbuf_wire_welcome>().session_id, 0U);
   EXPECT_EQ(packet.As<hlbuf_wire_welcome>().features, 0U);
   EXPECT_EQ(packet.bytes.size(), sizeof(hlbuf_wire_welcome));

@@ -159,10 +159,15 @@ std::vector<Session*> Listener::All() const {
   return all;
 }
 
-void Listener::Shutdown(absl::string_view text, absl::Duration patience,
+void Listener::Shutdown(absl::string_view text, Leases leases, absl::Duration patience,
                         absl::AnyInvocable<void() &&> done) {
   watch_.reset();
-  for (Session* session : All()) session->Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+  for (Session* session : All()) {
+    if (leases == Leases::kKept)
+      session->LeaveOpen(text);
+    else
+      session->Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+  }
   deadlines_.At(clock_.Now() + patience, [this] {
     for (Session* session : All()) session->Cut("the service stops; the client reads nothing");
   });

@@ -47,10 +47,14 @@ class Listener {
   // For sessions that begin from now on, and for pings.
   void SetTiming(SessionTiming timing);
 
-  // GOODBYE to every session, and no new ones. A peer that has not taken what was sent to it before
-  // gets its GOODBYE behind that, if it takes it within `patience`. Then, or when all are out,
-  // `done` is called from the loop. Once.
-  void Shutdown(absl::string_view text, absl::Duration patience,
+  // What becomes of the leases when the service stops.
+  enum class Leases : std::uint8_t { kEnd, kKept };
+
+  // GOODBYE to every session, and no new ones. Where their leases are kept, the broker is not told
+  // that they are over, and whoever comes back finds them with the next process of the service. A
+  // peer that has not taken what was sent to it before gets its GOODBYE behind that, if it takes it
+  // within `patience`. Then, or when all are out, `done` is called from the loop. Once.
+  void Shutdown(absl::string_view text, Leases leases, absl::Duration patience,
                 absl::AnyInvocable<void() &&> done);
 
   absl::Time NextDeadline() const { return deadlines_.Next(); }

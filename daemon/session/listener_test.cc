@@ -170,7 +170,8 @@ TEST(Listener, SaysGoodbyeToAllAndTakesNobodyMore) {
   rig.Until([&](Broker&) { return rig.listener().session_count() == clients.size(); });
   std::atomic<bool> done = false;
   rig.OnLoop([&](Broker&) {
-    rig.listener().Shutdown("that is all", absl::Minutes(10), [&] { done = true; });
+    rig.listener().Shutdown("that is all", Listener::Leases::kEnd, absl::Minutes(10),
+                            [&] { done = true; });
   });
   rig.Until([&](Broker&) { return done.load(); });
   for (RawClient& client : clients) {

@@ -77,10 +77,10 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Begin(SessionContext& context,
 }
 
 void Session::OnSocket(std::uint32_t revents) {
-  if (record_ == nullptr) return;
+  if (record_ == nullptr || left_) return;
   if (record_->state == SessionState::kParked) return EndIfEmpty();
   if (!reading_ || !outbox_.empty()) Pump();
-  if (record_ == nullptr || record_->state == SessionState::kParked) return;
+  if (record_ == nullptr || record_->state == SessionState::kParked || left_) return;
   if (reading_ && (revents & EPOLLIN) != 0)
     ReadOne();
   else if ((revents & (EPOLLHUP | EPOLLERR)) != 0)
@@ -131,33 +131,63 @@ void Session::Violated(const absl::Status& status, std::uint64_t cookie) {
 
 void Session::Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text) {
   if (record_->state == SessionState::kParked || farewell_.has_value()) return;
-  Send(context_.out.Goodbye(reason, false, text));
+  SayGoodbye(reason, text);
+}
+
+void Session::LeaveOpen(absl::string_view text) {
+  if (record_->state == SessionState::kParked || farewell_.has_value()) return;
+  keep_ = true;
+  SayGoodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, text);
+}
+
+void Session::SayGoodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text) {
+  Send(context_.out.Goodbye(reason, keep_, text));
   farewell_ = std::string(text);
-  if (outbox_.empty()) Park(SessionEvent::kGoodbye, *farewell_);
+  if (outbox_.empty()) End(SessionEvent::kGoodbye, *farewell_);
 }
 
 void Session::Cut(absl::string_view why) {
   if (record_ != nullptr && record_->state != SessionState::kParked)
-    Park(SessionEvent::kGoodbye, why);
+    End(SessionEvent::kGoodbye, why);
 }
 
 void Session::PeerGone(absl::string_view why) {
-  if (record_ != nullptr && record_->state != SessionState::kParked)
+  if (record_ != nullptr && record_->state != SessionState::kParked && !left_)
     Park(SessionEvent::kPeerGone, why);
 }
 
+// Whose connection is broken has gone by itself, and is not kept.
+void Session::End(SessionEvent on, absl::string_view why) {
+  if (keep_ && !ending_ && record_->state == SessionState::kReady)
+    Leave();
+  else
+    Park(on, why);
+}
+
+// Its end of file, when the client obeys, is no end of the session.
+void Session::Leave() {
+  if (std::exchange(left_, true)) return;
+  StopServing();
+  socket_watch_->SetEvents(EPOLLET);  // a hang-up is told, whatever is asked for
+  context_.parked();
+}
+
 void Session::Park(SessionEvent on, absl::string_view why) {
+  StopServing();
+  context_.broker.Park(*record_, on, why);
+  socket_watch_->SetEvents(EPOLLOUT | EPOLLET);
+  context_.parked();
+  EndIfEmpty();
+}
+
+void Session::StopServing() {
   *alive_ = nullptr;
   context_.deadlines.Cancel(retry_);
   outbox_.Clear();
-  context_.broker.Park(*record_, on, why);
   // A worker of the peer that inherited the socket sees the end of file, too.
   ::shutdown(socket_.get(), SHUT_RDWR);
   // Nothing reads it any more: descriptors that the peer has put there would stay as long as we do.
   DiscardReceived(socket_.get());
-  socket_watch_->SetEvents(EPOLLOUT | EPOLLET);
-  context_.parked();
-  EndIfEmpty();
 }
 
 void Session::EndIfEmpty() {

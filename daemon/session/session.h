@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +20,7 @@
 #include "daemon/session/codec.h"
 #include "daemon/session/outbox.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/session/reattach_parts.h"
 #include "daemon/session/unread_grants.h"
 #include "proto/wire/packet.h"
 #include "proto/wire/unique_fd.h"
@@ -69,6 +71,9 @@ class Session final : public Notices {
   // Ends the session from our side, when GOODBYE could be sent: it is the last frame, behind what
   // was kept. Until then nothing is read. Nothing happens when it is ending already.
   void Goodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text);
+  // The same, when the service stops and its state is kept: to the broker the session goes on, and
+  // the client is told to come back.
+  void LeaveOpen(absl::string_view text);
   // Ends the session at once, whatever could not be sent.
   void Cut(absl::string_view why);
   // A PING, unless the last one is not answered yet: then that is told, once. Who has not taken a
@@ -95,6 +100,13 @@ class Session final : public Notices {
   void Handle(Frame frame);
   absl::Status Dispatch(const hlbuf_wire_header& header, Frame frame);
   absl::Status HandleHello(std::uint64_t cookie, Frame frame);
+  absl::Status HandleReattach(std::uint64_t cookie, Frame frame);
+  absl::Status Reattach(std::uint64_t cookie, const Reattachment& asked);
+  absl::Status RefuseReattach(std::uint64_t cookie, const absl::Status& why);
+  std::uint64_t ReattachedLeasesMax(SessionId asked) const;
+  std::optional<LeaseId> AllocatedBefore(std::uint64_t cookie);
+  static absl::Status CheckVersion(std::uint32_t version);
+  Welcome WelcomeWith(const SessionSecret& secret) const;
   absl::Status HandleAllocate(std::uint64_t cookie, Frame frame);
   void OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease);
   absl::Status HandleOpen(std::uint64_t cookie, Frame frame);
@@ -125,6 +137,10 @@ class Session final : public Notices {
   // `cookie` of the frame that did it; 0 where there is none to read.
   void Violated(const absl::Status& status, std::uint64_t cookie = 0);
   void PeerGone(absl::string_view why);
+  void SayGoodbye(hlbuf_wire_goodbye_reason reason, absl::string_view text);
+  void End(SessionEvent on, absl::string_view why);
+  void Leave();
+  void StopServing();
   void Park(SessionEvent on, absl::string_view why);
   void EndIfEmpty();
 
@@ -141,7 +157,12 @@ class Session final : public Notices {
   bool grant_out_ = false;  // a message with descriptors was sent, and not seen to be received
   bool reading_ = true;     // what the socket is watched for
   bool ending_ = false;     // EndSoon() was called
-  std::optional<std::string> farewell_;  // GOODBYE's text; no frame comes behind it
+  bool keep_ = false;       // once GOODBYE is out, the broker is not told that this is over
+  bool left_ = false;       // it is out
+  std::optional<std::string> farewell_;         // GOODBYE's text; no frame comes behind it
+  std::unique_ptr<ReattachParts> parts_;        // of a REATTACH that is not complete
+  bool reattaching_ = false;                    // its answer comes before everything else
+  absl::flat_hash_set<std::uint64_t> repeats_;  // cookies of ALLOCATEs that come again
   Deadlines::Handle retry_ = {};
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;

@@ -127,7 +127,8 @@ TEST(SessionEnd, GoodbyeDoesNotOvertakeAnUnreadGrant) {
   LeaveUnread(client, buffer.buffer_id);
   std::atomic<bool> done = false;
   rig.OnLoop([&](Broker&) {
-    rig.listener().Shutdown("that is all", absl::Minutes(10), [&] { done = true; });
+    rig.listener().Shutdown("that is all", Listener::Leases::kEnd, absl::Minutes(10),
+                            [&] { done = true; });
   });
   EXPECT_LT(rig.RoundsIn(100), 20U);
   EXPECT_FALSE(done);
@@ -151,7 +152,7 @@ TEST(SessionEnd, GoodbyeIsTheLastOfWhatWaitsInAFullQueue) {
   ASSERT_EQ(client.Send(OpenFrame(3, {buffer.buffer_id})), 0);
   rig.Until([](Broker& broker) { return NewestSession(broker).leases.size() == 2; });
   rig.OnLoop([&](Broker& broker) {
-    rig.listener().Shutdown("that is all", absl::Minutes(10), [] {});
+    rig.listener().Shutdown("that is all", Listener::Leases::kEnd, absl::Minutes(10), [] {});
     const BufferId id{buffer.buffer_id};
     EXPECT_TRUE(
         broker.RevokeBuffers({&id, 1}, absl::Minutes(10), [](const RevocationReport&) {}).ok());
@@ -170,7 +171,8 @@ TEST(SessionEnd, IsNotWaitedForWhenThePeerReadsNothing) {
   LeaveUnread(client, buffer.buffer_id);
   std::atomic<bool> done = false;
   rig.OnLoop([&](Broker&) {
-    rig.listener().Shutdown("that is all", absl::Milliseconds(50), [&] { done = true; });
+    rig.listener().Shutdown("that is all", Listener::Leases::kEnd, absl::Milliseconds(50),
+                            [&] { done = true; });
   });
   rig.Until([&](Broker&) { return done.load(); });
   UntilParked(rig);
@@ -220,7 +222,9 @@ TEST(SessionEnd, Scenario14_DescriptorsThatAPeerSentDoNotRestInAParkedSession) {
   rig.OnLoop([](Broker& broker) { EXPECT_EQ(NewestSession(broker).state, SessionState::kReady); });
   EXPECT_FALSE(HangsUp(reader, 0));
 
-  rig.OnLoop([&](Broker&) { rig.listener().Shutdown("that is all", absl::ZeroDuration(), [] {}); });
+  rig.OnLoop([&](Broker&) {
+    rig.listener().Shutdown("that is all", Listener::Leases::kEnd, absl::ZeroDuration(), [] {});
+  });
   UntilParked(rig);
   EXPECT_TRUE(HangsUp(reader, RawClient::kDeadlineMs));
   EXPECT_EQ(client.Send(DevicesFrame(4), {STDERR_FILENO}), EPIPE) << "more comes in";

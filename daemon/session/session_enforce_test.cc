@@ -130,8 +130,9 @@ TEST_F(SessionEnforcement, DoesNotReachWhoWasToldThatTheServiceStops) {
     ::pause();
   });
   ASSERT_TRUE(ready_.Pass());
-  rig_.OnLoop(
-      [this](Broker&) { rig_.listener().Shutdown("the test ends", absl::Minutes(1), [] {}); });
+  rig_.OnLoop([this](Broker&) {
+    rig_.listener().Shutdown("the test ends", Listener::Leases::kEnd, absl::Minutes(1), [] {});
+  });
   Reset(kShort);
   EXPECT_EQ(Verdict().verdict.kind, Verdict::Kind::kHeld);
   EXPECT_EQ(Said(), "");

@@ -108,7 +108,7 @@ TEST(SessionProtocol, IsToldToOperatorsOnce) {
 TEST(SessionProtocol, AnUnknownRequestIsRefusedAndTheSessionGoesOn) {
   SessionRig rig;
   RawClient client = RawClient::Greeted(rig.path());
-  for (const std::uint16_t opcode : std::vector<std::uint16_t>{7, 15, 18, 127}) {
+  for (const std::uint16_t opcode : std::vector<std::uint16_t>{8, 15, 18, 127}) {
     const std::optional<Packet> answer = client.Ask(Bare(opcode, 100U + opcode));
     ASSERT_TRUE(answer.has_value());
     EXPECT_EQ(answer->cookie(), 100U + opcode);

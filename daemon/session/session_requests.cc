@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
+#include "daemon/session/random_secret.h"
 #include "daemon/session/session.h"
 
 namespace hlbuf {
@@ -16,15 +17,21 @@ bool IsRequest(std::uint16_t opcode) { return opcode > 0 && opcode < HLBUF_WIRE_
 }  // namespace
 
 absl::Status Session::Dispatch(const hlbuf_wire_header& header, Frame frame) {
-  if (record_->state == SessionState::kNew && header.opcode != HLBUF_WIRE_HELLO)
+  if (record_->state == SessionState::kNew && header.opcode != HLBUF_WIRE_HELLO &&
+      header.opcode != HLBUF_WIRE_REATTACH)
     return Error(ErrorCode::kProtocolError,
                  absl::StrCat("opcode ", header.opcode, " came before HELLO"));
+  if (parts_ != nullptr && header.opcode != HLBUF_WIRE_REATTACH)
+    return Error(ErrorCode::kProtocolError,
+                 absl::StrCat("opcode ", header.opcode, " came between the parts of a REATTACH"));
   if (IsRequest(header.opcode) && header.cookie == 0)
     return Error(ErrorCode::kProtocolError,
                  absl::StrCat("a request, opcode ", header.opcode, ", has the cookie 0"));
   switch (header.opcode) {
     case HLBUF_WIRE_HELLO:
       return HandleHello(header.cookie, frame);
+    case HLBUF_WIRE_REATTACH:
+      return HandleReattach(header.cookie, frame);
     case HLBUF_WIRE_ALLOCATE:
       return HandleAllocate(header.cookie, frame);
     case HLBUF_WIRE_OPEN:
@@ -55,24 +62,40 @@ absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
   if (record_->state != SessionState::kNew)
     return Error(ErrorCode::kProtocolError, "a second HELLO");
   ASSIGN_OR_RETURN(Hello hello, DecodeHello(frame));
-  if (hello.version != HLBUF_WIRE_VERSION)
-    return Error(ErrorCode::kUnimplemented,
-                 absl::StrCat("version ", hello.version, " is unknown; this daemon speaks version ",
-                              +HLBUF_WIRE_VERSION));
-  constexpr std::uint64_t kFeatures = 0;
+  RETURN_IF_ERROR(CheckVersion(hello.version));
+  // Who cannot come back has nothing to be kept for.
+  if ((hello.features & HLBUF_WIRE_FEATURE_REATTACH) != 0) record_->secret = RandomSecret();
   context_.broker.Greet(*record_, std::move(hello.client));
+  Send(context_.out.Welcome(cookie, HLBUF_WIRE_WELCOME, WelcomeWith(record_->secret)));
+  return absl::OkStatus();
+}
+
+absl::Status Session::CheckVersion(std::uint32_t version) {
+  if (version == HLBUF_WIRE_VERSION) return absl::OkStatus();
+  return Error(ErrorCode::kUnimplemented,
+               absl::StrCat("version ", version, " is unknown; this daemon speaks version ",
+                            +HLBUF_WIRE_VERSION));
+}
+
+Welcome Session::WelcomeWith(const SessionSecret& secret) const {
   // At least 1: a client could make nothing of 0, and learns from the refusal what is the matter.
   const std::uint64_t batch_max =
       std::clamp<std::uint64_t>(in_flight_max_, 1, HLBUF_WIRE_BATCH_MAX);
-  Send(context_.out.Welcome(cookie, record_->id, hello.features & kFeatures,
-                            static_cast<std::uint32_t>(batch_max), kRequestsMax));
-  return absl::OkStatus();
+  return {.session = record_->id,
+          .features = secret.empty() ? 0U : std::uint64_t{HLBUF_WIRE_FEATURE_REATTACH},
+          .batch_max = static_cast<std::uint32_t>(batch_max),
+          .requests_max = kRequestsMax,
+          .secret = secret};
 }
 
 absl::Status Session::HandleAllocate(std::uint64_t cookie, Frame frame) {
   ASSIGN_OR_RETURN(AllocateRequest request, DecodeAllocate(frame));
   request.cookie = cookie;
   ++allocating_;
+  if (const std::optional<LeaseId> lease = AllocatedBefore(cookie); lease.has_value()) {
+    OnAllocated(cookie, *lease);
+    return absl::OkStatus();
+  }
   context_.broker.Allocate(*record_, std::move(request),
                            [alive = alive_, cookie](absl::StatusOr<LeaseId> lease) {
                              if (Session* const self = *alive; self != nullptr)

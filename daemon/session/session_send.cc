@@ -21,7 +21,8 @@ void Session::Send(Frame frame) { SendOrKeep(frame, ""); }
 
 void Session::SendOrKeep(Frame frame, absl::string_view device) {
   if (farewell_.has_value()) return;  // nothing comes behind it
-  if (outbox_.empty() && ReadyToSend() && !absl::IsUnavailable(Transmit(frame))) return;
+  if (outbox_.empty() && !reattaching_ && ReadyToSend() && !absl::IsUnavailable(Transmit(frame)))
+    return;
   if (device.empty())
     outbox_.PushFrame(frame);
   else
@@ -160,7 +161,7 @@ void Session::Pump() {
     outbox_.PushFront(std::move(item));
     break;
   }
-  if (farewell_.has_value() && outbox_.empty()) return Park(SessionEvent::kGoodbye, *farewell_);
+  if (farewell_.has_value() && outbox_.empty()) return End(SessionEvent::kGoodbye, *farewell_);
   WatchFor();
 }
 
@@ -177,7 +178,8 @@ void Session::WatchFor() {
 
 bool Session::OnRevoke(RevokeReason reason, absl::Time deadline,
                        absl::Span<const RevokedLease> leases) {
-  if (record_->state != SessionState::kReady || farewell_.has_value()) return false;
+  if ((record_->state != SessionState::kReady && !reattaching_) || farewell_.has_value())
+    return false;
   for (std::size_t at = 0; at < leases.size(); at += HLBUF_WIRE_LEASES_MAX)
     Send(context_.out.Revoke(reason, deadline, leases.subspan(at, HLBUF_WIRE_LEASES_MAX)));
   return !ending_;

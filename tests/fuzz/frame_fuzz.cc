@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/session/codec.h"
+#include "daemon/session/reattach_parts.h"
 
 namespace {
 
@@ -31,6 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   if (!hlbuf::DecodeHeader(frame).ok()) return 0;
   static_cast<void>(hlbuf::DecodeHello(frame));
   static_cast<void>(hlbuf::DecodeAllocate(frame));
+  if (absl::StatusOr<hlbuf::ReattachPart> part = hlbuf::DecodeReattach(frame); part.ok()) {
+    hlbuf::ReattachParts parts(1, HLBUF_WIRE_LEASES_MAX);
+    if (parts.Add(1, *part).ok()) parts.Add(1, *std::move(part)).IgnoreError();
+  }
   static_cast<void>(hlbuf::DecodeShare(frame));
   static_cast<void>(hlbuf::DecodePong(frame));
   hlbuf::DecodeBare(frame).IgnoreError();

@@ -10,11 +10,40 @@
 
 namespace hlbuf {
 
-std::vector<std::byte> HelloFrame(std::uint64_t cookie) {
+namespace {
+
+std::vector<std::byte> Hello(std::uint64_t cookie, std::uint64_t features) {
   const std::string name = "raw";
-  return MakeFrame<hlbuf_wire_hello>(
-      {.version = HLBUF_WIRE_VERSION, .client_bytes = static_cast<std::uint32_t>(name.size())},
-      HLBUF_WIRE_HELLO, cookie, name);
+  return MakeFrame<hlbuf_wire_hello>({.version = HLBUF_WIRE_VERSION,
+                                      .client_bytes = static_cast<std::uint32_t>(name.size()),
+                                      .features = features},
+                                     HLBUF_WIRE_HELLO, cookie, name);
+}
+
+std::string AsText(const std::vector<std::uint64_t>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(numbers[0])};
+}
+
+}  // namespace
+
+std::vector<std::byte> HelloFrame(std::uint64_t cookie) { return Hello(cookie, 0); }
+
+std::vector<std::byte> HelloAgainFrame(std::uint64_t cookie) {
+  return Hello(cookie, HLBUF_WIRE_FEATURE_REATTACH);
+}
+
+std::vector<std::byte> ReattachFrame(std::uint64_t cookie, const ReattachAsk& ask) {
+  const std::string name = "raw";
+  hlbuf_wire_reattach fixed = {.version = ask.version,
+                               .client_bytes = static_cast<std::uint32_t>(name.size()),
+                               .features = HLBUF_WIRE_FEATURE_REATTACH,
+                               .session_id = ask.session,
+                               .lease_count = static_cast<std::uint32_t>(ask.leases.size()),
+                               .cookie_count = static_cast<std::uint32_t>(ask.cookies.size()),
+                               .flags = ask.more ? std::uint32_t{HLBUF_WIRE_REATTACH_MORE} : 0U};
+  std::copy(std::begin(ask.secret), std::end(ask.secret), fixed.secret);
+  return MakeFrame(fixed, HLBUF_WIRE_REATTACH, cookie,
+                   AsText(ask.leases) + AsText(ask.cookies) + name);
 }
 
 std::vector<std::byte> AllocateFrame(std::uint64_t cookie, std::uint64_t size_bytes,
@@ -46,9 +75,7 @@ std::vector<std::byte> OpenNameFrame(std::uint64_t cookie, const std::string& na
 
 std::vector<std::byte> ReleaseFrame(const std::vector<std::uint64_t>& leases) {
   return MakeFrame<hlbuf_wire_release>({.lease_count = static_cast<std::uint32_t>(leases.size())},
-                                       HLBUF_WIRE_RELEASE, 0,
-                                       std::string(reinterpret_cast<const char*>(leases.data()),
-                                                   leases.size() * sizeof(std::uint64_t)));
+                                       HLBUF_WIRE_RELEASE, 0, AsText(leases));
 }
 
 std::vector<std::byte> ShareFrame(std::uint64_t cookie, hlbuf_wire_opcode opcode,

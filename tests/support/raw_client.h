@@ -61,6 +61,17 @@ std::vector<std::byte> MakeFrame(Fixed fixed, hlbuf_wire_opcode opcode, std::uin
 }
 
 std::vector<std::byte> HelloFrame(std::uint64_t cookie = 1);
+// HELLO of a client that can reattach.
+std::vector<std::byte> HelloAgainFrame(std::uint64_t cookie = 1);
+struct ReattachAsk {
+  std::uint64_t session = 0;
+  std::uint8_t secret[HLBUF_WIRE_SECRET_BYTES] = {};
+  std::vector<std::uint64_t> leases;
+  std::vector<std::uint64_t> cookies;
+  bool more = false;
+  std::uint32_t version = HLBUF_WIRE_VERSION;
+};
+std::vector<std::byte> ReattachFrame(std::uint64_t cookie, const ReattachAsk& ask);
 std::vector<std::byte> AllocateFrame(std::uint64_t cookie, std::uint64_t size_bytes,
                                      const std::string& name = "");
 std::vector<std::byte> OpenFrame(std::uint64_t cookie, const std::vector<std::uint64_t>& buffers);

@@ -53,7 +53,7 @@ SessionRig::SessionRig(SessionRigOptions options) {
 
 SessionRig::~SessionRig() {
   OnLoop([this](Broker&) {
-    listener_->Shutdown("the test ends", absl::ZeroDuration(), [] {});
+    listener_->Shutdown("the test ends", Listener::Leases::kEnd, absl::ZeroDuration(), [] {});
     listener_->RunDeadlines();
     loop_->Exit();
   });
