@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,9 +30,23 @@ void hlbuf_call_finish(hlbuf_client* client, struct hlbuf_call* call, int code) 
   struct hlbuf_call** at = &client->calls;
   while (*at != call) at = &(*at)->next;
   *at = call->next;
+  free(call->promised);
+  call->promised = NULL;
   call->code = code;
   call->done = true;
   pthread_cond_signal(&call->wake);
+}
+
+void hlbuf_calls_unsend(hlbuf_client* client) {
+  for (struct hlbuf_call* call = client->calls; call != NULL; call = call->next) {
+    call->sent = false;
+    call->delayed = true;
+  }
+}
+
+void hlbuf_calls_wake(hlbuf_client* client) {
+  for (struct hlbuf_call* call = client->calls; call != NULL; call = call->next)
+    pthread_cond_signal(&call->wake);
 }
 
 void hlbuf_call_hand_over(hlbuf_client* client) {
@@ -41,9 +56,13 @@ void hlbuf_call_hand_over(hlbuf_client* client) {
   if (call != NULL) pthread_cond_signal(&call->wake);
 }
 
-static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame) {
+static void start(hlbuf_client* client, struct hlbuf_call* call, void* frame, size_t frame_bytes) {
   call->done = false;
-  call->delayed = call->has_begun;
+  call->sent = false;
+  call->delayed = call->has_begun || !hlbuf_is_up(client);
+  call->frame = frame;
+  call->frame_bytes = frame_bytes;
+  call->promised = NULL;
   call->waiting = false;
   call->next = NULL;
   call->timeout_ms = client->timeout_ms;
@@ -78,20 +97,23 @@ static void wait_for_room(hlbuf_client* client, struct hlbuf_call* call) {
 
 static void give_up_if_late(hlbuf_client* client, struct hlbuf_call* call) {
   if (call->done || call->deadline == HLBUF_NEVER || hlbuf_now() < call->deadline) return;
-  hlbuf_call_finish(
-      client, call,
-      hlbuf_fail(call->error, HLBUF_E_TIMED_OUT,
-                 "the daemon did not answer within %d ms; if it still grants what was "
-                 "asked for, that is given back",
-                 call->timeout_ms));
+  hlbuf_repeat_leave(client, call);
+  const char* what = hlbuf_is_up(client) ? "the daemon did not answer"
+                                         : "the service is away, and did not come back";
+  hlbuf_call_finish(client, call,
+                    hlbuf_fail(call->error, HLBUF_E_TIMED_OUT,
+                               "%s within %d ms; if it still grants what was asked for, that is "
+                               "given back",
+                               what, call->timeout_ms));
 }
 
-/* True once the request is on its way, or the connection is lost: then the reader finds out why. */
-static bool send_request(hlbuf_client* client, struct hlbuf_call* call, const void* frame,
-                         size_t bytes) {
-  while (!call->done) {
+/* Until the request is on its way, or the connection is lost: then the reader finds out why. */
+static void send_request(hlbuf_client* client, struct hlbuf_call* call) {
+  while (!call->done && !call->sent && hlbuf_is_up(client)) {
     hlbuf_outbox_flush(client);
-    if (send(client->socket, frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    call->sent =
+        send(client->socket, call->frame, call->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    if (call->sent) return;
     switch (errno) {
       case EINTR:
         break;
@@ -103,12 +125,12 @@ static bool send_request(hlbuf_client* client, struct hlbuf_call* call, const vo
       case ECONNRESET:
       case ENOTCONN:
         hlbuf_session_break(client);
-        return true;
+        call->sent = true;
+        return;
       default:
         hlbuf_call_finish(client, call, hlbuf_fail_system(call->error, "send", errno));
     }
   }
-  return false;
 }
 
 /* The socket's own timeout saves a poll(), but it is good for a whole call only. Whoever is about
@@ -123,10 +145,13 @@ static enum hlbuf_wait first_wait(hlbuf_client* client, const struct hlbuf_call*
 }
 
 static void await_answer(hlbuf_client* client, struct hlbuf_call* call) {
-  if (!call->done && !client->reading) hlbuf_read(client, first_wait(client, call), call->deadline);
+  if (call->sent && !call->done && !client->reading)
+    hlbuf_read(client, first_wait(client, call), call->deadline);
   give_up_if_late(client, call);
   while (!call->done) {
-    if (client->reading) {
+    if (!call->sent && hlbuf_is_up(client)) {
+      send_request(client, call);
+    } else if (client->reading) {
       call->waiting = true;
       hlbuf_wait_until(client, &call->wake, call->deadline);
       call->waiting = false;
@@ -143,8 +168,9 @@ int hlbuf_call(hlbuf_client* client, struct hlbuf_call* call, void* frame, size_
   if (client->gone) {
     call->code = hlbuf_fail_gone(client, call->error);
   } else {
-    start(client, call, frame);
-    if (send_request(client, call, frame, frame_bytes)) await_answer(client, call);
+    start(client, call, frame, frame_bytes);
+    send_request(client, call);
+    await_answer(client, call);
     hlbuf_call_hand_over(client);
   }
   pthread_mutex_unlock(&client->lock);

@@ -27,11 +27,15 @@ struct hlbuf_call {
   /* By hlbuf_call(). */
   int code;
   bool done;
+  bool sent;    /* over the connection that there is */
   bool delayed; /* part of its time is over before it waits for its answer */
   bool waiting; /* on `wake`: can be made the reader by a signal */
   uint64_t cookie;
   int32_t timeout_ms;
   int64_t deadline;
+  const void* frame;
+  size_t frame_bytes;
+  struct hlbuf_repeat* promised; /* a copy of the frame, that comes again whoever waits */
   struct hlbuf_call* next;
   pthread_cond_t wake; /* done, or nobody reads */
 };
@@ -42,6 +46,11 @@ int hlbuf_call(hlbuf_client* client, struct hlbuf_call* call, void* frame, size_
 
 /* Takes the call off the list and wakes its thread. With the lock held. */
 void hlbuf_call_finish(hlbuf_client* client, struct hlbuf_call* call, int code);
+
+/* A connection is lost: nothing that was sent over it counts. With the lock held. */
+void hlbuf_calls_unsend(hlbuf_client* client);
+/* There is one again: wakes each to send its request. With the lock held. */
+void hlbuf_calls_wake(hlbuf_client* client);
 
 /* Whoever stops reading wakes the next one who needs to. With the lock held. */
 void hlbuf_call_hand_over(hlbuf_client* client);

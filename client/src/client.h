@@ -22,6 +22,7 @@
 #include "client/src/leases.h"
 #include "client/src/outbox.h"
 #include "client/src/packet.h"
+#include "client/src/reconnect.h"
 #include "hlbuf/hlbuf.h"
 
 enum { HLBUF_DEVICE_EVENTS_MAX = 64 };
@@ -41,12 +42,15 @@ struct hlbuf_notices {
   struct hlbuf_queued_event events[HLBUF_DEVICE_EVENTS_MAX]; /* oldest first, one per device */
   size_t event_count;
   bool goodbye; /* to be delivered; its contents are in hlbuf_client */
+  /* enum hlbuf_service_state: as it is, and as it was told */
+  uint32_t service;
+  uint32_t service_told;
 };
 
 struct hlbuf_client {
   /* Constants of the session. */
   pid_t pid;
-  int socket;
+  int socket; /* the number; what is open under it changes with a restart of the service */
   hlbuf_callbacks callbacks;
   uint64_t session_id;
   uint32_t batch_max;
@@ -61,6 +65,7 @@ struct hlbuf_client {
   bool reading;
   uint64_t calls_started;
 
+  struct hlbuf_reconnect reconnect;
   struct hlbuf_leases leases;
   struct hlbuf_outbox outbox;
   struct hlbuf_notices notices;
@@ -73,8 +78,8 @@ struct hlbuf_client {
   pthread_cond_t noticed; /* for dispatchers that stay off the socket */
   int wake_fd;            /* eventfd, set while notices wait; -1 until somebody needs it */
   bool wake_set;
-  int poll_fd; /* epoll of socket and wake_fd; -1 until somebody asks for it */
-  bool poll_for_room;
+  int poll_fd;          /* epoll of socket, wake_fd and a timer; -1 until somebody asks for it */
+  uint32_t poll_events; /* the socket's; 0: it is not in there */
   bool has_thread;
   bool stopping;
   pthread_t thread;
@@ -107,6 +112,11 @@ struct hlbuf_buffer {
 bool hlbuf_is_forked(const hlbuf_client* client);
 int hlbuf_fail_forked(hlbuf_error* error);
 
+/* True while requests can be sent. */
+static inline bool hlbuf_is_up(const hlbuf_client* client) {
+  return client->reconnect.link == HLBUF_LINK_UP;
+}
+
 /* Sets SO_RCVTIMEO or SO_SNDTIMEO. Without the lock. */
 void hlbuf_set_socket_timeout(int socket, int option, int32_t timeout_ms);
 
@@ -123,7 +133,7 @@ void hlbuf_session_take(hlbuf_client* client);
 void hlbuf_session_end(hlbuf_client* client, uint32_t reason, uint32_t leases_kept,
                        const char* text);
 
-/* Makes the reader, whoever it is, find the end of the session. */
+/* Makes the reader, whoever it is, find the end of the connection. */
 void hlbuf_session_break(hlbuf_client* client);
 
 /* ---- notices.c */
@@ -143,8 +153,10 @@ bool hlbuf_deliver(hlbuf_client* client);
 
 /* Opens wake_fd, unless it is open. */
 int hlbuf_wakeup_open(hlbuf_client* client, hlbuf_error* error);
-/* Tells the epoll whether the outbox waits for room in the socket. */
+/* Tells the epoll what to wait for: the socket, room in it, the time of the next try. */
 void hlbuf_poll_update(hlbuf_client* client);
+/* Takes the socket out of it, before another file takes its place. */
+void hlbuf_poll_drop_socket(hlbuf_client* client);
 /* hlbuf_dispatch() with the lock held. */
 int hlbuf_dispatch_until(hlbuf_client* client, int64_t deadline, hlbuf_error* error);
 /* Without the lock. */

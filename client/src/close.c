@@ -5,6 +5,7 @@
 
 static void close_fds(const hlbuf_client* client) {
   if (client->poll_fd >= 0) close(client->poll_fd);
+  if (client->reconnect.timer_fd >= 0) close(client->reconnect.timer_fd);
   if (client->wake_fd >= 0) close(client->wake_fd);
   if (client->socket >= 0) close(client->socket);
 }
@@ -40,6 +41,8 @@ void hlbuf_client_close(hlbuf_client* client) {
   close_buffers(client);
   forget_revocations(client);
   hlbuf_outbox_clear(&client->outbox);
+  hlbuf_repeats_forget(client);
+  hlbuf_reattach_forget(client);
   close_fds(client);
   hlbuf_client_unlock_unref(client);
 }

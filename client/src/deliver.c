@@ -17,6 +17,17 @@ static bool deliver_goodbye(hlbuf_client* client) {
   return true;
 }
 
+static bool deliver_service(hlbuf_client* client) {
+  const uint32_t state = client->notices.service;
+  if (client->notices.service_told == state) return false;
+  client->notices.service_told = state;
+  if (client->callbacks.on_service == NULL) return false;
+  pthread_mutex_unlock(&client->lock);
+  client->callbacks.on_service(client->callbacks.context, state);
+  pthread_mutex_lock(&client->lock);
+  return true;
+}
+
 static hlbuf_buffer* pop_revoked(struct hlbuf_notices* notices) {
   hlbuf_buffer* buffer = notices->first_revoked;
   if (buffer == NULL) return NULL;
@@ -79,7 +90,8 @@ static void clear_wakeup(hlbuf_client* client) {
 
 bool hlbuf_deliver(hlbuf_client* client) {
   bool any = false;
-  while (deliver_goodbye(client) || deliver_revocations(client) || deliver_event(client))
+  while (deliver_service(client) || deliver_goodbye(client) || deliver_revocations(client) ||
+         deliver_event(client))
     any = true;
   clear_wakeup(client);
   return any;

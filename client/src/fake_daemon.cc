@@ -34,6 +34,13 @@ std::vector<std::uint64_t> Request::leases() const {
   return leases;
 }
 
+Conversation Conversation::Next() const {
+  Conversation next(UniqueFd(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)), listener_);
+  EXPECT_GE(next.socket(), 0) << "nobody connected";
+  LoseNoTime(next.socket());
+  return next;
+}
+
 Request Conversation::Receive() {
   Request request;
   request.bytes.resize(HLBUF_WIRE_FRAME_BYTES_MAX);
@@ -83,6 +90,45 @@ void Conversation::Greet(hlbuf_wire_welcome welcome) {
   Send(MakeFrame(HLBUF_WIRE_WELCOME, hello.cookie(), welcome));
 }
 
+hlbuf_wire_welcome Conversation::WelcomeOf(std::uint8_t secret) {
+  hlbuf_wire_welcome welcome = kWelcome;
+  welcome.features = HLBUF_WIRE_FEATURE_REATTACH;
+  std::memset(welcome.secret, secret, sizeof(welcome.secret));
+  return welcome;
+}
+
+Reattach Conversation::ExpectReattach() {
+  Reattach all;
+  do {
+    const Request part = Expect(HLBUF_WIRE_REATTACH);
+    if (!part) break;
+    all.fixed = part.As<hlbuf_wire_reattach>();
+    std::vector<std::uint64_t> ids(all.fixed.lease_count + all.fixed.cookie_count);
+    const std::string_view trailing = part.trailing();
+    EXPECT_EQ(trailing.size(), ids.size() * sizeof(ids[0]) + all.fixed.client_bytes);
+    std::memcpy(ids.data(), trailing.data(), ids.size() * sizeof(ids[0]));
+    const auto cookies = ids.begin() + static_cast<std::ptrdiff_t>(all.fixed.lease_count);
+    all.leases.insert(all.leases.end(), ids.begin(), cookies);
+    all.cookies.insert(all.cookies.end(), cookies, ids.end());
+    all.name = trailing.substr(ids.size() * sizeof(ids[0]));
+    ++all.parts;
+  } while (all.fixed.flags == HLBUF_WIRE_REATTACH_MORE);
+  std::sort(all.leases.begin(), all.leases.end());
+  return all;
+}
+
+void Conversation::Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome) {
+  Send(MakeFrame(HLBUF_WIRE_REATTACHED, reattach.fixed.header.cookie, welcome));
+}
+
+Reattach Conversation::TakeBack(std::uint8_t secret) {
+  Reattach asked = ExpectReattach();
+  EXPECT_EQ(asked.fixed.session_id, kWelcome.session_id);
+  for (const std::uint8_t byte : asked.fixed.secret) EXPECT_EQ(byte, secret);
+  Answer(asked, WelcomeOf(static_cast<std::uint8_t>(secret + 1)));
+  return asked;
+}
+
 void Conversation::Grant(const Request& open, std::uint64_t first_lease) {
   const std::size_t count = open.As<hlbuf_wire_open>().item_count;
   std::vector<hlbuf_wire_opened_item> items(count);
@@ -116,11 +162,12 @@ void Conversation::Ping(std::uint64_t nonce) {
   Send(MakeFrame(HLBUF_WIRE_PING, 0, hlbuf_wire_ping{.nonce = nonce}));
 }
 
-void Conversation::Goodbye(std::uint32_t reason, std::string_view text) {
-  Send(MakeFrame(
-      HLBUF_WIRE_GOODBYE, 0,
-      hlbuf_wire_goodbye{.reason = reason, .text_bytes = static_cast<std::uint32_t>(text.size())},
-      text));
+void Conversation::Goodbye(std::uint32_t reason, std::string_view text, bool leases_kept) {
+  Send(MakeFrame(HLBUF_WIRE_GOODBYE, 0,
+                 hlbuf_wire_goodbye{.reason = reason,
+                                    .leases_kept = leases_kept ? 1U : 0U,
+                                    .text_bytes = static_cast<std::uint32_t>(text.size())},
+                 text));
 }
 
 void Conversation::Refuse(const Request& request, std::uint32_t status, std::string_view text) {
@@ -141,9 +188,7 @@ FakeDaemon::FakeDaemon(Script script) {
   EXPECT_EQ(::listen(listener_.get(), 8), 0);
   LoseNoTime(listener_.get());
   thread_ = std::thread([this, script = std::move(script)] {
-    Conversation talk(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
-    EXPECT_GE(talk.socket(), 0) << "nobody connected";
-    LoseNoTime(talk.socket());
+    Conversation talk = Conversation(UniqueFd(), listener_.get()).Next();
     script(talk);
   });
 }
@@ -153,6 +198,10 @@ FakeDaemon::~FakeDaemon() {
   ::unlink(path_.c_str());
   ::rmdir(directory_.c_str());
 }
+
+void FakeDaemon::Hide() const { EXPECT_EQ(::rename(path_.c_str(), (path_ + ".away").c_str()), 0); }
+
+void FakeDaemon::Show() const { EXPECT_EQ(::rename((path_ + ".away").c_str(), path_.c_str()), 0); }
 
 UniqueFd SomeMemory() {
   UniqueFd fd(::memfd_create("fake-buffer", MFD_CLOEXEC));

@@ -59,10 +59,23 @@ struct Request {
   std::vector<std::uint64_t> leases() const;  // of a RELEASE
 };
 
+// A REATTACH of all its parts.
+struct Reattach {
+  hlbuf_wire_reattach fixed = {};  // of the last part
+  std::size_t parts = 0;
+  std::vector<std::uint64_t> leases;  // sorted
+  std::vector<std::uint64_t> cookies;
+  std::string name;
+};
+
 // The daemon's end of one session. Every wait ends after a generous time, as a failure.
 class Conversation {
  public:
-  explicit Conversation(UniqueFd socket) : socket_(std::move(socket)) {}
+  explicit Conversation(UniqueFd socket, int listener = -1)
+      : socket_(std::move(socket)), listener_(listener) {}
+
+  // The client's next connection: what the next process of the service would get.
+  Conversation Next() const;
 
   Request Receive();
   // Receives and expects `opcode`.
@@ -74,13 +87,19 @@ class Conversation {
   int socket() const { return socket_.get(); }
 
   void Greet(hlbuf_wire_welcome welcome = kWelcome);
+  // By a WELCOME that lets the client come back.
+  void GreetForGood() { Greet(WelcomeOf(1)); }
+  Reattach ExpectReattach();
+  void Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome);
+  // Expects a REATTACH by `secret` and answers it with the next one.
+  Reattach TakeBack(std::uint8_t secret = 1);
   // Answers an OPEN of `count` items by buffers 1000 + n, leases first_lease + n, all with the same
   // memory.
   void Grant(const Request& open, std::uint64_t first_lease);
   void Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason = HLBUF_WIRE_REVOKE_OPERATOR,
               std::uint64_t deadline_boottime_ns = 77);
   void Ping(std::uint64_t nonce);
-  void Goodbye(std::uint32_t reason, std::string_view text);
+  void Goodbye(std::uint32_t reason, std::string_view text, bool leases_kept = false);
   void Refuse(const Request& request, std::uint32_t status, std::string_view text);
 
   static constexpr hlbuf_wire_welcome kWelcome = {.version = HLBUF_WIRE_VERSION,
@@ -89,8 +108,12 @@ class Conversation {
                                                   .frame_bytes_max = HLBUF_WIRE_FRAME_BYTES_MAX,
                                                   .requests_max = 64};
 
+  // kWelcome with a secret of 16 times this byte.
+  static hlbuf_wire_welcome WelcomeOf(std::uint8_t secret);
+
  private:
   UniqueFd socket_;
+  int listener_;
   UniqueFd memory_ = SomeMemory();
 };
 
@@ -106,6 +129,9 @@ class FakeDaemon {
   FakeDaemon& operator=(const FakeDaemon&) = delete;
 
   const std::string& path() const { return path_; }
+  // Nobody listens there; then somebody does again.
+  void Hide() const;
+  void Show() const;
 
  private:
   std::string directory_;

@@ -46,6 +46,32 @@ TEST_F(Owners, ReleaseAndUnmapByThemselves) {
   EXPECT_EQ(first.lease_id(), 2U);
 }
 
+TEST_F(Owners, HearOfARestart) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.GreetForGood();
+    talk.HangUp();
+    Conversation next = talk.Next();
+    next.TakeBack();
+    next.ExpectEnd();
+  });
+  std::vector<std::uint32_t> states;
+  Options options = OptionsFor(daemon);
+  options.reconnect_timeout = std::chrono::seconds(20);
+  options.on_service = [&](std::uint32_t state) { states.push_back(state); };
+  Client client(std::move(options));
+  while (states.empty() || states.back() != HLBUF_SERVICE_BACK)
+    client.Dispatch(std::chrono::seconds(20));
+  EXPECT_EQ(states.size(), 2U);
+}
+
+TEST_F(Owners, MayDoWithoutRestarts) {
+  FakeDaemon daemon([](Conversation& talk) { talk.GreetForGood(); });
+  Options options = OptionsFor(daemon);
+  options.reconnect = false;
+  Client client(std::move(options));
+  EXPECT_EQ(client.TryOpenId(1).error().code, HLBUF_E_SERVICE_GONE);
+}
+
 TEST_F(Owners, AllocatePassesEverythingOn) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();

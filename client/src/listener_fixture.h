@@ -20,6 +20,7 @@ struct Listener {
   std::vector<Told> revocations;
   std::vector<std::string> events;
   std::vector<std::string> goodbyes;
+  std::vector<std::uint32_t> services;
   hlbuf_revoke_answer answer = HLBUF_REVOKE_RELEASE;
   std::function<void(const hlbuf_revocation&)> on_revoke = [](const hlbuf_revocation&) {};
 
@@ -46,7 +47,11 @@ struct Listener {
               static_cast<Listener*>(self)->goodbyes.push_back(
                   std::string(hlbuf_goodbye_reason_name(g->reason)) + ": " + g->text);
             },
-        .context = this};
+        .context = this,
+        .on_service =
+            [](void* self, std::uint32_t state) {
+              static_cast<Listener*>(self)->services.push_back(state);
+            }};
     return options;
   }
 };

@@ -49,10 +49,8 @@ static const struct name kCodes[] = {
 };
 
 static const struct name kRevokeReasons[] = {
-    NAME(HLBUF_REVOKE_, RESET),
-    NAME(HLBUF_REVOKE_, OPERATOR),
-    NAME(HLBUF_REVOKE_, UNSHARED),
-    NAME(HLBUF_REVOKE_, SERVICE_GONE),
+    NAME(HLBUF_REVOKE_, RESET), NAME(HLBUF_REVOKE_, OPERATOR),     NAME(HLBUF_REVOKE_, UNSHARED),
+    NAME(HLBUF_REVOKE_, LOST),  NAME(HLBUF_REVOKE_, SERVICE_GONE),
 };
 
 static const struct name kDeviceStates[] = {
@@ -62,9 +60,10 @@ static const struct name kDeviceStates[] = {
 };
 
 static const struct name kGoodbyeReasons[] = {
-    NAME(HLBUF_GOODBYE_, SHUTDOWN),        NAME(HLBUF_GOODBYE_, PROTOCOL),
-    NAME(HLBUF_GOODBYE_, QUOTA),           NAME(HLBUF_GOODBYE_, HELLO),
-    NAME(HLBUF_GOODBYE_, CONNECTION_LOST), NAME(HLBUF_GOODBYE_, BAD_REPLY),
+    NAME(HLBUF_GOODBYE_, SHUTDOWN),  NAME(HLBUF_GOODBYE_, PROTOCOL),
+    NAME(HLBUF_GOODBYE_, QUOTA),     NAME(HLBUF_GOODBYE_, HELLO),
+    NAME(HLBUF_GOODBYE_, REATTACH),  NAME(HLBUF_GOODBYE_, CONNECTION_LOST),
+    NAME(HLBUF_GOODBYE_, BAD_REPLY),
 };
 
 const char* hlbuf_error_name(int code) { return FIND(kCodes, (uint32_t)code); }

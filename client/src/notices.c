@@ -94,6 +94,15 @@ static bool take_goodbye(hlbuf_client* client) {
   if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) || frame.reserved != 0 ||
       !hlbuf_span_cut(hlbuf_packet_trailing(&client->packet), 0, frame.text_bytes, &text))
     return false;
+  struct hlbuf_reconnect* r = &client->reconnect;
+  if (r->link == HLBUF_LINK_REATTACHING && hlbuf_reattach_goodbye(client, frame.reason))
+    return true;
+  r->kept = frame.leases_kept == 1;
+  if (r->kept && r->has_secret && r->timeout_ms != 0) {
+    /* Its end of file is next; what stands in front of it is read. */
+    hlbuf_session_break(client);
+    return true;
+  }
   char words[HLBUF_ERROR_TEXT_BYTES];
   hlbuf_copy_text(words, sizeof(words), text.bytes, text.count);
   hlbuf_session_end(client, frame.reason, frame.leases_kept, words);

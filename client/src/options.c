@@ -6,7 +6,7 @@
 #include "client/src/errors.h"
 #include "proto/hlbuf_wire.h"
 
-enum { DEFAULT_TIMEOUT_MS = 30000 };
+enum { DEFAULT_TIMEOUT_MS = 30000, DEFAULT_RECONNECT_TIMEOUT_MS = 90000 };
 
 int hlbuf_copy_options(void* into, size_t known_bytes, const void* options, hlbuf_error* error) {
   size_t struct_bytes;
@@ -39,4 +39,9 @@ int hlbuf_measure_name(const char* what, const char* name, size_t* ret_bytes, hl
 int32_t hlbuf_normal_timeout(int32_t timeout_ms) {
   if (timeout_ms < 0) return -1;
   return timeout_ms == 0 ? DEFAULT_TIMEOUT_MS : timeout_ms;
+}
+
+int32_t hlbuf_normal_reconnect_timeout(int32_t timeout_ms) {
+  if (timeout_ms == HLBUF_NO_RECONNECT) return 0;
+  return timeout_ms == 0 ? DEFAULT_RECONNECT_TIMEOUT_MS : timeout_ms;
 }

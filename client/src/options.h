@@ -16,5 +16,7 @@ int hlbuf_copy_options(void* into, size_t known_bytes, const void* options, hlbu
 int hlbuf_measure_name(const char* what, const char* name, size_t* ret_bytes, hlbuf_error* error);
 
 int32_t hlbuf_normal_timeout(int32_t timeout_ms);
+/* 0: not at all. */
+int32_t hlbuf_normal_reconnect_timeout(int32_t timeout_ms);
 
 #endif /* HLBUF_CLIENT_SRC_OPTIONS_H_ */

@@ -65,7 +65,9 @@ static void keep(hlbuf_client* client, const uint64_t* leases, size_t count) {
 
 void hlbuf_outbox_release(hlbuf_client* client, const uint64_t* leases, size_t count) {
   if (client->gone || count == 0) return;
-  if (hlbuf_outbox_is_empty(&client->outbox)) {
+  /* REATTACH will not name them. */
+  if (client->reconnect.link == HLBUF_LINK_DOWN) return;
+  if (hlbuf_is_up(client) && hlbuf_outbox_is_empty(&client->outbox)) {
     while (count > 0) {
       const size_t n = count < HLBUF_WIRE_LEASES_MAX ? count : HLBUF_WIRE_LEASES_MAX;
       const enum sent sent = send_release(client, leases, n);
@@ -88,6 +90,8 @@ void hlbuf_outbox_pong(hlbuf_client* client, uint64_t nonce) {
 
 void hlbuf_outbox_flush(hlbuf_client* client) {
   struct hlbuf_outbox* outbox = &client->outbox;
+  if (!hlbuf_is_up(client)) return;
+  hlbuf_repeats_send(client);
   if (hlbuf_outbox_is_empty(outbox)) return;
   if (outbox->pong && send_pong(client, outbox->nonce) != NO_ROOM) outbox->pong = false;
   while (outbox->count > 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One-way frames: RELEASE and PONG. They are sent at once; what the socket has no room for waits
- * here, so that a release never waits for the daemon and is never lost. */
+ * here, so that a release never waits for the daemon and is never lost. What is released while the
+ * service is away needs no frame: REATTACH does not name it. */
 #ifndef HLBUF_CLIENT_SRC_OUTBOX_H_
 #define HLBUF_CLIENT_SRC_OUTBOX_H_
 

@@ -80,6 +80,15 @@ bool hlbuf_packet_fixed(const struct hlbuf_packet* packet, void* fixed, size_t b
   return true;
 }
 
+bool hlbuf_packet_grown(const struct hlbuf_packet* packet, void* fixed, size_t bytes,
+                        size_t least_bytes) {
+  const size_t there = fixed_bytes(packet);
+  if (there < least_bytes) return false;
+  memset(fixed, 0, bytes);
+  memcpy(fixed, packet->data, there < bytes ? there : bytes);
+  return true;
+}
+
 struct hlbuf_span hlbuf_packet_trailing(const struct hlbuf_packet* packet) {
   const size_t fixed = fixed_bytes(packet);
   return (struct hlbuf_span){packet->data + fixed, packet->bytes - fixed};

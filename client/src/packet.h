@@ -46,6 +46,11 @@ bool hlbuf_packet_header(const struct hlbuf_packet* packet, struct hlbuf_wire_he
  * version 1: false when the sender's is shorter, which no version may be. */
 bool hlbuf_packet_fixed(const struct hlbuf_packet* packet, void* fixed, size_t bytes);
 
+/* The same of a struct that has grown since version 1, when it had `least_bytes`; what the sender
+ * does not have is zero. */
+bool hlbuf_packet_grown(const struct hlbuf_packet* packet, void* fixed, size_t bytes,
+                        size_t least_bytes);
+
 /* A part of a packet. */
 struct hlbuf_span {
   const uint8_t* bytes;

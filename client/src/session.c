@@ -32,6 +32,8 @@ void hlbuf_session_end(hlbuf_client* client, uint32_t reason, uint32_t leases_ke
   hlbuf_copy_text(client->goodbye_text, sizeof(client->goodbye_text), text, strlen(text));
   drain(client);
   hlbuf_outbox_clear(&client->outbox);
+  hlbuf_repeats_forget(client);
+  hlbuf_reattach_forget(client);
   while (client->calls != NULL) {
     struct hlbuf_call* call = client->calls;
     const int code = reason == HLBUF_GOODBYE_BAD_REPLY
@@ -40,6 +42,7 @@ void hlbuf_session_end(hlbuf_client* client, uint32_t reason, uint32_t leases_ke
     hlbuf_call_finish(client, call, code);
   }
   hlbuf_notices_revoke_all(client);
+  hlbuf_poll_update(client);
   client->notices.goodbye = true;
   hlbuf_notices_announce(client);
 }
@@ -97,6 +100,9 @@ void hlbuf_session_take(hlbuf_client* client) {
     breach(client, "the daemon sent a frame whose sizes do not add up");
   } else if (has_stray_fds(&client->packet, header.opcode)) {
     breach(client, "the daemon sent descriptors with a frame that carries none");
+  } else if (is_answer(header.opcode) && client->reconnect.link == HLBUF_LINK_REATTACHING) {
+    if (!hlbuf_reattach_take(client, &header))
+      breach(client, "the daemon sent a broken answer to REATTACH, or another one before it");
   } else if (is_answer(header.opcode)) {
     take_answer(client, &header);
   } else if (is_notice(header.opcode) && header.cookie == 0) {

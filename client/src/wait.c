@@ -53,19 +53,30 @@ static enum hlbuf_received receive(hlbuf_client* client, enum hlbuf_wait wait, i
   return hlbuf_packet_receive(client->socket, &client->packet, MSG_DONTWAIT);
 }
 
+/* Without a connection that is in use nobody waits longer than it takes to look after it. */
+static void limit_wait(hlbuf_client* client, enum hlbuf_wait* wait, int64_t* deadline) {
+  if (hlbuf_is_up(client) || *wait == HLBUF_WAIT_NOT) return;
+  *wait = client->reconnect.all_sent ? HLBUF_WAIT_POLL : HLBUF_WAIT_ROOM;
+  const int64_t next = hlbuf_reconnect_next(client);
+  if (next < *deadline) *deadline = next;
+}
+
 bool hlbuf_read(hlbuf_client* client, enum hlbuf_wait wait, int64_t deadline) {
+  if (client->reconnect.link == HLBUF_LINK_DOWN)
+    return hlbuf_reconnect(client, wait != HLBUF_WAIT_NOT, deadline);
+  limit_wait(client, &wait, &deadline);
   client->reading = true;
   pthread_mutex_unlock(&client->lock);
   const enum hlbuf_received received = receive(client, wait, deadline);
   pthread_mutex_lock(&client->lock);
   client->reading = false;
-  if (received == HLBUF_RECEIVED_NOTHING) return false;
+  if (received == HLBUF_RECEIVED_NOTHING) {
+    hlbuf_reattach_send(client);
+    return !hlbuf_is_up(client) && hlbuf_reconnect_give_up(client);
+  }
   if (received == HLBUF_RECEIVED_PACKET)
     hlbuf_session_take(client);
   else
-    hlbuf_session_end(
-        client, HLBUF_GOODBYE_CONNECTION_LOST, 0,
-        "the daemon closed the connection without a GOODBYE: it has died, or it ended "
-        "this session by force");
+    hlbuf_connection_lost(client);
   return true;
 }

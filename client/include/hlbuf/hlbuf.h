@@ -25,6 +25,14 @@
  *
  * Time: no call waits longer than the client's timeout. A signal handler does not shorten it.
  *
+ * Restarts: when the service dies, is stopped or upgraded, the library reconnects and gets the
+ * session back, inside of whatever call waits then: a request, hlbuf_dispatch(), the thread.
+ * Meanwhile buffers stay as they are, descriptors, mappings and contents; requests that were under
+ * way are repeated and answered once; what is released needs no service. Only when it does not come
+ * back within reconnect_timeout_ms, or has this session no more, every buffer is revoked with
+ * HLBUF_REVOKE_SERVICE_GONE. A lease that ended meanwhile is revoked with HLBUF_REVOKE_LOST. A
+ * program that waits in no call at all is forgotten by the service after a while.
+ *
  * Notices (revocations, device states, the end of the service) are delivered by hlbuf_dispatch() or
  * by the thread of hlbuf_client_start_thread(), and by nothing else: a request that meets a notice
  * while it waits for its answer puts it aside. A program that uses neither does not hear of
@@ -100,6 +108,7 @@ enum hlbuf_revoke_reason {
   HLBUF_REVOKE_RESET = 1,         /* the device resets; the contents are lost */
   HLBUF_REVOKE_OPERATOR = 2,      /* an operator asks for the buffer */
   HLBUF_REVOKE_UNSHARED = 3,      /* the owner took its SHARE back */
+  HLBUF_REVOKE_LOST = 4,          /* the lease ended while the service was away; deadline 0 */
   HLBUF_REVOKE_SERVICE_GONE = 100 /* the session ended, and the lease with it */
 };
 
@@ -118,8 +127,9 @@ typedef struct hlbuf_revocation {
   uint64_t lease_id;
   uint32_t reason; /* enum hlbuf_revoke_reason, or a later daemon's */
   uint32_t reserved;
-  uint64_t deadline_boottime_ns; /* CLOCK_BOOTTIME; 0 with HLBUF_REVOKE_SERVICE_GONE. After it the
-                                    operator reads this session's name among those who hold */
+  uint64_t deadline_boottime_ns; /* CLOCK_BOOTTIME; 0 with HLBUF_REVOKE_SERVICE_GONE and
+                                    HLBUF_REVOKE_LOST. After it the operator reads this session's
+                                    name among those who hold */
 } hlbuf_revocation;
 
 enum hlbuf_device_state {
@@ -141,20 +151,28 @@ typedef struct hlbuf_device_event {
 } hlbuf_device_event;
 
 enum hlbuf_goodbye_reason {
-  HLBUF_GOODBYE_SHUTDOWN = 1,          /* the service stops or restarts */
+  HLBUF_GOODBYE_SHUTDOWN = 1,          /* the service stops, and keeps nothing */
   HLBUF_GOODBYE_PROTOCOL = 2,          /* the daemon could not read what this side sent */
   HLBUF_GOODBYE_QUOTA = 3,             /* too many sessions */
   HLBUF_GOODBYE_HELLO = 4,             /* this side was too slow to say hello */
-  HLBUF_GOODBYE_CONNECTION_LOST = 100, /* no GOODBYE came: the daemon died */
+  HLBUF_GOODBYE_REATTACH = 5,          /* the service came back, and has this session no more */
+  HLBUF_GOODBYE_CONNECTION_LOST = 100, /* the daemon died, and did not come back in time */
   HLBUF_GOODBYE_BAD_REPLY = 101        /* this library could not read what the daemon sent */
 };
 
 typedef struct hlbuf_goodbye {
   uint32_t reason;      /* enum hlbuf_goodbye_reason, or a later daemon's */
-  uint32_t leases_kept; /* 1: the daemon keeps the leases for a while, for those who can reattach;
-                           this version of the library cannot */
+  uint32_t leases_kept; /* 1: the daemon kept the leases, but this client does not reconnect */
   const char* text;     /* for people; good during the callback */
 } hlbuf_goodbye;
+
+/* A restart of the service: leases and buffers outlive it, and a program need not do anything. */
+enum hlbuf_service_state {
+  HLBUF_SERVICE_AWAY = 1, /* the connection is lost; requests wait until the service is back, or
+                             until they time out */
+  HLBUF_SERVICE_BACK = 2  /* it is back, with everything that this session had and has not been
+                             told otherwise */
+};
 
 /* Callbacks run in hlbuf_dispatch() or in the library's thread, without any lock held, never inside
  * another call. They may call everything but hlbuf_client_close(). Any of them may be NULL. */
@@ -172,12 +190,19 @@ typedef struct hlbuf_callbacks {
   enum hlbuf_revoke_answer (*on_revoke)(void* context, const hlbuf_revocation* revocation);
   /* A state that was overtaken before it could be delivered is left out. */
   void (*on_device)(void* context, const hlbuf_device_event* event);
-  /* Once, when the session is over; on_revoke follows for every buffer still held. */
+  /* Once, when the session is over; on_revoke follows for every buffer still held. Not for a
+   * restart of the service, unless it does not come back in time, or without this session. */
   void (*on_goodbye)(void* context, const hlbuf_goodbye* goodbye);
   void* context; /* handed to all of them */
+  /* For programs that want to say so. What was overtaken before it could be delivered is left out:
+   * a restart that nobody waited for may go unnoticed. `state` is enum hlbuf_service_state. */
+  void (*on_service)(void* context, uint32_t state);
 } hlbuf_callbacks;
 
 /* ---- Sessions --------------------------------------------------------------------------------*/
+
+/* For hlbuf_connect_options.reconnect_timeout_ms. */
+#define HLBUF_NO_RECONNECT INT32_MIN
 
 /* All zero but struct_bytes is fine. A struct of a later header is taken as long as the fields that
  * this library does not know are zero. */
@@ -187,11 +212,14 @@ typedef struct hlbuf_connect_options {
   const char* client_name; /* shown to operators: printable ASCII, at most 63 bytes; other bytes
                               become '?', more are cut off. NULL: the program's name */
   int32_t timeout_ms;      /* of every call; connecting is one. 0: 30 s; -1: wait for ever */
-  uint32_t reserved;       /* 0 */
+  /* For how long the service may be away, after it died or while it restarts, until the session is
+   * given up. 0: 90 s; -1: as long as it takes; HLBUF_NO_RECONNECT: it is given up at once. */
+  int32_t reconnect_timeout_ms;
   hlbuf_callbacks callbacks;
 } hlbuf_connect_options;
 
 /* Opens a session. `options` may be NULL. The daemon sees uid, gid and process as they are now.
+ * When the service restarts at that moment, it is tried again.
  *
  * Errors: CANNOT_CONNECT, TIMED_OUT, INVALID_ARGUMENT, QUOTA_EXCEEDED (too many sessions),
  *         UNIMPLEMENTED (the daemon speaks another version), NO_DESCRIPTORS, SERVICE_GONE,

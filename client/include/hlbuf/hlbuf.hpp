@@ -168,11 +168,15 @@ struct Options {
   std::string socket_path;               // empty: as in hlbuf_connect_options
   std::string client_name;               // likewise
   std::chrono::milliseconds timeout{0};  // 0: the default; negative: none
+  // For how long the service may be away: 0: the default; negative: as long as it takes.
+  std::chrono::milliseconds reconnect_timeout{0};
+  bool reconnect = true;  // false: HLBUF_NO_RECONNECT
   // Callbacks run in Dispatch() or on the library's thread; what they throw ends the program.
   // on_revoke comes again for a buffer that was kept when its deadline moves forward.
   std::function<hlbuf_revoke_answer(const hlbuf_revocation&)> on_revoke;
   std::function<void(const hlbuf_device_event&)> on_device;
   std::function<void(const hlbuf_goodbye&)> on_goodbye;
+  std::function<void(std::uint32_t)> on_service;  // enum hlbuf_service_state
 };
 
 struct AllocateOptions {
@@ -203,9 +207,12 @@ class Client {
     plain.socket_path = OrNull(kept->socket_path);
     plain.client_name = OrNull(kept->client_name);
     plain.timeout_ms = Milliseconds(kept->timeout);
+    plain.reconnect_timeout_ms =
+        kept->reconnect ? Milliseconds(kept->reconnect_timeout) : HLBUF_NO_RECONNECT;
     if (kept->on_revoke) plain.callbacks.on_revoke = OnRevoke;
     if (kept->on_device) plain.callbacks.on_device = OnDevice;
     if (kept->on_goodbye) plain.callbacks.on_goodbye = OnGoodbye;
+    if (kept->on_service) plain.callbacks.on_service = OnService;
     plain.callbacks.context = kept.get();
     hlbuf_client* client = nullptr;
     hlbuf_error error;
@@ -328,6 +335,9 @@ class Client {
   }
   static void OnGoodbye(void* options, const hlbuf_goodbye* goodbye) noexcept {
     static_cast<Options*>(options)->on_goodbye(*goodbye);
+  }
+  static void OnService(void* options, std::uint32_t state) noexcept {
+    static_cast<Options*>(options)->on_service(state);
   }
 
   std::unique_ptr<Options> options_;  // outlives the session, which calls into it
