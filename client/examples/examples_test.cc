@@ -66,6 +66,41 @@ TEST(Examples, TheProducerWritesSharesAndQuits) {
   EXPECT_STREQ(text, "good morning");
 }
 
+TEST(Examples, TheProducerOutlivesTheService) {
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.GreetForGood();
+    GiveMemory(talk, talk.Expect(HLBUF_WIRE_ALLOCATE), SomeMemory().get());
+    talk.Expect(HLBUF_WIRE_SHARE);
+    talk.HangUp();
+    Conversation next = talk.Next();
+    EXPECT_EQ(next.TakeBack().leases, std::vector<std::uint64_t>{1});
+    next.Send(
+        MakeFrame(HLBUF_WIRE_SHARED, next.Expect(HLBUF_WIRE_SHARE).cookie(), hlbuf_wire_header{}));
+    next.Expect(HLBUF_WIRE_RELEASE);
+    next.ExpectEnd();
+  });
+  const Ended ended = RunShell("printf 'share uid 7\\nquit\\n' | PRODUCER --socket " +
+                               daemon.path() + " --name greeting 'good morning'");
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_EQ(ended.output, "buffer abc\nshared with uid 7\n");
+}
+
+TEST(Examples, TheConsumerOutlivesTheService) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.GreetForGood();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 1);
+    talk.HangUp();
+    Conversation next = talk.Next();
+    EXPECT_EQ(next.TakeBack().leases, std::vector<std::uint64_t>{1});
+    next.Revoke({1});
+    EXPECT_EQ(next.Expect(HLBUF_WIRE_RELEASE).leases(), std::vector<std::uint64_t>{1});
+    next.ExpectEnd();
+  });
+  const Ended ended = RunShell("CONSUMER --socket " + daemon.path() + " --name n");
+  EXPECT_EQ(ended.status, 0) << ended.output;
+  EXPECT_NE(ended.output.find("OPERATOR"), std::string::npos) << ended.output;
+}
+
 TEST(Examples, TheProducerObeysARevocation) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Greet();
