@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "tests/support/raw_client.h"
 
 namespace hlbuf {
 namespace {
@@ -105,6 +106,12 @@ User InstalledService::Member(uid_t uid) {
   const group* const clients = ::getgrnam("hl-bufd-clients");
   EXPECT_NE(clients, nullptr) << "systemd-sysusers made no group";
   return {.uid = uid, .gids = {clients != nullptr ? clients->gr_gid : 0}};
+}
+
+User InstalledService::AwaitService(User user) {
+  const RawClient connected = RawClient::Connect(kClientSocket);
+  EXPECT_TRUE(Comes(kService, "ActiveState", "active"));
+  return user;
 }
 
 }  // namespace hlbuf

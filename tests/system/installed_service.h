@@ -50,10 +50,14 @@ class InstalledService : public testing::Test {
   // Somebody in the group hl-bufd-clients.
   static User Member(uid_t uid);
   // Two of them, connected.
-  static LibraryClient Alice() { return {Member(64'001), kClientSocket}; }
-  static LibraryClient Bob() { return {Member(64'002), kClientSocket}; }
+  static LibraryClient Alice() { return {AwaitService(Member(64'001)), kClientSocket}; }
+  static LibraryClient Bob() { return {AwaitService(Member(64'002)), kClientSocket}; }
 
  private:
+  // Connects, which starts it, and waits until it is ready: whoever is quick could ask for memory
+  // of a device that is still being opened.
+  static User AwaitService(User user);
+
   absl::Time began_;
 };
 

@@ -97,18 +97,24 @@ TEST_F(Service, KeepsItsSocketsOverARestart) {
   EXPECT_EQ(Bob().Allocate(kBytes).size_bytes, kBytes);
 }
 
-TEST_F(Service, LetsNoConnectionFailWhileItIsRestarted) {
+// Whom the old process had accepted already is told to come again.
+TEST_F(Service, RefusesNobodyWhileItIsRestarted) {
   Must({"start", kService});
   const pid_t first = MainPid();
   Must({"--no-block", "restart", kService});
-  int connected = 0;
+  int welcomed = 0;
   EXPECT_TRUE(Eventually([&] {
-    const RawClient client = RawClient::Greeted(kClientSocket);
-    ++connected;
+    RawClient client = RawClient::Connect(kClientSocket);
+    EXPECT_TRUE(client);
+    client.Send(HelloFrame());
+    const std::optional<Packet> answer = client.Receive();
+    const int opcode = answer.has_value() ? answer->opcode() : 0;
+    EXPECT_TRUE(opcode == HLBUF_WIRE_WELCOME || opcode == HLBUF_WIRE_GOODBYE) << opcode;
+    if (opcode == HLBUF_WIRE_WELCOME) ++welcomed;
     const pid_t now = MainPid();
     return now != 0 && now != first;
   }));
-  EXPECT_GT(connected, 0);
+  EXPECT_GT(welcomed, 0);
 }
 
 TEST_F(Service, ComesBackWhenItIsKilled) {
