@@ -120,6 +120,12 @@ absl::StatusOr<Peer> PeerAt(int socket) {
   return std::move(identity.peer);
 }
 
+void SayWarnings(const Config& config) {
+  const MeansToSignal means = {.other_users = MaySignalOthers(),
+                               .vouched_clients = KernelVouchesForPeers()};
+  for (const std::string& warning : WarningsOf(config, means)) Log(LogLevel::kWarning, warning);
+}
+
 void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
   if (enforcement.resets == Force::kNone && enforcement.revocations == Force::kNone) return;
   Log(LogLevel::kNotice,
@@ -277,16 +283,14 @@ void Daemon::Apply(const Config& read) {
   broker_.Reconfigure(PolicyOf(read), SettingsOf(read));
   clients_->SetTiming(SessionTimingOf(read));
   control_->SetRoles(RolesOf(read));
-  SayWhatIsEnforced(read.enforcement, read.timing.reset_grace);
+  SayWarnings(read);
+  SayWhatIsEnforced(read.enforcement);
 }
 
 void Daemon::SayWhatItIs() const {
   Log(LogLevel::kInfo, Describe(config().caps));
-  if (!config().sockets.clients_gid.has_value())
-    Log(LogLevel::kWarning,
-        absl::StrCat("there is no group ", config().sockets.clients_group,
-                     "; only the service's own uid may allocate unless a [[rule]] allows it"));
-  SayWhatIsEnforced(config().enforcement, config().timing.reset_grace);
+  SayWarnings(config());
+  SayWhatIsEnforced(config().enforcement);
   const bool simulated =
       std::all_of(config().devices.begin(), config().devices.end(),
                   [](const DeviceConfig& device) { return device.kind == "software"; });

@@ -78,10 +78,7 @@ int main(int argc, char** argv) {
       hlbuf::LogRefusedConfig(config.status());
     return kBadConfig;
   }
-  if (check_only) {
-    std::printf("The configuration is good. %s\n", hlbuf::Describe(config->caps).c_str());
-    return 0;
-  }
+  if (check_only) return SayThatItIsGood(*config);
   const absl::Status ran =
       hlbuf::RunDaemon(*config, [config_path] { return Configure(config_path); });
   if (ran.ok()) return 0;
