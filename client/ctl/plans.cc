@@ -72,6 +72,24 @@ std::string TimeText(const v1::ResetPlan& plan) {
                       " are left for closing\n");
 }
 
+// Whom it would ask for what. What was asked back before is not asked back again.
+std::string Asked(const v1::ResetPlan& plan) {
+  const std::string sessions = CountText(plan.session_count(), "session");
+  const std::string held =
+      absl::StrCat(CountText(plan.lease_count(), "lease"), " of ",
+                   CountText(plan.buffer_count(), "buffer"), ", ", SizeText(plan.held_bytes()));
+  const std::uint32_t before = plan.asked_lease_count();
+  if (before > 0 && before == plan.lease_count())
+    return absl::StrCat("it would ask nobody: ", sessions,
+                        plan.session_count() == 1 ? " has " : " have ", held,
+                        ", asked back already\n");
+  return absl::StrCat(
+      "it would ask ", sessions, " for ", held,
+      before > 0 ? absl::StrCat("; ", CountText(before, "lease"), " of these asked back already")
+                 : "",
+      "\n");
+}
+
 // What is in the way, in a sentence.
 std::string Obstacles(const v1::ResetPlan& plan) {
   std::vector<std::string> obstacles;
@@ -111,10 +129,7 @@ std::string PlanText(const v1::ResetPlan& plan) {
                          ? absl::StrCat("yes: nothing stands in the way of a reset of ", name)
                          : absl::StrCat("no: something stands in the way of a reset of ", name,
                                         ": ", Obstacles(plan));
-  absl::StrAppend(&text, "\nit would ask ", CountText(plan.session_count(), "session"), " for ",
-                  CountText(plan.lease_count(), "lease"), " of ",
-                  CountText(plan.buffer_count(), "buffer"), ", ", SizeText(plan.held_bytes()), "\n",
-                  TimeText(plan));
+  absl::StrAppend(&text, "\n", Asked(plan), TimeText(plan));
   return text + SessionTable(plan) +
          LeftOut(plan.session_count(), plan.sessions_size(), "session") +
          HeldTable(plan.unexplained_buffers()) +

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+
 namespace hlbuf::ctl {
 namespace {
 
@@ -111,6 +113,24 @@ TEST(PlanText, NamesWhoIsInTheWay) {
             "SESSION  CLIENT  PEER                    LEASES  IN THE WAY\n"
             "b1       train   uid 1000 pid 42 job 77  2       unread grant, silent\n"
             "and 2 sessions more\n");
+}
+
+TEST(PlanText, AsksForNothingTwice) {
+  v1::ResetPlan plan = Plan();
+  plan.set_session_count(1);
+  plan.set_lease_count(1);
+  plan.set_asked_lease_count(1);
+  plan.set_buffer_count(1);
+  plan.set_held_bytes(4096);
+  EXPECT_TRUE(absl::StrContains(
+      PlanText(plan),
+      "\nit would ask nobody: 1 session has 1 lease of 1 buffer, 4KiB, asked back already\n"))
+      << PlanText(plan);
+  plan.set_lease_count(3);
+  EXPECT_TRUE(absl::StrContains(PlanText(plan),
+                                "\nit would ask 1 session for 3 leases of 1 buffer, 4KiB; 1 lease "
+                                "of these asked back already\n"))
+      << PlanText(plan);
 }
 
 TEST(PlanText, NamesWhatNobodyCanBeAskedFor) {

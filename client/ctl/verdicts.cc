@@ -40,6 +40,13 @@ std::string Holders(const v1::BufferVerdict& verdict) {
   return absl::StrJoin(holders, ", ");
 }
 
+// Empty where the kernel counts none. Of a HELD one that is how many leases are out, for that is
+// what is known of it then.
+std::string References(const v1::Verdict& verdict) {
+  const bool uncounted = verdict.kind() == v1::VERDICT_KIND_ACKNOWLEDGED;
+  return uncounted ? "" : absl::StrCat(verdict.references());
+}
+
 // Where references are out that are nobody's known.
 std::string HowToAsk(const v1::Revocation& revocation) {
   for (const v1::BufferVerdict& verdict : revocation.verdicts())
@@ -67,15 +74,22 @@ std::string Counts(const v1::Revocation& revocation) {
   return absl::StrJoin(counts, ", ");
 }
 
+// What was asked back before is not asked back again.
+std::string Asked(const v1::Revocation& revocation) {
+  const std::string buffers = CountText(BufferCount(revocation), "buffer");
+  if (revocation.leases_told() == 0)
+    return absl::StrCat("nobody was left to be asked for ", buffers);
+  return absl::StrCat("asked ", CountText(revocation.sessions_told(), "session"), " for ",
+                      CountText(revocation.leases_told(), "lease"), " of ", buffers);
+}
+
 std::string Sentence(const v1::Revocation& revocation) {
+  if (revocation.leases_told() == 0 && BufferCount(revocation) == 0)
+    return absl::StrCat("revocation ", revocation.id(), ": there was nothing to ask back\n");
   const absl::Duration took = ToTime(revocation.end_time()) - ToTime(revocation.begin_time());
-  const std::string counts = Counts(revocation);
-  return absl::StrCat("revocation ", revocation.id(), ": asked ",
-                      CountText(revocation.sessions_told(), "session"), " for ",
-                      CountText(revocation.leases_told(), "lease"), " of ",
-                      CountText(BufferCount(revocation), "buffer"), ", over after ",
-                      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))),
-                      counts.empty() ? "" : ": ", counts, "\n");
+  return absl::StrCat("revocation ", revocation.id(), ": ", Asked(revocation), ", over after ",
+                      absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))), ": ",
+                      Counts(revocation), "\n");
 }
 
 std::string LeftOut(const v1::Revocation& revocation) {
@@ -95,7 +109,7 @@ std::string RevocationText(const v1::Revocation& revocation) {
   Table table({"BUFFER", "NAME", "OWNER", "VERDICT", "REFERENCES", "HELD BY"});
   for (const v1::BufferVerdict& verdict : revocation.verdicts())
     table.Add({verdict.buffer_id(), verdict.buffer_name(), DomainText(verdict.owner()),
-               VerdictText(verdict.verdict().kind()), absl::StrCat(verdict.verdict().references()),
+               VerdictText(verdict.verdict().kind()), References(verdict.verdict()),
                Holders(verdict)});
   return Sentence(revocation) + (revocation.verdicts().empty() ? "" : table.Text()) +
          HowToAsk(revocation) + LeftOut(revocation);

@@ -44,6 +44,31 @@ TEST(RevocationText, SaysWhoWasAskedAndWhoStillHoldsWhat) {
             "`hl-bufctl holders a2`, as root, shows which processes and drivers have it\n");
 }
 
+TEST(RevocationText, SaysThatNobodyWasLeftToBeAsked) {
+  v1::Revocation revocation = TwoVerdicts();
+  revocation.clear_sessions_told();
+  revocation.clear_leases_told();
+  EXPECT_TRUE(absl::StartsWith(
+      RevocationText(revocation),
+      "revocation 9: nobody was left to be asked for 2 buffers, over after 1.25s: 1 PROVEN"))
+      << RevocationText(revocation);
+}
+
+TEST(RevocationText, SaysThatThereWasNothingToAskBack) {
+  v1::Revocation revocation;
+  revocation.set_id("9");
+  revocation.mutable_end_time()->set_seconds(100);
+  EXPECT_EQ(RevocationText(revocation), "revocation 9: there was nothing to ask back\n");
+}
+
+TEST(RevocationText, ShowsNoCountOfWhatNobodyCounts) {
+  v1::Revocation revocation = TwoVerdicts();
+  revocation.mutable_verdicts(0)->mutable_verdict()->set_kind(v1::VERDICT_KIND_ACKNOWLEDGED);
+  EXPECT_TRUE(absl::StrContains(RevocationText(revocation),
+                                "a1      -        uid 0     ACKNOWLEDGED  -           -\n"))
+      << RevocationText(revocation);
+}
+
 TEST(RevocationText, NamesWhomRootSawBesideTheSessions) {
   v1::Revocation revocation = TwoVerdicts();
   v1::BufferVerdict& held = *revocation.mutable_verdicts(1);

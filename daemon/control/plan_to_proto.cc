@@ -67,6 +67,7 @@ v1::ResetPlan ToProto(const ResetPlan& plan, const Device& device, const Broker&
   proto.set_clear(plan.clear() && CanBeReset(device));
   proto.set_buffer_count(plan.buffers);
   proto.set_lease_count(plan.leases);
+  proto.set_asked_lease_count(plan.asked);
   proto.set_held_bytes(plan.bytes);
   proto.set_session_count(static_cast<std::uint32_t>(plan.parties.size()));
   proto.set_obstructed_session_count(plan.obstructed);

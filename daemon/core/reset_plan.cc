@@ -36,6 +36,7 @@ Counts Survey(const Ledger& ledger, const Device& device, ResetPlan& plan) {
     for (const LeaseRecord* lease : buffer->leases) {
       Count& count = counts[lease->session->id];
       ++count.leases;
+      if (lease->state != LeaseState::kActive) ++plan.asked;
       count.overdue = count.overdue || lease->state == LeaseState::kOverdue;
     }
   }

@@ -32,6 +32,7 @@ struct ResetPlan {
   std::vector<const BufferRecord*> unexplained;
   std::uint32_t buffers = 0;  // that somebody may hold, those above among them
   std::uint32_t leases = 0;
+  std::uint32_t asked = 0;  // how many of them were asked back already
   std::uint64_t bytes = 0;
   std::uint32_t obstructed = 0;  // how many of `parties` have obstacles
   // How long holders would have, and how much of the driver's window would be left for closing.

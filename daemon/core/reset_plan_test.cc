@@ -103,6 +103,18 @@ TEST_F(PlannedReset, MeetsASessionThatDidNotLetGoBefore) {
   EXPECT_TRUE(Plan().unexplained.empty());
 }
 
+TEST_F(PlannedReset, CountsWhatWasAskedBackAlready) {
+  const BufferId buffer = rig_.Buffer(alice_);
+  rig_.Hold(buffer, 1);
+  alice_.Allocate();
+  EXPECT_EQ(Plan().asked, 0u);
+  rig_.Revoke({buffer}, absl::Seconds(1));
+  EXPECT_EQ(Plan().asked, 1u);
+  rig_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Plan().asked, 1u) << "overdue";
+  EXPECT_EQ(Plan().leases, 2u);
+}
+
 TEST_F(PlannedReset, MeetsReferencesThatNoLeaseExplains) {
   const LeaseId lease = alice_.Allocate();
   const BufferId buffer = rig_.Find(lease)->buffer->id;
