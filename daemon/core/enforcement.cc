@@ -55,8 +55,7 @@ void Enforcement::Send(Force force, RevocationId revocation, absl::Time began,
     const absl::Status sent = again ? absl::OkStatus() : session.notices->Signal(force);
     if (absl::IsNotFound(sent)) continue;  // it has exited; its session ends any moment
     if (!sent.ok()) {
-      TellSent(session, revocation,
-               absl::StrCat("could not send ", ForceText(force), ": ", sent.message()));
+      TellSent(session, revocation, absl::StrCat(kNotSent, ForceText(force), ": ", sent.message()));
       continue;
     }
     for (LeaseRecord* lease : held) {

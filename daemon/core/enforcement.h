@@ -19,6 +19,9 @@ struct EnforcementSettings {
   Force revocations = Force::kNone;  // of operators
 };
 
+// How the text of a kHolderSignalled begins that tells of no signal.
+inline constexpr absl::string_view kNotSent = "could not send ";
+
 // Ends processes that hold what was asked back, where the administrator allows it: a dma-buf cannot
 // be taken away, but the kernel drops what a dead process had, its registrations too.
 //

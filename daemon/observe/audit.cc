@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/core/enforcement.h"
 #include "daemon/observe/message_ids.h"
 
 namespace hlbuf {
@@ -14,8 +16,9 @@ LogLevel LevelOf(const Event& event) {
   switch (event.kind) {
     case EventKind::kDeviceState:
     case EventKind::kOperatorRequest:
-    case EventKind::kHolderSignalled:
       return LogLevel::kNotice;
+    case EventKind::kHolderSignalled:
+      return absl::StartsWith(event.text, kNotSent) ? LogLevel::kWarning : LogLevel::kNotice;
     // Without an id it is a client that takes a SHARE back.
     case EventKind::kRevocationBegan:
       return event.revocation ? LogLevel::kNotice : LogLevel::kDebug;

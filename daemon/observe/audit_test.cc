@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/core/enforcement.h"
 #include "tests/support/fake_clock.h"
 
 namespace hlbuf {
@@ -159,6 +160,15 @@ TEST_F(AuditTest, LeavesNoSignalOut) {
   EXPECT_EQ(lines[99].text,
             "HOLDER_SIGNALLED revocation a session 9 of uid 1000, pid 100: SIGKILL sent");
   EXPECT_EQ(lines[99].fields.at("HLBUFD_PID"), "100");
+}
+
+TEST_F(AuditTest, WarnsOfASignalThatCouldNotBeSent) {
+  Start();
+  log.OnEvent({.kind = EventKind::kHolderSignalled,
+               .domain = {.uid = 1000},
+               .text = absl::StrCat(kNotSent, "SIGTERM: no")});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].level, LogLevel::kWarning);
 }
 
 TEST_F(AuditTest, SaysAtItsEndWhatWasLeftOut) {
