@@ -96,6 +96,7 @@ void ExamineService(const Patient& patient, const Readings& seen, std::vector<Fi
   findings.push_back(JudgeDescriptors(seen.process));
   findings.push_back(JudgeUserNamespace(seen.process));
   findings.push_back(JudgePidNamespace(seen.process));
+  findings.push_back(JudgeEnforcement(seen.config, seen.process, seen.driver.kernel));
   const auto program = [&](const char* name) {
     return FindProgram(name, seen.process, patient.program_directories);
   };

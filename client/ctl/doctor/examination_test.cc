@@ -100,7 +100,7 @@ TEST_F(ExaminationTest, FindsNothingWrongWithANodeThatCanDoTheJob) {
     EXPECT_EQ(finding.verdict, open_to_all ? Verdict::kWarning : Verdict::kOk)
         << finding.check << ": " << finding.evidence;
   }
-  EXPECT_EQ(findings.size(), 20U);
+  EXPECT_EQ(findings.size(), 21U);
   EXPECT_EQ(ExitCodeOf(findings), ExitCode::kOk);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,8 @@ namespace hlbuf::ctl::doctor {
 namespace {
 
 constexpr std::uint64_t kNofileComfortable = 8192;
+constexpr std::uint64_t kCapKill = 1 << 5;
+constexpr std::pair<unsigned, unsigned> kVouchesForPeers = {6, 5};
 constexpr std::uint64_t kAllIds = 4294967295;  // 2^32 - 1 is no id
 constexpr const char* kAskAgain = "start hl-bufd, and ask again";
 
@@ -95,7 +98,7 @@ Finding JudgeDescriptors(const Process& process) {
   finding.evidence = absl::StrCat("/proc/", process->pid, "/limits: at most ",
                                   *hard == UINT64_MAX ? "any number of" : absl::StrCat(*hard),
                                   " descriptors; a buffer takes one, a session two, and at most ",
-                                  *hard / 2, " may be in flight");
+                                  *hard / 2 - 1, " may be in flight");
   finding.verdict = Verdict::kOk;
   if (*hard >= kNofileComfortable) return finding;
   finding.verdict = Verdict::kWarning;
@@ -147,11 +150,47 @@ Finding JudgePidNamespace(const Process& process) {
   return finding;
 }
 
+Finding JudgeEnforcement(const absl::StatusOr<ServiceConfig>& config, const Process& process,
+                         const std::string& kernel) {
+  Finding finding{.check = "enforcement"};
+  if (!config.ok()) return Unknown(finding, config.status());
+  finding.verdict = Verdict::kOk;
+  finding.evidence = absl::StrCat(
+      config->path, ": [enforcement] is off: clients that do not let go are never signalled");
+  if (!config->enforces) return finding;
+  finding.verdict = Verdict::kUnknown;
+  if (!process.ok()) return Unknown(finding, process.status());
+  std::uint64_t capabilities = 0;
+  const auto version = KernelVersion(kernel);
+  if (!version || !absl::SimpleHexAtoi(ValueIn(process->status, "CapEff:"), &capabilities))
+    return Unknown(finding, absl::UnknownError(absl::StrCat(
+                                "/proc/", process->pid, "/status has no \"CapEff:\", or kernel ",
+                                kernel, " has no version")));
+  const bool may = (capabilities & kCapKill) != 0;
+  const bool vouches = *version >= kVouchesForPeers;
+  finding.evidence = absl::StrCat(config->path, ": [enforcement] is on; hl-bufd (pid ",
+                                  process->pid, ") has ", may ? "" : "no ", "CAP_KILL, and kernel ",
+                                  kernel, vouches ? " vouches" : " does not vouch",
+                                  " for whose process a client is (SO_PEERPIDFD)");
+  finding.verdict = may && vouches ? Verdict::kOk : Verdict::kWarning;
+  if (!vouches)
+    finding.remedy = "run Linux 6.5 or later: until then nobody is ever signalled";
+  else if (!may)
+    finding.remedy =
+        "add AmbientCapabilities=CAP_KILL to its unit: without it only processes of its own user "
+        "are signalled";
+  return finding;
+}
+
 Program FindProgram(const std::string& name, const Process& process,
                     const std::vector<std::string>& directories) {
   Program program;
-  if (process.ok() && !process->program.empty())
-    program.looked.push_back(process->program.substr(0, process->program.rfind('/')));
+  if (process.ok() && !process->program.ok()) {
+    program.unknown = process->program.status();
+    return program;
+  }
+  if (process.ok())
+    program.looked.push_back(process->program->substr(0, process->program->rfind('/')));
   else
     program.looked = directories;
   for (const std::string& directory : program.looked)
@@ -163,6 +202,7 @@ Program FindProgram(const std::string& name, const Process& process,
 
 Finding JudgeKeeper(const Program& keeper, bool has_card) {
   Finding finding{.check = "keeper", .verdict = Verdict::kOk, .evidence = keeper.path};
+  if (!keeper.unknown.ok()) return Unknown({.check = "keeper"}, keeper.unknown);
   if (!keeper.path.empty()) return finding;
   finding.verdict = has_card ? Verdict::kProblem : Verdict::kWarning;
   finding.evidence = absl::StrCat("no hl-bufd-keeper in ", absl::StrJoin(keeper.looked, ", "),
@@ -189,11 +229,12 @@ Finding JudgeHolders(const Program& holders, const absl::StatusOr<ServiceConfig>
           ? absl::StrCat(config->path, ": [sockets] holders is empty")
           : absl::StrCat("no socket ", socket, " ([sockets] holders of ", config->path, ")"),
       ": a verdict HELD names sessions, and no other process");
-  if (holders.path.empty())
+  const bool missing = holders.path.empty() && holders.unknown.ok();
+  if (missing)
     absl::StrAppend(&finding.evidence, "; no hl-bufd-holders in ",
                     absl::StrJoin(holders.looked, ", "), " either");
   finding.remedy = absl::StrCat(
-      holders.path.empty() ? "install hl-bufd-holders beside hl-bufd, and " : "",
+      missing ? "install hl-bufd-holders beside hl-bufd, and " : "",
       socket.empty() ? "set [sockets] holders, and have a socket unit start hl-bufd-holders there"
                      : "have a socket unit start it there for each connection, as root",
       "; until then ask as root: hl-bufctl holders DEVICE");

@@ -24,11 +24,15 @@ Finding JudgeService(const std::string& socket, const ServiceAnswer& answer, boo
 Finding JudgeDescriptors(const Process& process);
 Finding JudgeUserNamespace(const Process& process);
 Finding JudgePidNamespace(const Process& process);
+// Whether the service can signal whom its configuration has it signal.
+Finding JudgeEnforcement(const absl::StatusOr<ServiceConfig>& config, const Process& process,
+                         const std::string& kernel);
 
 // A program of the package, looked for beside hl-bufd, then in `directories`.
 struct Program {
   std::string path;                 // empty: it is nowhere
   std::vector<std::string> looked;  // in these directories
+  absl::Status unknown;             // why it is not known where hl-bufd lies, which decides
 };
 Program FindProgram(const std::string& name, const Process& process,
                     const std::vector<std::string>& directories);

@@ -35,6 +35,9 @@ absl::StatusOr<ServiceConfig> ReadServiceConfig(const std::string& path) {
   const auto holders = parsed.table()["sockets"]["holders"];
   if (holders && !holders.is_string()) return absl::InvalidArgumentError(bad);
   config.holders = holders.value_or(config.holders);
+  for (const char* by : {"resets", "revocations"})
+    if (parsed.table()["enforcement"][by].value_or(std::string("off")) != "off")
+      config.enforces = true;
   const toml::array* const devices = parsed.table()["device"].as_array();
   if (devices == nullptr) return config;
   config.kinds.clear();

@@ -21,6 +21,7 @@ struct ServiceConfig {
   std::vector<std::string> kinds = {"software"};  // of its devices
   // Where it asks hl-bufd-holders; empty: it asks nobody.
   std::string holders = kDefaultHoldersSocket;
+  bool enforces = false;  // [enforcement] sends signals to somebody
 
   // That somebody has chosen memory of the host, and no card.
   bool is_for_host_memory() const;

@@ -60,8 +60,9 @@ ServiceProcess Read(const Roots& roots, pid_t pid) {
   service.who = CredentialsIn(service.status);
   if (service.who)
     service.who->source = absl::StrCat("hl-bufd (pid ", pid, "), uid ", service.who->uid);
-  service.program =
-      std::string(absl::StripSuffix(LinkAt(process + "/exe").value_or(""), " (deleted)"));
+  service.program = LinkAt(process + "/exe");
+  if (service.program.ok())
+    service.program = std::string(absl::StripSuffix(*service.program, " (deleted)"));
   service.config = ConfigPath(roots, process);
   service.limits = FileText(process + "/limits");
   service.uid_map = FileText(process + "/uid_map");

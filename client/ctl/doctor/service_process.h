@@ -18,9 +18,9 @@ namespace hlbuf::ctl::doctor {
 struct ServiceProcess {
   pid_t pid = 0;
   std::optional<Credentials> who;
-  std::string program;  // its path; empty: not readable
-  std::string config;   // path of its configuration
-  std::string status;   // /proc/PID/status
+  absl::StatusOr<std::string> program = absl::UnknownError("");  // its path
+  std::string config;                                            // path of its configuration
+  std::string status;                                            // /proc/PID/status
   absl::StatusOr<std::string> limits = absl::UnknownError("");
   absl::StatusOr<std::string> uid_map = absl::UnknownError("");
   absl::StatusOr<std::string> gid_map = absl::UnknownError("");

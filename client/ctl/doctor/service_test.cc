@@ -46,9 +46,12 @@ TEST(ServiceConfigTest, IsReadFromTheFile) {
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->reset_grace, absl::Seconds(25));
   EXPECT_EQ(config->holders, "/h.sock");
+  EXPECT_FALSE(config->enforces);
   EXPECT_TRUE(config->is_for_host_memory());
   node.Write("/c.toml", "[[device]]\nkind = \"udmabuf\"\n[[device]]\nkind = \"habanalabs\"\n");
   EXPECT_FALSE(ReadServiceConfig(path)->is_for_host_memory());
+  node.Write("/c.toml", "[enforcement]\nresets = \"off\"\nrevocations = \"kill\"\n");
+  EXPECT_TRUE(ReadServiceConfig(path)->enforces);
 }
 
 TEST(ServiceConfigTest, MayBeNonsense) {
@@ -122,7 +125,7 @@ TEST_F(ServiceProcessTest, HasDescriptorsEnough) {
   const Finding finding = JudgeDescriptors(Find());
   EXPECT_EQ(finding.verdict, Verdict::kOk);
   EXPECT_TRUE(Contains(finding.evidence, "524288 descriptors"));
-  EXPECT_TRUE(Contains(finding.evidence, "262144 may be in flight"));
+  EXPECT_TRUE(Contains(finding.evidence, "262143 may be in flight"));
   node_.Write("/proc/40/limits", Limits("1024", "1024"));
   EXPECT_EQ(JudgeDescriptors(Find()).verdict, Verdict::kWarning);
   node_.Write("/proc/40/limits", Limits("1024", "unlimited"));
@@ -175,9 +178,40 @@ TEST_F(ServiceProcessTest, HasItsProgramsBesideIt) {
   EXPECT_EQ(JudgeKeeper(keeper, true).verdict, Verdict::kOk);
   const Program none = FindProgram("hl-bufd-holders", Find(), {"/elsewhere"});
   EXPECT_EQ(JudgeKeeper(none, true).verdict, Verdict::kProblem);
+  node_.Remove("/proc/40/exe");
+  Process unreadable = Find(40);
+  unreadable->program = absl::PermissionDeniedError("/proc/40/exe: Permission denied");
+  const Finding unknown =
+      JudgeKeeper(FindProgram("hl-bufd-keeper", unreadable, {node_.At("/usr/libexec")}), true);
+  EXPECT_EQ(unknown.verdict, Verdict::kUnknown) << "another one may lie there";
+  EXPECT_TRUE(Contains(unknown.evidence, "needs root"));
   node_.Remove("/proc/40");
   EXPECT_EQ(FindProgram("hl-bufd-keeper", Find(), {"/no", node_.At("/usr/libexec")}).path,
             keeper.path);
+}
+
+TEST_F(ServiceProcessTest, NeedsTheMeansToEnforce) {
+  Add("40");
+  const ServiceConfig off{.path = "/c.toml"};
+  EXPECT_EQ(JudgeEnforcement(off, Find(), "6.1").verdict, Verdict::kOk);
+  EXPECT_TRUE(Contains(JudgeEnforcement(off, Find(), "6.1").evidence, "is off"));
+  const ServiceConfig on{.path = "/c.toml", .enforces = true};
+  const Finding powerless = JudgeEnforcement(on, Find(), "6.12.95");
+  EXPECT_EQ(powerless.verdict, Verdict::kWarning);
+  EXPECT_TRUE(Contains(powerless.evidence, "no CAP_KILL"));
+  EXPECT_TRUE(Contains(powerless.remedy, "AmbientCapabilities=CAP_KILL"));
+  const Finding old = JudgeEnforcement(on, Find(), "6.1.0-42-amd64");
+  EXPECT_EQ(old.verdict, Verdict::kWarning);
+  EXPECT_TRUE(Contains(old.remedy, "Linux 6.5"));
+  Process able = Find();
+  able->status = "CapEff:\t0000000000000020\n";
+  EXPECT_EQ(JudgeEnforcement(on, able, "6.12.95").verdict, Verdict::kOk);
+  able->status = "";
+  EXPECT_EQ(JudgeEnforcement(on, able, "6.12.95").verdict, Verdict::kUnknown);
+  EXPECT_EQ(JudgeEnforcement(on, Process(absl::NotFoundError("none")), "6.12").verdict,
+            Verdict::kUnknown);
+  EXPECT_EQ(JudgeEnforcement(absl::PermissionDeniedError("/c.toml: no"), able, "6.12").verdict,
+            Verdict::kUnknown);
 }
 
 TEST(JudgeHolders, WantsTheSocketThatTheServiceAsksAt) {
