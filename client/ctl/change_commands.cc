@@ -32,8 +32,14 @@ with a new epoch. Needs the role operator.
 A device that is FAILED has nothing leased: its reset asks nobody and has no verdicts. What is HELD
 from before stays so, and `hl-bufctl buffers` shows it.
 
-Exit status 1 when the device did not come back, which is what `--drill fails` is for; else 4 when
-somebody still has a buffer. A drill that was begun goes on when hl-bufctl is interrupted.)";
+Exit status 1 when the device did not come back, which is what `--drill fails` is for, and the same
+command without it ends; else 4 when somebody still has a buffer. A drill that was begun goes on when
+hl-bufctl is interrupted.)";
+
+// How long a device may take from its last holder until it is there again, or has failed.
+constexpr absl::Duration kDeviceAwayMax = absl::Minutes(10);
+
+using Calls = v1::Control::StubInterface::async_interface;
 
 // What failed hides who holds, not the other way round: the verdicts are printed, too.
 ExitCode Concluded(ExitCode code, const v1::Revocation& revocation) {
@@ -54,6 +60,12 @@ ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& re
   return Concluded(printed, response.revocation());
 }
 
+// A drill that fails has done what it was for; the device stays away.
+std::string HowToEnd(const v1::SimulateResetRequest& request) {
+  if (request.drill() != v1::DRILL_FAILS) return "";
+  return "; `hl-bufctl simulate-reset " + request.device() + "` brings it back";
+}
+
 ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequest& request) {
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
@@ -64,7 +76,7 @@ ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequ
   ExitCode code =
       Print(invocation.output == Output::kJson ? JsonDocument(response) : ResetText(response));
   if (response.outcome().code() != 0) {
-    PrintError(ErrorText(response.outcome()));
+    PrintError(ErrorText(response.outcome()) + HowToEnd(request));
     code = ExitCode::kFailed;
   }
   return Concluded(code, response.revocation());

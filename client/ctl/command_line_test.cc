@@ -128,6 +128,12 @@ TEST(CommandLine, TakesWhatACommandCanBeNarrowedTo) {
   }
 }
 
+TEST(CommandLine, NamesTheOptionThatWasWritten) {
+  EXPECT_TRUE(Has(Ctl({"buffers", "--uid", "abc"}).error, "--uid: 'abc' is no uid"));
+  EXPECT_TRUE(Has(Ctl({"buffers", "--owner", "abc"}).error, "--owner: 'abc' is no uid"));
+  EXPECT_TRUE(Has(Ctl({"leases", "--uid", "abc"}).error, "--uid: 'abc' is no uid"));
+}
+
 TEST(CommandLine, SaysThatASocketsNameIsTooLong) {
   const std::string path(200, 'a');
   const Ran ran = Ctl({"devices", "--socket", path.c_str()});

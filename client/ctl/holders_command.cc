@@ -94,17 +94,30 @@ grpc::Status FetchDevice(Stub& stub, const v1::Device& device, DaemonSide& daemo
   return FetchLeases(stub, daemon, device.name(), daemon.leases);
 }
 
+// `missing` says why there is no device of this name, in what programs read.
+grpc::Status NeitherDeviceNorBuffer(const std::string& name, const grpc::Status& missing) {
+  return {grpc::StatusCode::NOT_FOUND,
+          absl::StrCat("there is no device and no buffer '", name,
+                       "'; `hl-bufctl devices` and `hl-bufctl buffers` show those that are"),
+          missing.error_details()};
+}
+
 // A device by that name, or else a buffer by that id.
 grpc::Status FetchDaemonSide(Stub& stub, const std::string& name, DaemonSide& daemon) {
   v1::GetDeviceRequest request;
   request.set_name(name);
   v1::Device device;
   grpc::Status status = FetchOne(stub, &Stub::GetDevice, request, device);
-  if (status.ok())
+  if (status.ok()) {
     status = FetchDevice(stub, device, daemon);
-  else if (status.error_code() == grpc::StatusCode::NOT_FOUND ||
-           status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
+  } else if (const grpc::Status missing = status;
+             missing.error_code() == grpc::StatusCode::NOT_FOUND) {
     status = FetchBuffer(stub, name, daemon);
+    // A name that is no id was refused as an id.
+    if (status.error_code() == grpc::StatusCode::NOT_FOUND ||
+        status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
+      status = NeitherDeviceNorBuffer(name, missing);
+  }
   if (!status.ok()) return status;
   return Fetch(stub, &Stub::ListSessions, v1::ListSessionsRequest(), daemon.sessions);
 }

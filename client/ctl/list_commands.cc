@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <grpcpp/grpcpp.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -57,6 +59,14 @@ std::shared_ptr<Request> SetUp(CLI::App& command, Invocation& invocation,
   return request;
 }
 
+// Two options, not two names of one: what is wrong with a value is said of the name that was used.
+void AddUidWithAlias(CLI::App& command, const std::string& name,
+                     const std::function<void(std::uint32_t)>& set,
+                     const std::string& description) {
+  CLI::Option* const named = AddUid(command, name, set, description);
+  AddUid(command, "--uid", set, "the same as " + name)->excludes(named);
+}
+
 void AddDevices(CLI::App& app, Invocation& invocation) {
   CLI::App& command = *app.add_subcommand("devices", "List the devices.");
   Explain(command, kDevices);
@@ -72,8 +82,8 @@ void AddBuffers(CLI::App& app, Invocation& invocation) {
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "of this device");
   AddStates<v1::BufferState>(command, [request](auto state) { request->add_states(state); });
-  AddUid(
-      command, "--owner,--uid", [request](auto uid) { request->set_owner_uid(uid); },
+  AddUidWithAlias(
+      command, "--owner", [request](auto uid) { request->set_owner_uid(uid); },
       "of this user, in whatever container");
   AddText(
       command, "--container", "ID", [request](auto& id) { request->set_owner_container(id); },
@@ -88,8 +98,8 @@ void AddLeases(CLI::App& app, Invocation& invocation) {
       command, "--device", "DEVICE", [request](auto& name) { request->set_device(name); },
       "of buffers of this device");
   AddStates<v1::LeaseState>(command, [request](auto state) { request->add_states(state); });
-  AddUid(
-      command, "--holder,--uid", [request](auto uid) { request->set_holder_uid(uid); },
+  AddUidWithAlias(
+      command, "--holder", [request](auto uid) { request->set_holder_uid(uid); },
       "held by this user, in whatever container");
   AddText(
       command, "--container", "ID", [request](auto& id) { request->set_holder_container(id); },

@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/ctl/console.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -22,10 +23,21 @@ std::string ReasonOf(const grpc::Status& status) {
   return details.ParseFromString(status.error_details()) ? ReasonOf(details) : "";
 }
 
+// The service speaks of the calls and the fields of its API; who types commands knows those.
+std::string InWordsOfCommands(const std::string& message) {
+  return absl::StrReplaceAll(message, {{"; ListDevices shows", "; `hl-bufctl devices` shows"},
+                                       {"; ListBuffers shows", "; `hl-bufctl buffers` shows"},
+                                       {"buffer_ids is ", "BUFFER is "},
+                                       {"buffer_ids has ", "there are "},
+                                       {"buffer_id is ", "--buffer is "},
+                                       {"session_id is ", "--session is "}});
+}
+
 std::string Text(const std::string& message, const std::string& reason, int code) {
   const std::string name =
       reason.empty() ? absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) : reason;
-  return absl::StrCat(message.empty() ? "no reason was given" : message, " (", name, ")");
+  return absl::StrCat(message.empty() ? "no reason was given" : InWordsOfCommands(message), " (",
+                      name, ")");
 }
 
 }  // namespace

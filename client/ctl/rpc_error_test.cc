@@ -31,6 +31,18 @@ TEST(ErrorText, NamesTheReasonOfTheDaemon) {
   EXPECT_EQ(ErrorText(OverTheWire(refusal)), "dev0 is RESETTING (DEVICE_UNAVAILABLE)");
 }
 
+TEST(ErrorText, NamesCommandsWhereTheDaemonNamesCalls) {
+  const auto text = [](const char* message) {
+    return ErrorText(grpc::Status(grpc::StatusCode::NOT_FOUND, message));
+  };
+  EXPECT_EQ(text("there is no device 'x'; ListDevices shows those that are"),
+            "there is no device 'x'; `hl-bufctl devices` shows those that are (NOT_FOUND)");
+  EXPECT_EQ(text("there is no buffer 1f; ListBuffers shows those that are"),
+            "there is no buffer 1f; `hl-bufctl buffers` shows those that are (NOT_FOUND)");
+  EXPECT_EQ(text("buffer_ids is 'x'; an id is 1 to 16 hexadecimal digits, as lists show it"),
+            "BUFFER is 'x'; an id is 1 to 16 hexadecimal digits, as lists show it (NOT_FOUND)");
+}
+
 TEST(ErrorText, NamesTheCodeWhereNobodyGaveAReason) {
   EXPECT_EQ(ErrorText(grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed")),
             "Socket closed (UNAVAILABLE)");
