@@ -49,9 +49,7 @@ absl::Status Refusal(const SessionRecord& session, Verb verb, absl::string_view 
                      const Decision& decision) {
   return Error(ErrorCode::kPermissionDenied,
                absl::StrCat("rule '", decision.rule, "' refuses ", session.peer.domain().Text(),
-                            " to ", VerbText(verb), " ", what,
-                            verb == Verb::kOpen ? "; its owner can SHARE it"
-                                                : "; the administrator's [[rule]]s decide"));
+                            " to ", VerbText(verb), " ", what, "; ", Remedy(verb, decision)));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/str_cat.h"
+
 namespace hlbuf {
 namespace {
 
@@ -34,6 +36,13 @@ absl::string_view VerbText(Verb verb) {
   return kNames[static_cast<std::size_t>(verb)];
 }
 
+std::string Remedy(Verb verb, const Decision& refused) {
+  if (verb == Verb::kOpen) return "its owner can SHARE it";
+  if (!refused.would_allow.has_value()) return "the administrator's [[rule]]s decide";
+  return absl::StrCat("it is not in the group of the clients, gid ", *refused.would_allow,
+                      " ([sockets] clients_group); its members may, and whom a [[rule]] allows");
+}
+
 Decision Policy::Decide(const Peer& peer, Verb verb, const Target& target) const {
   if (!peer.known()) return {.allowed = false, .rule = "unknown-peer", .share = std::nullopt};
   for (const Rule& rule : rules_)
@@ -47,7 +56,9 @@ Decision Policy::DecideAllocate(const Peer& peer) const {
     return {.allowed = true, .rule = "service-may-allocate", .share = std::nullopt};
   if (built_in_.clients_gid.has_value() && peer.InGroup(*built_in_.clients_gid))
     return {.allowed = true, .rule = "clients-may-allocate", .share = std::nullopt};
-  return kNothingMatched;
+  Decision refused = kNothingMatched;
+  refused.would_allow = built_in_.clients_gid;
+  return refused;
 }
 
 Decision Policy::DecideOnBuffer(const Peer& peer, Verb verb, const Target& target) {

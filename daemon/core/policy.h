@@ -58,7 +58,11 @@ struct Decision {
   bool allowed = false;
   absl::string_view rule;        // lives as long as the policy
   std::optional<Grantee> share;  // set when it was this SHARE that decided
+  // Refused: whose members may, by a rule that is built in.
+  std::optional<gid_t> would_allow = std::nullopt;
 };
+// What helps against a refusal, in words.
+std::string Remedy(Verb verb, const Decision& refused);
 
 // The rules in the order of the configuration, then the built-in ones; the first that matches
 // decides, and nothing matched is refused. Built in:

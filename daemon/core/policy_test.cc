@@ -44,6 +44,19 @@ TEST(Policy, LetsMembersOfTheClientsGroupAllocate) {
   EXPECT_EQ(AskedToAllocate(BuiltIn(), Someone(1000)), "refused by nothing-matched");
 }
 
+TEST(Policy, SaysWhoseMembersMayAllocate) {
+  const auto remedy = [](const Policy& policy) {
+    return Remedy(Verb::kAllocate,
+                  policy.Decide(Someone(1000), Verb::kAllocate, {.device = "dev0"}));
+  };
+  EXPECT_EQ(remedy(BuiltIn()),
+            "it is not in the group of the clients, gid 900 ([sockets] clients_group); its members "
+            "may, and whom a [[rule]] allows");
+  EXPECT_EQ(remedy(Policy({}, {})), "the administrator's [[rule]]s decide");
+  EXPECT_EQ(remedy(BuiltIn({{.name = "closed", .allow = false}})),
+            "the administrator's [[rule]]s decide");
+}
+
 TEST(Policy, CountsThePrimaryGroupToo) {
   Peer peer = Someone(1000);
   peer.gid = kClients;
