@@ -48,6 +48,7 @@ Means MeansOf(const Machine& machine, const std::vector<DeviceConfig>& devices) 
   Means means = {.nofile = machine.nofile, .devices = devices.size(), .device_bytes = 0};
   for (const DeviceConfig& device : devices) {
     const std::uint64_t bytes = device.size_bytes == 0 ? kCardBytes : device.size_bytes;
+    if (device.size_bytes == 0) means.bytes_known = false;
     means.device_bytes += std::min(bytes, kBytesMax - means.device_bytes);
   }
   return means;

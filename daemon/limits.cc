@@ -2,8 +2,11 @@
 #include "daemon/limits.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace hlbuf {
 namespace {
@@ -63,7 +66,9 @@ Amounts ServiceLimits(const Caps& caps, const Means& means, const GivenLimits& g
                                           given.domain[Index(resource)].value_or(0)}));
   };
   Amounts limits = {};
-  limits[Index(kBytes)] = raised(kBytes, means.device_bytes);
+  // More than the devices have is out of reach, whoever may take it.
+  limits[Index(kBytes)] = means.bytes_known ? or_default(kBytes, means.device_bytes)
+                                            : raised(kBytes, means.device_bytes);
   limits[Index(kBuffers)] = buffers;
   limits[Index(kLeases)] = raised(kLeases, kLeasesPerBuffer * buffers);
   limits[Index(kSessions)] = sessions;
@@ -95,20 +100,30 @@ void FindOverdrawn(const Caps& caps, const GivenLimits& given, std::vector<Limit
                                            2 * (in_flight + 1))});
 }
 
+// As hl-bufctl shows sizes: rounded, with the largest unit.
+std::string Text(std::uint64_t bytes) {
+  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (bytes == kUnlimited) return "any number of bytes";
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1023.95 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  return absl::StrFormat("%.*f%s", value == std::floor(value) ? 0 : 1, value, kUnits[unit]);
+}
+
+std::string AmountText(std::size_t resource, std::uint64_t amount) {
+  return resource == Index(Resource::kBytes) ? Text(amount) : absl::StrCat(amount);
+}
+
 // A part that is set above the whole would never be reached.
 void FindAbove(const Given& given, LimitFault::Scope scope, const Amounts& whole,
                absl::string_view whole_name, std::vector<LimitFault>& faults) {
   for (std::size_t r = 0; r < kResourceCount; ++r)
     if (given[r].value_or(0) > whole[r])
-      faults.push_back({.scope = scope,
-                        .resource = static_cast<Resource>(r),
-                        .text = absl::StrCat(*given[r], " is above the ", whole[r], " of ",
-                                             whole_name, "; lower it, or raise that limit")});
-}
-
-std::string Text(std::uint64_t bytes) {
-  if (bytes == kUnlimited) return "any number of bytes";
-  return bytes < 1 << 20 ? absl::StrCat(bytes, " bytes") : absl::StrCat(bytes >> 20, " MiB");
+      faults.push_back(
+          {.scope = scope,
+           .resource = static_cast<Resource>(r),
+           .text = absl::StrCat(AmountText(r, *given[r]), " is above the ", AmountText(r, whole[r]),
+                                " of ", whole_name, "; lower it, or raise that limit")});
 }
 
 std::string OfOne(const Amounts& limits) {
@@ -150,11 +165,12 @@ std::vector<LimitFault> FindFaults(const Caps& caps, const GivenLimits& given) {
   return faults;
 }
 
-std::string Describe(const Caps& caps) {
-  return absl::StrCat(
-      "with ", caps.nofile, " file descriptors (LimitNOFILE=): ", OfOne(caps.limits.service), ", ",
-      caps.control_connections, " control connections; for one uid: ", OfOne(caps.limits.uid),
-      "; for one domain: ", OfOne(caps.limits.domain));
+std::string Describe(const Caps& caps, absl::string_view separator) {
+  return absl::StrCat("with ", caps.nofile,
+                      " file descriptors (LimitNOFILE=): ", OfOne(caps.limits.service), ", ",
+                      caps.control_connections, " control connections", separator,
+                      "for one uid: ", OfOne(caps.limits.uid), separator,
+                      "for one domain: ", OfOne(caps.limits.domain));
 }
 
 }  // namespace hlbuf

@@ -27,6 +27,7 @@ struct Means {
   std::uint64_t nofile = 0;                 // hard RLIMIT_NOFILE of this process
   std::uint64_t devices = 1;                // how many
   std::uint64_t device_bytes = kUnlimited;  // of all of them together
+  bool bytes_known = true;                  // false: `device_bytes` is a guess
 };
 
 // A buffer costs the daemon one descriptor, a session two: its socket and its peer's pidfd.
@@ -59,8 +60,8 @@ struct LimitFault {
 // `caps` were derived from `given`.
 std::vector<LimitFault> FindFaults(const Caps& caps, const GivenLimits& given);
 
-// One line for the log.
-std::string Describe(const Caps& caps);
+// Of the service, of one uid, of one domain; in one line for the log.
+std::string Describe(const Caps& caps, absl::string_view separator = "; ");
 
 }  // namespace hlbuf
 

@@ -120,12 +120,26 @@ TEST(Limits, RaiseTheWholeForAPartThatIsGiven) {
   GivenLimits given;
   Set(given.domain, kBuffers, 15'000);
   Set(given.domain, kLeases, 1'000'000);
-  Set(given.uid, kBytes, std::uint64_t{1} << 40);
   const Caps caps = CapsOf(20'000, given);
   EXPECT_EQ(Of(caps.limits.uid, kBuffers), 15'000u);
   EXPECT_EQ(Of(caps.limits.uid, kLeases), 1'000'000u);
   EXPECT_EQ(Of(caps.limits.service, kLeases), 1'000'000u);
-  EXPECT_EQ(Of(caps.limits.service, kBytes), std::uint64_t{1} << 40);
+  EXPECT_TRUE(FindFaults(caps, given).empty());
+}
+
+TEST(Limits, RefuseMoreBytesThanTheDevicesHave) {
+  GivenLimits given;
+  Set(given.uid, kBytes, std::uint64_t{900} << 40);
+  EXPECT_EQ(Fault(20'000, given),
+            "900TiB is above the 64GiB of the whole service; lower it, or raise that limit");
+}
+
+TEST(Limits, BelieveWhoKnowsHowManyBytesACardHas) {
+  GivenLimits given;
+  Set(given.uid, kBytes, std::uint64_t{128} << 30);
+  const Caps caps = DeriveCaps(
+      {.nofile = 20'000, .device_bytes = std::uint64_t{96} << 30, .bytes_known = false}, given);
+  EXPECT_EQ(Of(caps.limits.service, kBytes), std::uint64_t{128} << 30);
   EXPECT_TRUE(FindFaults(caps, given).empty());
 }
 
@@ -181,12 +195,11 @@ TEST(Limits, RefuseAPartThatIsLargerThanTheWhole) {
 }
 
 TEST(Limits, DescribeThemselvesInOneLine) {
-  EXPECT_EQ(
-      Describe(CapsOf(64)),
-      "with 64 file descriptors (LimitNOFILE=): 65536 MiB, 16 buffers, 8 sessions, 128 "
-      "leases, 31 descriptors in flight, 4 control connections; for one uid: 49152 MiB, 12 "
-      "buffers, 6 sessions, 96 leases, 23 descriptors in flight; for one domain: 32768 MiB, 8 "
-      "buffers, 4 sessions, 64 leases, 15 descriptors in flight");
+  EXPECT_EQ(Describe(CapsOf(64)),
+            "with 64 file descriptors (LimitNOFILE=): 64GiB, 16 buffers, 8 sessions, 128 "
+            "leases, 31 descriptors in flight, 4 control connections; for one uid: 48GiB, 12 "
+            "buffers, 6 sessions, 96 leases, 23 descriptors in flight; for one domain: 32GiB, 8 "
+            "buffers, 4 sessions, 64 leases, 15 descriptors in flight");
 }
 
 }  // namespace

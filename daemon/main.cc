@@ -41,7 +41,7 @@ absl::StatusOr<hlbuf::Config> Configure(const std::string& path) {
 // With what the start would warn of. Only the capabilities are left out: those of whoever runs this
 // are not those that the service's unit gives.
 int SayThatItIsGood(const hlbuf::Config& config) {
-  std::printf("The configuration is good. %s\n", hlbuf::Describe(config.caps).c_str());
+  std::printf("The configuration is good.\n%s\n", hlbuf::Describe(config.caps, "\n").c_str());
   std::fflush(stdout);
   for (const std::string& warning :
        hlbuf::WarningsOf(config, {.vouched_clients = hlbuf::KernelVouchesForPeers()}))

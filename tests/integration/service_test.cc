@@ -209,7 +209,9 @@ TEST(Program, ChecksAGoodConfiguration) {
   std::ofstream(path) << "[timing]\nhello_timeout = \"1s\"\n";
   const Finished finished = RunDaemonWith({"--check-config", "--config", path});
   EXPECT_EQ(finished.exit_status, 0) << finished.output;
-  EXPECT_TRUE(StartsWith(finished.output, "The configuration is good."));
+  EXPECT_TRUE(StartsWith(finished.output, "The configuration is good.\nwith "));
+  EXPECT_TRUE(Contains(finished.output, "\nfor one uid: "));
+  EXPECT_TRUE(Contains(finished.output, "\nfor one domain: "));
 }
 
 TEST(Program, WarnsInItsCheckOfWhatItsStartWouldWarnOf) {
