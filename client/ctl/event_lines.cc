@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -50,7 +51,8 @@ std::string What(const v1::Event& event) {
     if (!id.empty()) parts.push_back(noun + id);
   if (event.has_domain()) parts.push_back(DomainText(event.domain()));
   if (event.pid() != 0) parts.push_back(absl::StrCat("pid ", event.pid()));
-  if (event.has_verdict())
+  // The text of a verdict begins with its word, and says what was counted.
+  if (event.has_verdict() && !absl::StartsWith(event.text(), VerdictText(event.verdict().kind())))
     parts.push_back(VerdictText(event.verdict().kind()) + ", " +
                     CountText(event.verdict().references(), "reference"));
   const std::string what = absl::StrJoin(parts, ", ");

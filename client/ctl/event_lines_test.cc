@@ -50,6 +50,17 @@ TEST(EventTableLines, AreOneForTheGapAndEachEvent) {
   EXPECT_TRUE(absl::StrContains(lines, "device dev0, HELD, 2 references: still\\x0aout\n"));
 }
 
+TEST(EventTableLines, TellAVerdictOnce) {
+  v1::WatchEventsResponse response = GapAndTwoEvents();
+  v1::Event& verdict = *response.mutable_events(1);
+  verdict.set_text("HELD: 2 references, 1 lease are still out");
+  EXPECT_TRUE(absl::StrContains(EventTableLines(response),
+                                "device dev0: HELD: 2 references, 1 lease are still out\n"));
+  verdict.mutable_verdict()->set_kind(v1::VERDICT_KIND_ACKNOWLEDGED);
+  verdict.set_text("ACKNOWLEDGED");
+  EXPECT_TRUE(absl::StrContains(EventTableLines(response), "device dev0: ACKNOWLEDGED\n"));
+}
+
 TEST(EventJsonLines, AreOneForTheGapAndEachEvent) {
   EXPECT_EQ(EventJsonLines(GapAndTwoEvents()),
             "{\"life\":\"5f3a\",\"next\":\"8\",\"gap\":{\"from\":\"5\",\"to\":\"7\"}}\n"

@@ -19,8 +19,8 @@ namespace hlbuf::ctl {
 namespace {
 
 constexpr const char* kDevices =
-    R"(Shows their state, their epoch, which a reset increments, and how much of their memory is
-out. Everybody sees every device.)";
+    R"(Shows their state, their epoch, and how much of their memory is out. The epoch grows with each
+reset; where it starts has no meaning. Everybody sees every device.)";
 
 constexpr const char* kBuffers =
     R"(One that is DRAINING was asked back or given up, and somebody still has it; the note says
