@@ -10,6 +10,7 @@
 #include "client/ctl/connection.h"
 #include "client/ctl/console.h"
 #include "client/ctl/json.h"
+#include "client/ctl/long_call.h"
 #include "client/ctl/options.h"
 #include "client/ctl/rpc_error.h"
 #include "client/ctl/verdicts.h"
@@ -46,14 +47,14 @@ ExitCode Concluded(ExitCode code, const v1::Revocation& revocation) {
   return code == ExitCode::kOk && HasHeld(revocation) ? ExitCode::kHeld : code;
 }
 
-// No deadline: the daemon answers when the holders have, or their time is over.
 ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& request) {
+  LongCall call;
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
-  grpc::ClientContext context;
   v1::RevokeBuffersResponse response;
-  const grpc::Status status = (*stub)->RevokeBuffers(&context, request, &response);
-  if (!status.ok()) return Conclude(status);
+  const grpc::Status status =
+      call.Run(**stub, &Calls::RevokeBuffers, request, PatienceFor(request), response);
+  if (!status.ok()) return call.Conclude(status);
   const ExitCode printed =
       Print(invocation.output == Output::kJson ? JsonDocument(response)
                                                : RevocationText(response.revocation()));
@@ -67,12 +68,13 @@ std::string HowToEnd(const v1::SimulateResetRequest& request) {
 }
 
 ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequest& request) {
+  LongCall call;
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
-  grpc::ClientContext context;
   v1::SimulateResetResponse response;
-  const grpc::Status status = (*stub)->SimulateReset(&context, request, &response);
-  if (!status.ok()) return Conclude(status);
+  const grpc::Status status = call.Run(**stub, &Calls::SimulateReset, request,
+                                       PatienceFor(request) + kDeviceAwayMax, response);
+  if (!status.ok()) return call.Conclude(status);
   ExitCode code =
       Print(invocation.output == Output::kJson ? JsonDocument(response) : ResetText(response));
   if (response.outcome().code() != 0) {

@@ -12,6 +12,7 @@
 #include "client/ctl/connection.h"
 #include "client/ctl/console.h"
 #include "client/ctl/json.h"
+#include "client/ctl/long_call.h"
 #include "client/ctl/options.h"
 #include "client/ctl/plans.h"
 #include "client/ctl/rpc_error.h"
@@ -23,7 +24,8 @@ namespace {
 constexpr const char* kDrain =
     R"(DEVICE is kept out of use from now on, whatever its state and over its resets, until
 `hl-bufctl undrain`: nothing new of it is granted. Jobs that hold some of it run on; --grace asks
-it back from them. --wait ends when nothing of it is held by anybody, or after --timeout. It is
+it back from them. --wait ends when nothing of it is held by anybody, or after --timeout, and
+says meanwhile on standard error who is waited for. It is
 forgotten when the service is started anew.
 
 --uid and --job ask back everything that a user or a Slurm job has, and no device is drained: its
@@ -51,9 +53,7 @@ role viewer.)";
 
 // The service answers a call at the latest after so long; whoever waits longer asks again.
 constexpr absl::Duration kCallMax = absl::Minutes(10);
-
-// No grace is longer, neither one that is asked for nor one that is configured.
-constexpr absl::Duration kGraceMax = absl::Hours(1);
+constexpr absl::Duration kFirstReport = absl::Seconds(5);
 
 // What `drain` was told.
 struct DrainOptions {
@@ -63,17 +63,19 @@ struct DrainOptions {
   std::optional<absl::Duration> timeout;
 };
 
-// Until nothing is held or `deadline`, in calls that the service answers in time.
+// Until nothing is held or `deadline`, in calls that the service answers in time. Says now and then
+// who is waited for, less often the longer it takes: each call is an entry in the service's log.
 grpc::Status DrainUntil(Stub& stub, v1::DrainDeviceRequest request, absl::Time deadline,
                         v1::DrainDeviceResponse& response) {
-  for (;;) {
+  for (absl::Duration pause = kFirstReport;; pause = std::min(2 * pause, kCallMax)) {
     const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
-    const absl::Duration wait = std::min(left, kCallMax);
+    const absl::Duration wait = std::min(left, pause);
     SetDuration(wait, *request.mutable_wait());
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + wait + kPatience));
     const grpc::Status status = stub.DrainDevice(&context, request, &response);
-    if (!status.ok() || response.device().used_bytes() == 0 || left <= kCallMax) return status;
+    if (!status.ok() || response.device().used_bytes() == 0 || left <= pause) return status;
+    PrintError(WaitingText(response));
     request.clear_grace();  // they know
   }
 }
@@ -94,19 +96,15 @@ ExitCode DrainDevice(const Invocation& invocation, const DrainOptions& options) 
 
 ExitCode RevokeHoldings(const Invocation& invocation, v1::RevokeHoldingsRequest request,
                         bool wait) {
+  LongCall call;
   const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
   if (!stub.ok()) return Unreachable(stub.status());
   request.set_no_wait(!wait);
-  absl::Duration patience = kPatience;
-  if (wait)
-    patience += request.has_grace() ? absl::Seconds(request.grace().seconds()) +
-                                          absl::Nanoseconds(request.grace().nanos())
-                                    : kGraceMax;
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
   v1::RevokeHoldingsResponse response;
-  const grpc::Status status = (*stub)->RevokeHoldings(&context, request, &response);
-  if (!status.ok()) return Conclude(status);
+  const grpc::Status status =
+      call.Run(**stub, &v1::Control::StubInterface::async_interface::RevokeHoldings, request,
+               PatienceFor(request), response);
+  if (!status.ok()) return call.Conclude(status);
   const ExitCode printed =
       Print(invocation.output == Output::kJson ? JsonDocument(response)
                                                : RevocationText(response.revocation()));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/ctl/plans.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -121,6 +123,21 @@ std::string DrainText(const v1::DrainDeviceResponse& response) {
                   SizeText(device.used_bytes()), ", held\n");
   return text + HeldTable(response.held()) +
          LeftOut(response.held_count(), response.held_size(), "buffer");
+}
+
+std::string WaitingText(const v1::DrainDeviceResponse& response) {
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> holders;  // each once
+  for (const v1::HeldBuffer& held : response.held())
+    if (const std::string text = Holders(held);
+        std::find(holders.begin(), holders.end(), text) == holders.end())
+      holders.push_back(text);
+  const std::size_t all = holders.size();
+  if (all > kShown) holders.resize(kShown);
+  return absl::StrCat("waits for ", CountText(response.held_count(), "buffer"), ", ",
+                      SizeText(response.device().used_bytes()), ", of ", response.device().name(),
+                      holders.empty() ? "" : ": ", absl::StrJoin(holders, ", "),
+                      all > kShown ? ", and others" : "");
 }
 
 std::string PlanText(const v1::ResetPlan& plan) {

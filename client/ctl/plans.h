@@ -11,6 +11,9 @@ namespace hlbuf::ctl {
 // What a drained device is now, then a table of what is held of it, by whom.
 std::string DrainText(const v1::DrainDeviceResponse& response);
 
+// Who is waited for, in one line.
+std::string WaitingText(const v1::DrainDeviceResponse& response);
+
 // Whether a reset would meet anybody who holds it up, how much time there would be, then tables of
 // the sessions that would be asked and of what nobody can be asked for.
 std::string PlanText(const v1::ResetPlan& plan);

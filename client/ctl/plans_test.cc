@@ -56,6 +56,21 @@ TEST(DrainText, SaysWhatIsHeldWithoutALease) {
       << DrainText(response);
 }
 
+TEST(WaitingText, NamesEachHolderOnce) {
+  v1::DrainDeviceResponse response = Drained();
+  response.mutable_device()->set_used_bytes(8192);
+  *response.add_held() = Held(1);
+  *response.add_held() = Held(1);
+  response.set_held_count(2);
+  EXPECT_EQ(WaitingText(response),
+            "waits for 2 buffers, 8KiB, of dev0: session b1 (uid 1000 pid 42)");
+  for (const char* session : {"b2", "b3", "b4"}) {
+    *response.add_held() = Held(1);
+    response.mutable_held()->rbegin()->mutable_holders(0)->set_session_id(session);
+  }
+  EXPECT_TRUE(absl::EndsWith(WaitingText(response), "session b3 (uid 1000 pid 42), and others"));
+}
+
 TEST(DrainText, SaysThatADeviceWillBeDrained) {
   v1::DrainDeviceResponse response = Drained();
   response.mutable_device()->set_state(v1::DEVICE_STATE_FAILED);

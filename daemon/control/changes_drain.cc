@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Before maintenance, and after a job.
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -7,6 +9,7 @@
 #include "daemon/control/changes.h"
 #include "daemon/control/plan_to_proto.h"
 #include "daemon/control/request_fields.h"
+#include "daemon/control/to_proto.h"
 #include "daemon/core/error.h"
 #include "daemon/core/names.h"
 
@@ -71,9 +74,13 @@ absl::Status Changes::Begin(const Caller& caller, const v1::RevokeHoldingsReques
                                                  " within ", absl::FormatDuration(grace))));
   if (!request.no_wait())
     return broker_.RevokeHoldings(whose, grace, AnswerWithReport(response, reply)).status();
+  const auto over = std::make_shared<std::optional<RevocationReport>>();
   ASSIGN_OR_RETURN(const RevocationId id,
-                   broker_.RevokeHoldings(whose, grace, [](const RevocationReport&) {}));
-  *response.mutable_revocation() = Begun(id, grace);
+                   broker_.RevokeHoldings(
+                       whose, grace, [over](const RevocationReport& report) { *over = report; }));
+  // Who has nothing is done with at once, and is told so.
+  *response.mutable_revocation() =
+      over->has_value() ? ToProto(**over, WallTimes(broker_.ledger().clock)) : Begun(id, grace);
   return absl::OkStatus();
 }
 

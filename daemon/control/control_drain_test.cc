@@ -177,6 +177,16 @@ TEST(RevokeHoldings, AnswersAtOnceWhenAskedTo) {
   EXPECT_TRUE(UntilAskedBack(rig, session));
 }
 
+TEST(RevokeHoldings, SaysAtOnceThatItIsOverWhenThereIsNothing) {
+  ControlRig rig;
+  v1::RevokeHoldingsRequest request;
+  request.set_uid(1000);
+  request.set_no_wait(true);
+  const auto answer = Call(*rig.Ask(ControlRig::Operator()), &Stub::RevokeHoldings, request);
+  EXPECT_TRUE(answer.revocation().has_end_time());
+  EXPECT_EQ(answer.revocation().leases_told(), 0u);
+}
+
 TEST(RevokeHoldings, NeedsToBeToldWhose) {
   ControlRig rig;
   const auto stub = rig.Ask(ControlRig::Operator());

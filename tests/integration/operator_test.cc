@@ -2,9 +2,11 @@
 // hl-bufctl as an operator runs it: what it shows, and the exit status that scripts decide by.
 #include <google/protobuf/struct.pb.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <map>
+#include <optional>
 
 #include "hlbuf/v1/control.pb.h"
 #include "tests/support/ctl_test.h"
@@ -88,6 +90,55 @@ TEST_F(Ctl, DrillsAReset) {
   EXPECT_EQ(Run({"simulate-reset", "dev0", "--drill", "fails"}).exit_status, kFailed);
   EXPECT_TRUE(Contains(Run({"devices", "--state", "failed"}).output, "dev0"));
   EXPECT_EQ(Run({"simulate-reset", "dev0"}).exit_status, kOk) << "it comes back with the next one";
+}
+
+TEST_F(Ctl, SaysWhenItIsInterruptedThatADrillGoesOn) {
+  LibraryClient alice = Client(Alice());
+  alice.KeepWhatIsRevoked();
+  alice.Allocate(kBytes);
+  Child drilling(Command({"simulate-reset", "dev0", "--grace", "1h"}));
+  alice.AwaitNotice("revoke ");
+  drilling.Signal(SIGINT);
+  const std::optional<int> status = drilling.Wait();
+  ASSERT_TRUE(status.has_value());
+  EXPECT_TRUE(WIFSIGNALED(*status) && WTERMSIG(*status) == SIGINT) << *status;
+  EXPECT_TRUE(Contains(Output(), "interrupted; what was begun goes on")) << Output();
+}
+
+TEST_F(Ctl, SaysWhatEndsADrillThatFailed) {
+  const Finished failed = Run({"simulate-reset", "dev0", "--drill", "fails"});
+  EXPECT_TRUE(Contains(failed.output, "; `hl-bufctl simulate-reset dev0` brings it back"))
+      << failed.output;
+  EXPECT_EQ(Run({"simulate-reset", "dev0"}).exit_status, kOk);
+}
+
+TEST_F(Ctl, NamesWhatIsThereWhereSomethingIsNot) {
+  for (const char* list : {"buffers", "leases", "watch"}) {
+    const Finished unknown = Run({list, "--device", "nosuch"});
+    EXPECT_EQ(unknown.exit_status, kFailed) << list;
+    EXPECT_TRUE(Contains(unknown.output, "'nosuch'; `hl-bufctl devices` shows")) << unknown.output;
+  }
+  const Finished holders = Run({"holders", "nosuch"});
+  EXPECT_EQ(holders.exit_status, kFailed);
+  EXPECT_TRUE(Contains(holders.output, "there is no device and no buffer 'nosuch'; "))
+      << holders.output;
+  EXPECT_TRUE(Contains(Run({"revoke", "xyz"}).output, "BUFFER is 'xyz'"));
+}
+
+TEST_F(Ctl, SaysThatThereWasNothingToAskBack) {
+  for (const bool wait : {true, false}) {
+    std::vector<std::string> drain = {"drain", "--uid", "4242"};
+    if (wait) drain.emplace_back("--wait");
+    const Finished nothing = Run(drain);
+    EXPECT_EQ(nothing.exit_status, kOk);
+    EXPECT_TRUE(Contains(nothing.output, "there was nothing to ask back")) << nothing.output;
+  }
+}
+
+TEST_F(Ctl, FailsWhenItsHelpCannotBeWritten) {
+  Program help = Command({"--help"});
+  help.output = "/dev/full";
+  EXPECT_EQ(Child(help).ExitStatus(), kFailed);
 }
 
 TEST_F(Ctl, SaysThatTheDeviceIsLostAlsoWhenABufferIsHeld) {
