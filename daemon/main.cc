@@ -56,14 +56,19 @@ int main(int argc, char** argv) {
   bool check_only = false;
   CLI::App app("hl-bufd: owns an accelerator's memory and hands it to processes as dma-bufs");
   app.footer(kFooter);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return "hl-bufd: " + std::string(error.what()) +
+           "\nRun `hl-bufd --help` for more information.\n";
+  });
   app.set_version_flag("--version", HLBUF_VERSION);
   app.add_option("--config", config_path,
                  "TOML file; default: /etc/hl-bufd/hl-bufd.toml if it is there")
-      ->type_name("FILE");
-  app.add_flag(
-      "--check-config", check_only,
-      "only say whether the configuration is good, with file, line and key if not, and what "
-      "the start would warn of");
+      ->type_name("FILE")
+      ->check([](const std::string& path) -> std::string {
+        return path.empty() ? "it is empty, and names no file" : "";
+      });
+  app.add_flag("--check-config", check_only,
+               "only say whether the configuration is good, with file, line and key if not");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

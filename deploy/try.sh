@@ -27,7 +27,11 @@ while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --build-dir) build=$(cd "$called_from" && realpath -m -- "${2:?--build-dir needs a directory}"); shift ;;
-    *) usage >&2; exit 2 ;;
+    *)
+      echo "try.sh: unknown option '$1'" >&2
+      usage >&2
+      exit 2
+      ;;
   esac
   shift
 done

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <iostream>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "client/ctl/commands.h"
+#include "client/ctl/console.h"
 
 namespace hlbuf::ctl {
 namespace {
@@ -89,7 +91,11 @@ ExitCode Main(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(UnknownCommand(app).value_or(error)) == 0 ? ExitCode::kOk : ExitCode::kBadUsage;
+    if (app.exit(UnknownCommand(app).value_or(error)) != 0) return ExitCode::kBadUsage;
+    std::cout.flush();
+    if (std::cout.good()) return ExitCode::kOk;
+    PrintError("cannot write the output");
+    return ExitCode::kFailed;
   }
   return invocation.run(invocation);
 }

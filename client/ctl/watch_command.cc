@@ -19,8 +19,9 @@ namespace hlbuf::ctl {
 namespace {
 
 constexpr const char* kWatch =
-    R"(Begins with what happens from now on, and ends with status 0 when it is stopped. The head, or
-the first line of JSON, which has no event, shows that the watch has begun.
+    R"(Begins with what happens from now on, and ends with status 0 when it is stopped; with 1 when the
+daemon stops, and says so, or with 3 when it dies. The head, or the first line of JSON, which has no
+event, shows that the watch has begun.
 
 Each line begins with its position, LIFE:NUMBER: the life of the daemon, and the number of the
 event in it. With --output json each line is a WatchEventsResponse with at most one event or gap,

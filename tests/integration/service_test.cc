@@ -252,7 +252,9 @@ TEST(Program, ExplainsItself) {
   EXPECT_EQ(RunDaemonWith({"--version"}).exit_status, 0);
   const Finished unknown = RunDaemonWith({"--no-such-thing"});
   EXPECT_EQ(unknown.exit_status, 2);
+  EXPECT_TRUE(StartsWith(unknown.output, "hl-bufd: "));
   EXPECT_TRUE(Contains(unknown.output, "--no-such-thing"));
+  EXPECT_EQ(RunDaemonWith({"--config", ""}).exit_status, 2);
 }
 
 }  // namespace
