@@ -73,6 +73,7 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
       {"drain", "--job", "2", "--wait", "--timeout", "1s"},
       {"drain", "dev0", "--wait", "--timeout", "soon"},
       {"undrain"},
+      {"metrics", "--format", "xml"},
       {"plan-reset"},
       {"doctor", "0000:19:00.0"},
       {"simulate-reset"},

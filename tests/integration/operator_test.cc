@@ -26,6 +26,9 @@ TEST_F(Ctl, PrintsMetrics) {
   EXPECT_TRUE(Contains(text.output, "\nhlbuf_device_used_bytes{device=\"dev0\"} 65536\n"));
   EXPECT_TRUE(Contains(text.output, "\n# EOF\n"));
   EXPECT_TRUE(Contains(Json<hlbuf::v1::GetMetricsResponse>({"metrics"}).text(), "# EOF\n"));
+  const Finished older = Run({"metrics", "--format", "prometheus"});
+  EXPECT_TRUE(Contains(older.output, "# TYPE hlbuf_events_total counter\n")) << older.output;
+  EXPECT_FALSE(Contains(older.output, "# EOF"));
 }
 
 TEST_F(Ctl, ListsWhoHoldsWhat) {
