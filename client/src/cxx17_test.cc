@@ -21,6 +21,8 @@ TEST(Cxx17, AFailureCanBeCaughtOrLookedAt) {
   }
 }
 
+// Without a warning, for who has those of -Wextra on.
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
 TEST(Cxx17, ARequestNeedsOnlyWhatItAsksFor) {
   const hlbuf::AllocateOptions request{4096, "weights"};
   EXPECT_TRUE(request.device.empty());

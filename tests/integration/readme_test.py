@@ -59,6 +59,14 @@ def compile_example(example, source, directory):
     run(f"cc -O2 -Wall -Wextra -Werror -c -o /dev/null -I client/include {file}", source, os.environ)
 
 
+def build_job(command, source, installed):
+    """The README's command for a job, with what was installed."""
+    pkg_config = next(installed.rglob("pkgconfig"))
+    (installed / "job.c").write_text("#include <hlbuf/hlbuf.h>\nint main(void) { hlbuf_client* c; return hlbuf_connect(0, &c, 0); }\n")
+    env = dict(os.environ, PKG_CONFIG_PATH=str(pkg_config), PKG_CONFIG_SYSROOT_DIR=str(installed))
+    run(f"cd {installed} && {command}", source, env)
+
+
 def main():
     build, source = (pathlib.Path(a).resolve() for a in sys.argv[1:3])
     readme = (source / "README.md").read_text()
@@ -78,6 +86,7 @@ def main():
                     continue
                 run(command.replace("build/client", f"{directory}/client-build").replace("build/try", str(build)), source, env)
             check_installed(directory / "installed")
+            build_job(re.search(r"`(cc job\.c [^`]*)`", readme)[1], source, directory / "installed")
         finally:
             daemon.terminate()
         if daemon.wait(DEADLINE_S) != 0:
