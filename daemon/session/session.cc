@@ -225,8 +225,8 @@ void Session::Ping() {
                           .session = record_->id,
                           .domain = record_->peer.domain(),
                           .pid = record_->peer.pid,
-                          .text = "the client does not read its notices; it is told to operators "
-                                  "and counted as nothing"});
+                          .text = "it has not answered: it is stopped, or does not read its "
+                                  "notices; that costs it nothing until a revocation comes"});
     return;
   }
   ping_nonce_ = static_cast<std::uint64_t>(absl::ToUnixNanos(context_.clock.Now()));
