@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections that want sessions back which are not theirs, or never finish saying so.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <vector>
 
 #include "tests/hostile/as_user.h"
