@@ -66,7 +66,7 @@ TEST(WatchEvents, EndsAtOnceForADeviceThatThereIsNot) {
   ControlRig rig;
   v1::WatchEventsRequest request;
   request.set_device("nosuch");
-  Watcher watcher(rig, PeerOf(1000), request);
+  Watcher watcher(rig, ControlRig::User(1000), request);
   EXPECT_FALSE(watcher.Read());
   EXPECT_EQ(watcher.Finish().error_code(), grpc::StatusCode::NOT_FOUND);
 }
