@@ -40,6 +40,15 @@ absl::Status CheckTrailing(Frame trailing, std::size_t expected) {
       absl::StrCat(trailing.size(), " bytes follow the fixed part, which counts ", expected));
 }
 
+// An array of u64, or of ids.
+template <class Number>
+std::vector<Number> Numbers(Frame bytes) {
+  static_assert(sizeof(Number) == sizeof(std::uint64_t));
+  std::vector<Number> numbers(bytes.size() / sizeof(Number));
+  if (!numbers.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  return numbers;
+}
+
 // `names_end` becomes the furthest end of a name so far.
 absl::StatusOr<OpenItem> ReadOpenItem(Frame item_bytes, Frame names, std::size_t& names_end) {
   hlbuf_wire_open_item item;
@@ -106,10 +115,8 @@ absl::StatusOr<ReattachPart> DecodeReattach(Frame frame) {
       .asked = {.session = SessionId{fixed.session_id}},
       .more = fixed.flags != 0};
   std::copy_n(fixed.secret, sizeof(fixed.secret), part.asked.secret.bytes.begin());
-  part.asked.held.resize(fixed.lease_count);
-  std::memcpy(part.asked.held.data(), trailing.data(), leases_bytes);
-  part.asked.unanswered.resize(fixed.cookie_count);
-  std::memcpy(part.asked.unanswered.data(), trailing.data() + leases_bytes, cookies_bytes);
+  part.asked.held = Numbers<LeaseId>(trailing.subspan(0, leases_bytes));
+  part.asked.unanswered = Numbers<std::uint64_t>(trailing.subspan(leases_bytes, cookies_bytes));
   return part;
 }
 
