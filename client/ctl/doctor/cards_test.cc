@@ -229,6 +229,18 @@ TEST_F(OpenersTest, MayBeNoKeeperOfAnybodyElse) {
   EXPECT_EQ(Judge().verdict, Verdict::kProblem);
 }
 
+TEST_F(OpenersTest, MayBeAKeeperThatSystemdHasStarted) {
+  AddProcess("41", "/usr/libexec/hl-bufd-keeper");
+  node_.Write("/proc/41/status", "Name:\thl-keeper\nPPid:\t1\n");
+  service_ = 40;
+  node_.Write("/proc/41/cgroup", "0::/user.slice/hl-bufd-keeper@1-2-3.service\n");
+  EXPECT_EQ(Judge().verdict, Verdict::kProblem) << "anybody makes groups there";
+  node_.Write(
+      "/proc/41/cgroup",
+      "0::/system.slice/system-hl\\x2dbufd\\x2dkeeper.slice/hl-bufd-keeper@1-2-3.service\n");
+  EXPECT_EQ(Judge().verdict, Verdict::kOk);
+}
+
 TEST_F(OpenersTest, MayBeNobodyElse) {
   AddProcess("40", "/usr/libexec/hl-bufd-keeper");
   AddProcess("77", "/usr/bin/python3.11");

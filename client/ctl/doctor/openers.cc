@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -47,6 +48,13 @@ pid_t ParentOf(const std::string& process) {
   return absl::SimpleAtoi(ValueIn(status, "PPid:"), &parent) ? parent : 0;
 }
 
+// By its control group, in a slice where only root makes some.
+bool HasKeepersUnit(const std::string& process) {
+  const std::string path = ValueIn(FileText(process + "/cgroup").value_or(""), "0::");
+  return absl::StartsWith(path, "/system.slice/") &&
+         absl::StartsWith(path.substr(path.rfind('/')), "/hl-bufd-keeper@");
+}
+
 void LookInto(const std::string& process, pid_t pid, const std::vector<Card>& cards,
               Openers& openers, std::size_t& closed) {
   const auto descriptors = NamesIn(process + "/fd");
@@ -57,7 +65,10 @@ void LookInto(const std::string& process, pid_t pid, const std::vector<Card>& ca
     if (!card) continue;
     std::vector<Opener>& of_card = openers.of_card[*card];
     if (of_card.empty() || of_card.back().pid != pid)
-      of_card.push_back({.pid = pid, .parent = ParentOf(process), .program = ProgramOf(process)});
+      of_card.push_back({.pid = pid,
+                         .parent = ParentOf(process),
+                         .program = ProgramOf(process),
+                         .has_unit = HasKeepersUnit(process)});
   }
 }
 

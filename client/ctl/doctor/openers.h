@@ -18,12 +18,13 @@ namespace hlbuf::ctl::doctor {
 struct Opener {
   pid_t pid = 0;
   pid_t parent = 0;
-  std::string program;  // the name of its file
-  // That it is the service or a keeper, which the service has started. `service`: its pid; 0: it is
-  // not known, and names have to do.
+  std::string program;    // the name of its file
+  bool has_unit = false;  // that systemd started for hl-bufd-keeper.socket
+  // That it is the service or a keeper, which the service has started, or systemd for it.
+  // `service`: its pid; 0: it is not known, and names have to do.
   bool is_services(pid_t service) const {
     if (program == "hl-bufd") return service == 0 || pid == service;
-    return program == "hl-bufd-keeper" && (service == 0 || parent == service);
+    return program == "hl-bufd-keeper" && (service == 0 || parent == service || has_unit);
   }
 };
 
