@@ -24,6 +24,7 @@
 #include "daemon/core/enforcement.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
+#include "daemon/fd_store.h"
 #include "daemon/listen.h"
 #include "daemon/may_signal.h"
 #include "daemon/namespaces.h"
@@ -181,6 +182,7 @@ class Daemon {
   Watchdog watchdog_;
   Reload reload_;
   StateJournal::Found found_;  // until it is made use of
+  std::unique_ptr<FdStore> store_;
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -267,9 +269,11 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
                                                     .group = std::nullopt},
                                                    passed));
   control_file_ = std::move(control.file);
-  for (const std::string& name : passed.Left())
-    Log(LogLevel::kWarning, absl::StrCat("the service manager passed a descriptor \"", name,
-                                         "\", which means nothing here; it is closed"));
+  store_ = std::make_unique<FdStore>(std::move(passed));
+  for (const std::string& name : store_->RemoveUntaken())
+    Log(LogLevel::kWarning,
+        absl::StrCat("the service manager passed a descriptor \"", name,
+                     "\", which means nothing here; it is closed, and stored no longer"));
   ASSIGN_OR_RETURN(control_,
                    ControlServer::Start(
                        broker_, loop_, clock_, feed_, std::move(control.socket), PeerAt,

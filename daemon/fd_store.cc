@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/fd_store.h"
+
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace hlbuf {
+namespace {
+
+absl::Status Tell(const std::string& lines, const int* fds = nullptr, unsigned count = 0) {
+  const int told =
+      ::sd_pid_notify_with_fds(/*pid=*/0, /*unset_environment=*/0, lines.c_str(), fds, count);
+  if (told > 0) return absl::OkStatus();
+  if (told == 0) return absl::UnavailableError("no service manager keeps descriptors");
+  return absl::ErrnoToStatus(-told, "tell the service manager");
+}
+
+bool IsName(absl::string_view name) {
+  const auto is_good = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= FdStore::kNameBytesMax &&
+         std::all_of(name.begin(), name.end(), is_good);
+}
+
+absl::Status Compare(std::size_t wanted, const FdStore::CountStored& count) {
+  // It tells that by closing a pipe, when it has read everything that was sent before.
+  const int read = ::sd_notify_barrier(
+      /*unset_environment=*/0,
+      static_cast<std::uint64_t>(absl::ToInt64Microseconds(FdStore::kPatience)));
+  if (read < 0) return absl::ErrnoToStatus(-read, "the service manager has not read it");
+  if (read == 0) return absl::OkStatus();
+  const absl::StatusOr<std::uint32_t> stored = count();
+  if (!stored.ok()) return stored.status();
+  if (*stored < wanted)
+    return absl::DataLossError(absl::StrCat("the service manager keeps ", *stored,
+                                            " descriptors, not ", wanted,
+                                            "; raise FileDescriptorStoreMax= of the unit"));
+  if (*stored > wanted)
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the service manager keeps ", *stored, " descriptors, and only ", wanted, " are known"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// A name that came twice was pushed while its removal was lost: the manager tells the newest first,
+// and has the rest removed with it.
+FdStore::FdStore(PassedDescriptors passed, CountStored count) : count_(std::move(count)) {
+  absl::btree_set<std::string> twice;
+  for (const std::string& name : passed.Left()) {
+    std::optional<UniqueFd> fd = passed.Take(name);
+    if (names_.insert(name).second)
+      came_.emplace_back(name, *std::move(fd));
+    else
+      twice.insert(name);
+  }
+  for (const auto& [name, fd] : came_) {
+    if (!twice.contains(name)) continue;
+    static_cast<void>(Remove(name));  // a Verification() tells whether that helped
+    static_cast<void>(Push(name, fd.get()));
+  }
+}
+
+std::optional<UniqueFd> FdStore::Take(absl::string_view name) {
+  const auto it = std::find_if(came_.begin(), came_.end(),
+                               [&](const auto& entry) { return entry.first == name; });
+  if (it == came_.end()) return std::nullopt;
+  UniqueFd fd = std::move(it->second);
+  came_.erase(it);
+  return fd;
+}
+
+std::vector<std::string> FdStore::RemoveUntaken() {
+  std::vector<std::string> removed;
+  for (auto& [name, fd] : std::exchange(came_, {})) {
+    static_cast<void>(Remove(name));  // likewise
+    removed.push_back(std::move(name));
+  }
+  return removed;
+}
+
+absl::Status FdStore::Push(const std::string& name, int fd) {
+  if (!IsName(name))
+    return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" names no descriptor"));
+  if (names_.contains(name))
+    return absl::AlreadyExistsError(absl::StrCat("a descriptor is stored as ", name));
+  // Without FDPOLL=0 the manager would drop it when its other end hangs up.
+  absl::Status told = Tell(absl::StrCat("FDSTORE=1\nFDNAME=", name, "\nFDPOLL=0"), &fd, 1);
+  if (told.ok()) names_.insert(name);
+  return told;
+}
+
+absl::Status FdStore::Remove(const std::string& name) {
+  if (names_.erase(name) == 0) return absl::OkStatus();
+  return Tell(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", name));
+}
+
+std::function<absl::Status()> FdStore::Verification() const {
+  return [wanted = names_.size(), count = count_] { return Compare(wanted, count); };
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// A service that does nothing but store: fd_store_probe NAME... takes each name from its last life,
+// or stores a new memfd under it, removes all others, and says in its status how that went.
+#include <sys/mman.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/fd_store.h"
+#include "daemon/passed_descriptors.h"
+
+namespace {
+
+// The process that made it, as it wrote there.
+std::string WriterOf(int memfd) {
+  char text[32] = {};
+  return ::pread(memfd, text, sizeof(text) - 1, 0) > 0 ? text : "?";
+}
+
+std::string TakeOrStore(hlbuf::FdStore& store, const std::string& name) {
+  if (const auto came = store.Take(name)) return absl::StrCat(name, " of ", WriterOf(came->get()));
+  const hlbuf::UniqueFd memfd(::memfd_create(name.c_str(), MFD_CLOEXEC));
+  const std::string writer = std::to_string(::getpid());
+  if (::pwrite(memfd.get(), writer.data(), writer.size(), 0) < 0) return "cannot write";
+  const absl::Status pushed = store.Push(name, memfd.get());
+  return absl::StrCat(name, " new", pushed.ok() ? "" : absl::StrCat(": ", pushed.message()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::StatusOr<hlbuf::PassedDescriptors> passed = hlbuf::PassedDescriptors::Adopt();
+  if (!passed.ok()) return 1;
+  for (const char* const socket : {"clients", "control"}) passed->Take(socket);
+  hlbuf::FdStore store(*std::move(passed));
+  std::string status;
+  for (int i = 1; i < argc; ++i) absl::StrAppend(&status, TakeOrStore(store, argv[i]), "; ");
+  for (const std::string& name : store.RemoveUntaken())
+    absl::StrAppend(&status, name, " removed; ");
+  const absl::Status verified = store.Verification()();
+  absl::StrAppend(&status, verified.ok() ? "verified" : verified.message());
+  ::sd_notifyf(0, "READY=1\nSTATUS=%s", status.c_str());
+  ::pause();
+  return 0;
+}
