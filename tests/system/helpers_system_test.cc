@@ -40,6 +40,22 @@ class KeeperUnit : public InstalledService {
            ::recv(channel, &answer, sizeof(answer), 0) == sizeof(answer) &&
            answer.verb == HLBUF_KEEPER_COUNTED && answer.cookie == 7;
   }
+  // The errno.
+  static int Open(int channel, const std::string& path) {
+    struct {
+      hlbuf_keeper_message message;
+      char path[32];
+    } question = {.message = {.version = HLBUF_KEEPER_VERSION,
+                              .verb = HLBUF_KEEPER_OPEN,
+                              .items = static_cast<std::uint32_t>(path.size())},
+                  .path = {}};
+    path.copy(question.path, sizeof(question.path));
+    hlbuf_keeper_message answer = {};
+    const std::size_t bytes = sizeof(question.message) + path.size();
+    EXPECT_EQ(::send(channel, &question, bytes, MSG_NOSIGNAL), static_cast<ssize_t>(bytes));
+    EXPECT_EQ(::recv(channel, &answer, sizeof(answer), 0), ssize_t{sizeof(answer)});
+    return answer.error;
+  }
   static std::string Running() {
     return Systemctl({"list-units", "--plain", "--no-legend", "--state=running",
                       "hl-bufd-keeper@*.service"})
@@ -78,6 +94,12 @@ TEST_F(KeeperUnit, RunsAsTheServiceDoesWithoutCapabilities) {
   const std::string status = ReadAll(absl::StrCat("/proc/", Show(unit, "MainPID"), "/status"));
   EXPECT_TRUE(Contains(status, "CapEff:\t0000000000000000"));
   EXPECT_TRUE(Contains(status, "Seccomp:\t2"));
+}
+
+TEST_F(KeeperUnit, OpensCharacterDevicesAndNothingElse) {
+  const UniqueFd channel = Begin();
+  EXPECT_EQ(Open(channel.get(), "/dev/zero"), 0);
+  EXPECT_NE(Open(channel.get(), "/etc/passwd"), 0);
 }
 
 TEST_F(KeeperUnit, OutlivesTheServiceThatAskedForIt) {
