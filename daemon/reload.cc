@@ -40,6 +40,10 @@ Reread MergeConfig(const Config& running, Config read) {
     read.caps = running.caps;
     read.devices = running.devices;
   }
+  if (read.state.directory != running.state.directory) {
+    merged.need_restart.emplace_back("state");
+    read.state = running.state;
+  }
   if (read.default_device != running.default_device) {
     merged.need_restart.emplace_back("default_device");
     read.default_device = running.default_device;

@@ -68,6 +68,13 @@ size = "1GiB"
             (std::vector<std::string>{"sockets", "device", "limits", "default_device"}));
 }
 
+TEST(MergeConfig, KeepsTheDirectoryOfItsStateAndSaysSo) {
+  const Reread merged =
+      MergeConfig(Parsed(""), Parsed("[state]\ndirectory = \"/run/elsewhere\"\n"));
+  EXPECT_EQ(merged.config.state.directory, "");
+  EXPECT_EQ(merged.need_restart, std::vector<std::string>{"state"});
+}
+
 TEST(MergeConfig, FindsAGroupThatWasMadeMeanwhile) {
   Machine machine = FakeMachine();
   machine.find_group = [](const std::string&) { return std::nullopt; };
