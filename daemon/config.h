@@ -29,6 +29,7 @@ struct SocketsConfig {
   std::optional<gid_t> clients_gid;  // nullopt: no such group, nor was it named
   std::string control = "/run/hl-bufd/control/control.sock";
   std::string holders = "/run/hl-bufd/holders/holders.sock";  // of hl-bufd-holders
+  std::string keeper = "/run/hl-bufd/keeper/keeper.sock";     // of hl-bufd-keeper.socket
 
   friend bool operator==(const SocketsConfig&, const SocketsConfig&) = default;
 };

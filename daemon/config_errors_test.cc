@@ -205,7 +205,7 @@ TEST(ConfigErrors, TellsEverythingThatIsWrongInTheOrderOfTheFile) {
             "f.toml:4:15: sockets.client_mode: found \"9\"; expected a string of octal digits, "
             "\"0600\" to \"0666\"\n"
             "f.toml:5:1: sockets.x: unknown key; expected client, client_mode, control, "
-            "holders, clients_group\n"
+            "holders, keeper, clients_group\n"
             "f.toml:6:1: device.kind: is missing; expected one of \"software\", \"udmabuf\", "
             "\"dma-heap\", \"habanalabs\"\n"
             "f.toml:7:8: device.name: found \"\"; expected 1 to 63 characters of [A-Za-z0-9._/-]");

@@ -82,6 +82,7 @@ TEST(ConfigExample, ShowsEveryKeyWithItsDefaultOrSomethingThatIsAllowed) {
   EXPECT_EQ(config->sockets.clients_group, defaults.sockets.clients_group);
   EXPECT_EQ(config->sockets.control, defaults.sockets.control);
   EXPECT_EQ(config->sockets.holders, defaults.sockets.holders);
+  EXPECT_EQ(config->sockets.keeper, defaults.sockets.keeper);
   EXPECT_EQ(config->timing.hello_timeout, defaults.timing.hello_timeout);
   EXPECT_EQ(config->timing.operator_grace, defaults.timing.operator_grace);
   EXPECT_EQ(config->timing.reset_grace, defaults.timing.reset_grace);

@@ -69,12 +69,14 @@ void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& socke
   table->Read("client_mode", SocketMode(), sockets.client_mode);
   table->Read("control", SocketPath(), sockets.control);
   table->Read("holders", SocketPath(), sockets.holders);
+  table->Read("keeper", SocketPath(), sockets.keeper);
   if (NamedGroup group; table->Read("clients_group", GroupWithName(machine), group)) {
     sockets.clients_group = group.name;
     sockets.clients_gid = group.gid;
   }
   for (const auto& [key, path] :
-       {std::pair("control", sockets.control), std::pair("holders", sockets.holders)})
+       {std::pair("control", sockets.control), std::pair("holders", sockets.holders),
+        std::pair("keeper", sockets.keeper)})
     if (absl::StartsWith(path, DirectoryOf(sockets.client)))
       table->ComplainOf(key, absl::StrCat("\"", path,
                                           "\" is below the directory of the client socket, which "

@@ -34,6 +34,7 @@ TEST(Config, IsOneSoftwareDeviceWhenNothingIsConfigured) {
   EXPECT_EQ(config.sockets.clients_gid, gid_t{900});
   EXPECT_EQ(config.sockets.control, "/run/hl-bufd/control/control.sock");
   EXPECT_EQ(config.sockets.holders, "/run/hl-bufd/holders/holders.sock");
+  EXPECT_EQ(config.sockets.keeper, "/run/hl-bufd/keeper/keeper.sock");
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
   EXPECT_EQ(config.caps.nofile, 20'000u);
 }
@@ -73,6 +74,7 @@ client_mode = "0666"
 clients_group = "operators"
 control = "/tmp/control.sock"
 holders = "/tmp/holders.sock"
+keeper = "/tmp/keeper.sock"
 [roles]
 viewer = [5]
 operator = ["operators", 7]
@@ -128,6 +130,7 @@ level = "debug"
   EXPECT_EQ(config.sockets.clients_gid, gid_t{901});
   EXPECT_EQ(config.sockets.control, "/tmp/control.sock");
   EXPECT_EQ(config.sockets.holders, "/tmp/holders.sock");
+  EXPECT_EQ(config.sockets.keeper, "/tmp/keeper.sock");
   EXPECT_EQ(config.roles.viewer, std::vector<gid_t>{5});
   EXPECT_EQ(config.roles.operators, (std::vector<gid_t>{901, 7}));
   EXPECT_EQ(config.roles.admin, std::vector<gid_t>{0});

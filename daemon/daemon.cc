@@ -22,6 +22,8 @@
 #include "daemon/control/control_server.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/enforcement.h"
+#include "daemon/device/keeper_dialer.h"
+#include "daemon/device/keeper_store.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
 #include "daemon/fd_store.h"
@@ -135,6 +137,13 @@ void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
                    ForceText(enforcement.revocations)));
 }
 
+// From the service manager, where it gives them: those that are spawned end with this service's
+// unit.
+std::unique_ptr<KeeperDialer> MakeKeepers(const std::string& socket, KeeperStore& store) {
+  if (::access(socket.c_str(), F_OK) == 0) return std::make_unique<ConnectedKeepers>(socket, store);
+  return std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
+}
+
 class Daemon {
  public:
   Daemon(const Config& config, ConfigSource source, EventLoop& loop)
@@ -169,7 +178,8 @@ class Daemon {
   EventLoop& loop_;
   BootClock clock_;
   Syscalls syscalls_;
-  SpawnedKeepers keepers_ = SpawnedKeepers(DefaultKeeperPath());
+  KeeperStore no_store_;
+  std::unique_ptr<KeeperDialer> keepers_;
   EventLog events_;
   Audit audit_;
   Metrics metrics_;
@@ -208,10 +218,11 @@ absl::Status Daemon::OpenState() {
 }
 
 absl::Status Daemon::AddDevices() {
+  keepers_ = MakeKeepers(config().sockets.keeper, no_store_);
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
-                     MakeBackend(device, loop_, syscalls_, &keepers_));
+                     MakeBackend(device, loop_, syscalls_, keepers_.get()));
     devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
   if (state_.is_open()) {

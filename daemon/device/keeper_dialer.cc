@@ -57,6 +57,14 @@ bool IsOfThisUser(int socket) {
          peer.uid == ::geteuid();
 }
 
+// Likewise; whoever it is gets all memory of the device.
+bool IsOfThisUserOrRoot(int socket) {
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         (peer.uid == ::geteuid() || peer.uid == 0);
+}
+
 // What other users may change would let them take the place of a keeper.
 absl::Status Prepare(const std::string& directory) {
   constexpr mode_t kOthers = 022;
@@ -129,6 +137,8 @@ absl::StatusOr<std::unique_ptr<Keeper>> ConnectedKeepers::Dial(const std::string
                                                "; start hl-bufd-keeper.socket, or hl-bufd.target"));
   if (!connected.ok()) return connected.status();
   UniqueFd connection = *std::move(connected);
+  if (!IsOfThisUserOrRoot(connection.get()))
+    return absl::UnavailableError(absl::StrCat(socket_, ": another user listens there"));
   UniqueFd copy(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
   ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper, Keeper::Adopt(std::move(connection), limits));

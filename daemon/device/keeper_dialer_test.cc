@@ -261,5 +261,20 @@ TEST_F(ConnectedKeepersTest, SayWhatIsMissingWhereNobodyListens) {
   EXPECT_TRUE(store_.stored.empty());
 }
 
+TEST_F(ConnectedKeepersTest, AreNotTakenFromAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be two users";
+  Gate listens, end;
+  const Forked stranger([&] {
+    ASSERT_EQ(::setuid(64'123), 0);
+    ASSERT_EQ(::listen(listener_.get(), 1), 0);
+    listens.Open();
+    end.Pass();
+  });
+  ASSERT_TRUE(listens.Pass());
+  const absl::Status refused = keepers_.Dial(kName, {}).status();
+  EXPECT_TRUE(absl::StrContains(refused.message(), "another user")) << refused;
+  end.Open();
+}
+
 }  // namespace
 }  // namespace hlbuf

@@ -30,6 +30,7 @@ client = "$DIRECTORY/client/buf.sock"
 clients_group = $GROUP
 control = "$DIRECTORY/control/control.sock"
 holders = "$DIRECTORY/holders.sock"
+keeper = "$DIRECTORY/keeper.sock"
 $SOCKET_KEYS
 [[device]]
 name = "dev0"

@@ -56,6 +56,8 @@ class DaemonProcess {
   std::string control_socket() const { return directory() + "/control/control.sock"; }
   // Where it asks who holds what, if somebody listens there.
   std::string holders_socket() const { return directory() + "/holders.sock"; }
+  // Where it gets keepers, if somebody listens there.
+  std::string keeper_socket() const { return directory() + "/keeper.sock"; }
   std::string config_path() const { return directory() + "/hl-bufd.toml"; }
 
   // What its descriptors lead to and how often, without the numbers in it.
