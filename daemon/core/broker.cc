@@ -91,7 +91,8 @@ absl::StatusOr<SessionRecord*> Broker::Connect(Peer peer, Notices& notices) {
 void Broker::Greet(SessionRecord& session, std::string client) {
   session.state = Checked(Next(session.state, SessionEvent::kHello));
   session.client = std::move(client);
-  ledger_.recorder.Write(session);
+  // Nobody can have nothing that he could come back for.
+  if (session.peer.known()) ledger_.recorder.Write(session);
   ledger_.Tell(EventKind::kSessionBegan, session, session.client);
 }
 

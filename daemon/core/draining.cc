@@ -126,7 +126,8 @@ void Draining::OnLeaseEnded(BufferRecord& buffer) {
 void Draining::OnCount(BufferId id, std::uint32_t references) {
   if (ledger_.suspended) return;  // the next process counts
   BufferRecord& buffer = *ledger_.registry.Find(id);
-  buffer.references = references;
+  const bool changed = std::exchange(buffer.references, references) != references;
+  if (changed && references > 0) ledger_.recorder.Write(buffer);
   if (references == 0) {
     // The kernel says what these sessions have not said yet.
     buffer.verdict = Verdict{.kind = Verdict::Kind::kProven};

@@ -178,6 +178,7 @@ std::vector<Restoration::Asked> Restoration::TakeRevocations() {
     }
     Asked& asked = asked_[kept.id];
     asked.earlier = EarlierOf(kept);
+    asked.told = kept.deadline;
   }
   for (auto& [id, asked] : asked_)
     if (asked.reset_of != nullptr) asked.earlier.buffers = ledger_.HeldOf(*asked.reset_of);
@@ -188,16 +189,34 @@ std::vector<Restoration::Asked> Restoration::TakeRevocations() {
       if (Asked& asked = asked_[waiting]; asked.reset_of == nullptr)
         asked.earlier.buffers.push_back(buffer);
   }
-  for (const auto& lease : ledger_.leases) {
-    if (lease->state == LeaseState::kActive) continue;
-    if (const auto alone = asked_.find(lease->asked_alone_by); alone != asked_.end())
-      alone->second.earlier.alone.push_back(lease.get());
-    else if (lease->state == LeaseState::kRevoking && lease->buffer->revocations.empty())
-      ledger_.SetDeadline(*lease, lease->due);
-  }
+  for (const auto& lease : ledger_.leases)
+    if (lease->state != LeaseState::kActive) GoOn(*lease);
   std::vector<Asked> all;
   for (auto& [id, asked] : asked_) all.push_back(std::move(asked));
   return all;
+}
+
+// Who is given more time for a revocation is told so when he comes back.
+void Restoration::GoOn(LeaseRecord& lease) {
+  const Asked* const told = WhoTold(lease);
+  if (lease.state == LeaseState::kRevoking && told != nullptr && told->told == lease.due) {
+    lease.due = std::max(lease.due, told->earlier.report.deadline);
+    ledger_.recorder.Write(lease);
+  }
+  if (const auto alone = asked_.find(lease.asked_alone_by); alone != asked_.end())
+    alone->second.earlier.alone.push_back(&lease);
+  else if (lease.state == LeaseState::kRevoking && told == nullptr)
+    ledger_.SetDeadline(lease, lease.due);
+}
+
+const Restoration::Asked* Restoration::WhoTold(const LeaseRecord& lease) const {
+  std::vector<RevocationId> asked = lease.buffer->revocations;
+  asked.push_back(lease.asked_alone_by);
+  for (const RevocationId id : asked)
+    if (const auto it = asked_.find(id);
+        it != asked_.end() && (it->second.reset_of != nullptr || it->second.told == lease.due))
+      return &it->second;
+  return nullptr;
 }
 
 // A reset has no more time than its device gave it; what a client owes an operator, he is given

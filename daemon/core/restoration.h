@@ -30,6 +30,7 @@ class Restoration {
   // A revocation that had begun; of a reset, the one that its device goes on with.
   struct Asked {
     Revocations::Earlier earlier;
+    absl::Time told;  // its deadline, as holders were told it
     Device* reset_of = nullptr;
   };
   std::vector<Asked> TakeRevocations();
@@ -46,6 +47,9 @@ class Restoration {
   void Lose(const KeptBuffer& kept, const Device& device);
   // Of a device that is not there any more.
   void Miss(const KeptLease& kept);
+  void GoOn(LeaseRecord& lease);
+  // The revocation of which the lease was told its deadline; null: it was an UNSHARE.
+  const Asked* WhoTold(const LeaseRecord& lease) const;
   Revocations::Earlier EarlierOf(const KeptRevocation& kept);
   void SkipIds() const;
 

@@ -39,6 +39,7 @@ void Model::AskBack(Revocation& revocation, RevokeReason reason) {
   std::set<LeaseId> asked_back;
   for (const BufferId id : revocation.waiting) {
     Buffer& buffer = buffers.at(id);
+    buffer.revoked = reason;
     if (buffer.state == BufferState::kLive) buffer.state = BufferState::kRevoking;
     asked_back.merge(LeasesOf(id));
   }
@@ -97,7 +98,7 @@ void Model::Say(BufferId buffer, Verdict verdict, bool only_expired) {
 void Model::EndRevocations() {
   std::erase_if(revocations, [this](const auto& entry) {
     if (!entry.second.waiting.empty()) return false;
-    ended.insert(entry);
+    if (!entry.second.unheard) ended.insert(entry);
     return true;
   });
   std::vector<std::string> closing;
@@ -253,6 +254,7 @@ std::string Model::Allocated(Buffer& buffer, BufferId id, bool ok, std::optional
     buffer.state = BufferState::kLive;
     if (granted) leases[*granted] = {.session = buffer.asker, .buffer = id};
   } else {
+    buffer.ungranted = true;
     Return(buffer, id, std::nullopt);
   }
   return code;

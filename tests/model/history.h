@@ -59,6 +59,8 @@ class History {
   void HoldMore(Step step);
   void HoldLess(Step step);
   void Fail(Step step);
+  void Restart(Step step);
+  void Reattach();
   void Alarm(Step step);
 
   void Expect(const std::string& expected, const std::string& got, const std::string& what);

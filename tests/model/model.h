@@ -47,7 +47,9 @@ struct Buffer {
   BufferState state = BufferState::kAllocating;
   SessionId asker;
   ino_t inode = 0;
-  bool returned = false;         // to the device, which has not answered yet
+  bool returned = false;   // to the device, which has not answered yet
+  bool ungranted = false;  // exported too late
+  std::optional<RevokeReason> revoked;
   bool given_up = false;         // with the reset of its device; returned once nobody counts it
   bool proven = false;           // given up, but the count in progress says that nobody had it
   std::uint32_t references = 0;  // of others, as last counted
@@ -65,6 +67,7 @@ struct Revocation {
   absl::Time counted;  // after the deadline: when something was last known of a buffer
   absl::Time uncounted_at = absl::InfiniteFuture();  // who cannot be counted then is HELD
   std::string reset_of;                              // a device, or empty
+  bool unheard = false;  // whoever began it ended with an earlier process
   std::map<BufferId, Verdict> verdicts;
 };
 // Something asked of a device. Jobs of one step may be asked in any order.
@@ -113,6 +116,9 @@ class Model {
   // Takes back what was given up, unless `counting` says that it is being counted.
   void ReturnGivenUp(const std::function<bool(const std::string&, ino_t)>& counting);
 
+  // The process ends, a new one goes on, its clients come back and its devices are as they were.
+  // All are READY. Returns how many revocations there is no report of any more.
+  std::size_t Restart(const std::map<std::string, ino_t>& last_inodes);
   // What a device answered to an allocation, or "" if it was something else.
   std::string Delivered(const std::string& device, const FakeBackend::Answer& answer,
                         std::optional<LeaseId> granted);
@@ -143,6 +149,8 @@ class Model {
   std::set<LeaseId> LeasesOf(BufferId buffer) const;
 
   void AskBack(Revocation& revocation, RevokeReason reason);
+  void TellAgain();
+  void KeepRevocations();
   void Tell(const std::set<LeaseId>& leases, RevokeReason reason, absl::Time deadline);
   void EndLease(LeaseId lease);
   void Drain(Buffer& buffer, BufferId id);

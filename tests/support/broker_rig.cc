@@ -135,6 +135,7 @@ absl::StatusOr<Reattached> FakeClient::Reattach(std::vector<LeaseId> leases,
 BrokerSettings BrokerRig::Settings() const {
   return {.limits = options_.limits,
           .enforcement = options_.enforcement,
+          .first_id = 1 + lives_ * kIdsOfALife,
           .reattach_grace = options_.reattach_grace};
 }
 
@@ -161,6 +162,7 @@ void BrokerRig::RestartWithout(absl::string_view gone) {
   Kept kept = recorder.kept();
   EXPECT_EQ(Check(kept), absl::OkStatus());
   broker.Suspend();
+  ++lives_;
   std::destroy_at(&broker);
   std::construct_at(&broker, Settings(), Rules(), clock, observer, options_.witness, recorder);
   std::vector<NewDevice> again;

@@ -122,7 +122,9 @@ class BrokerRig {
   std::vector<FakeBackend*> devices;
 
  private:
+  static constexpr std::uint64_t kIdsOfALife = 1'000'000;
   const RigOptions options_;
+  std::uint64_t lives_ = 0;  // of the service, before this one
   std::vector<std::pair<std::string, std::unique_ptr<FakeBackend>>> owned_;
 
  public:

@@ -52,6 +52,7 @@ class FakeBackend final : public Backend {
   }
 
   // Allocations that were made and have not come back.
+  ino_t last_inode() const { return last_inode_; }
   std::size_t allocated() const { return sizes_.size(); }
   bool open() const { return open_; }
 
