@@ -124,7 +124,7 @@ void Resets::Start(Device& device, Drill drill, absl::Duration grace, absl::stri
   if (failed) return Close(device);  // nothing is leased
   revocations_.Begin({.id = closing.revocation,
                       .reason = RevokeReason::kReset,
-                      .began = ledger_.clock.Now(),
+                      .began = closing.deadline - grace,
                       .deadline = closing.deadline},
                      ledger_.HeldOf(device), WhenRevoked(device));
 }
