@@ -375,38 +375,6 @@ void History::Fail(Step step) {
   }
 }
 
-// The process is killed, and the next one goes on. Resets that are interrupted have tests of their
-// own.
-void History::Restart(Step step) {
-  for (const auto& [name, device] : model_.devices)
-    if (device.state != DeviceState::kReady) return;
-  Log("the service is killed");
-  std::map<std::string, ino_t> last_inodes;
-  for (std::size_t i = 0; i < kDevices.size(); ++i)
-    last_inodes[kDevices[i]] = rig_.devices[i]->last_inode();
-  rig_.Restart();
-  if (step.a() % 2 == 0) Reattach();
-  for (FakeBackend* device : rig_.devices) {
-    device->Work();
-    device->Deliver();
-  }
-  if (step.a() % 2 != 0) Reattach();
-  revocations_begun_ -= model_.Restart(last_inodes);
-  rig_.broker.RunDeadlines();
-  model_.TimeIs(rig_.clock.Now());
-}
-
-void History::Reattach() {
-  std::erase_if(clients_, [this](const auto& entry) {
-    return model_.sessions.at(entry.first).parked || !entry.second->peer.known();
-  });
-  for (const auto& [id, client] : clients_) {
-    const absl::StatusOr<Reattached> back = client->Reattach();
-    Expect("OK", CodeOf(back), IdText(id) + " comes back");
-    if (back.ok() && !back->ended.empty()) wrong_ = "a lease ended with the service";
-  }
-}
-
 // The card has something to say when it is asked next.
 void History::Alarm(Step step) {
   using enum hlbuf::Alarm::Kind;

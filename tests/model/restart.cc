@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The model: what a restart of the service keeps.
+// The service is killed, and goes on: what its model keeps of that, and how it happens.
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/core/kept.h"
-#include "tests/model/model.h"
+#include "tests/model/history.h"
 
 namespace hlbuf::model {
 namespace {
@@ -79,6 +80,38 @@ void Model::TellAgain() {
   for (const auto& [session, of_it] : batches)
     for (const auto& [batch, asked_back] : of_it)
       sessions.at(session).told.push_back({batch.second, batch.first, asked_back});
+}
+
+// The process is killed, and the next one goes on. Resets that are interrupted have tests of their
+// own.
+void History::Restart(Step step) {
+  for (const auto& [name, device] : model_.devices)
+    if (device.state != DeviceState::kReady) return;
+  Log("the service is killed");
+  std::map<std::string, ino_t> last_inodes;
+  for (const auto& [name, device] : model_.devices)
+    last_inodes[name] = DeviceNamed(name).last_inode();
+  rig_.Restart();
+  if (step.a() % 2 == 0) Reattach();
+  for (FakeBackend* device : rig_.devices) {
+    device->Work();
+    device->Deliver();
+  }
+  if (step.a() % 2 != 0) Reattach();
+  revocations_begun_ -= model_.Restart(last_inodes);
+  rig_.broker.RunDeadlines();
+  model_.TimeIs(rig_.clock.Now());
+}
+
+void History::Reattach() {
+  std::erase_if(clients_, [this](const auto& entry) {
+    return model_.sessions.at(entry.first).parked || !entry.second->peer.known();
+  });
+  for (const auto& [id, client] : clients_) {
+    const absl::StatusOr<Reattached> back = client->Reattach();
+    Expect("OK", CodeOf(back), IdText(id) + " comes back");
+    if (back.ok() && !back->ended.empty()) wrong_ = "a lease ended with the service";
+  }
 }
 
 }  // namespace hlbuf::model
