@@ -142,7 +142,7 @@ void Restoration::Take(const KeptLease& kept) {
                                       .signalled = kept.signalled});
     return;
   }
-  if (homeless_.contains(kept.buffer)) return Miss(kept);
+  if (homeless_.contains(kept.buffer)) return Miss(kept, holder);
   BufferRecord& buffer = *ledger_.registry.Find(kept.buffer);
   auto lease = std::make_unique<LeaseRecord>();
   lease->id = kept.id;
@@ -162,11 +162,11 @@ void Restoration::Take(const KeptLease& kept) {
   ledger_.leases.insert(std::move(lease));
 }
 
-void Restoration::Miss(const KeptLease& kept) {
-  SessionRecord& session = *ledger_.sessions.at(kept.session);
-  session.missed.push_back({.lease = kept.id, .buffer = kept.buffer});
-  session.missed_why = "its device is not configured any more";
+void Restoration::Miss(const KeptLease& kept, SessionRecord* holder) {
   ledger_.recorder.Forget(kept.id);
+  if (holder == nullptr) return;
+  holder->missed.push_back({.lease = kept.id, .buffer = kept.buffer});
+  holder->missed_why = "its device is not configured any more";
 }
 
 std::vector<Restoration::Asked> Restoration::TakeRevocations() {

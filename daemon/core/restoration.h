@@ -46,7 +46,7 @@ class Restoration {
   void Take(const KeptLease& kept);
   void Lose(const KeptBuffer& kept, const Device& device);
   // Of a device that is not there any more.
-  void Miss(const KeptLease& kept);
+  void Miss(const KeptLease& kept, SessionRecord* holder);
   void GoOn(LeaseRecord& lease);
   // The revocation of which the lease was told its deadline; null: it was an UNSHARE.
   const Asked* WhoTold(const LeaseRecord& lease) const;

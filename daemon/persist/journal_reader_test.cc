@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "daemon/persist/journal_recorder.h"
@@ -128,6 +130,37 @@ TEST(JournalReader, ReadsRevocationsAndResets) {
   EXPECT_EQ(read.kept.buffers[0].revocations.size(), 1u);
   EXPECT_EQ(read.kept.leases[0].state, LeaseState::kRevoking);
   EXPECT_EQ(read.kept.revocations.at(0).deadline, told.rig.clock.Now() + absl::Seconds(3));
+}
+
+// Recorded by the versions that they are named after: one client of two with a buffer, its lease,
+// 40 grantees and a revocation that runs.
+TEST(JournalReader, ReadsWhatEachVersionWrote) {
+  const char* source = ::getenv("HLBUF_SOURCE_DIR");
+  const std::string directory =
+      std::string(source == nullptr ? "." : source) + "/daemon/persist/testdata";
+  std::size_t versions = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    SCOPED_TRACE(entry.path());
+    ++versions;
+    const auto journal =
+        Journal::View(UniqueFd(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC)));
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    const absl::StatusOr<ReadJournal> read = Read(**journal);
+    ASSERT_TRUE(read.ok()) << read.status();
+    const Kept& kept = read->kept;
+    EXPECT_EQ(kept.devices.at(0).name, "fake0");
+    EXPECT_EQ(kept.devices.at(0).notes.at(0).bytes, std::string(5'000, 'n'));
+    EXPECT_EQ(kept.sessions.at(0).peer.container, "pod-1");
+    EXPECT_EQ(kept.sessions.at(0).peer.start_ticks, 99u);
+    EXPECT_EQ(kept.buffers.at(0).name, "weights");
+    EXPECT_EQ(kept.buffers.at(0).shares.size(), 40u);
+    EXPECT_EQ(kept.buffers.at(0).state, BufferState::kRevoking);
+    EXPECT_EQ(kept.buffers.at(0).revocations.at(0), kept.revocations.at(0).id);
+    EXPECT_EQ(kept.leases.size(), 2u);
+    EXPECT_EQ(kept.leases.at(0).state, LeaseState::kRevoking);
+    EXPECT_EQ(kept.revocations.at(0).deadline - kept.revocations.at(0).began, absl::Seconds(10));
+  }
+  EXPECT_GT(versions, 0u);
 }
 
 TEST(JournalReader, FindsNothingOfWhatWasForgotten) {
