@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -39,36 +40,95 @@ bool BecomeUser(uid_t uid, gid_t gid) {
          ::setresuid(uid, uid, uid) == 0;
 }
 
+// What a program gets, made before fork(), since nothing may take memory between that and exec().
+struct Inheritance {
+  UniqueFd executable, output;
+  std::vector<UniqueFd> descriptors;  // numbers 3 and up of the program
+  std::vector<std::string> arguments, environment;
+  char* listen_pid = nullptr;  // in the environment: where its pid belongs
+};
+
+constexpr const char* kListenPid = "LISTEN_PID=";
+constexpr std::size_t kPidDigits = 10;
+
+// Without zeros before it: libsystemd would take it for octal.
+void WritePid(char* at) {
+  std::size_t digits = 1;
+  for (auto rest = ::getpid(); rest >= 10; rest /= 10) ++digits;
+  at[digits] = '\0';
+  for (auto rest = ::getpid(); digits > 0; rest /= 10)
+    at[--digits] = static_cast<char>('0' + rest % 10);
+}
+
 // Between fork() and exec(): nothing here takes a lock or memory.
-[[noreturn]] void Become(const Program& program, int executable, int output, pid_t parent,
+[[noreturn]] void Become(const Program& program, const Inheritance& inheritance, pid_t parent,
                          char** arguments, char** environment) {
   if (program.uid.has_value() && !BecomeUser(*program.uid, program.gid)) ::_exit(127);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user clears it
   if (::getppid() != parent) ::_exit(127);
-  if (output >= 0) {
-    ::dup2(output, STDOUT_FILENO);
-    ::dup2(output, STDERR_FILENO);
+  if (inheritance.output) {
+    ::dup2(inheritance.output.get(), STDOUT_FILENO);
+    ::dup2(inheritance.output.get(), STDERR_FILENO);
   }
-  if (program.channel == kChannel)
-    ::fcntl(kChannel, F_SETFD, 0);
-  else if (program.channel >= 0)
-    ::dup2(program.channel, kChannel);
+  const int count = static_cast<int>(inheritance.descriptors.size());
+  for (int i = 0; i < count; ++i)
+    ::dup2(inheritance.descriptors[static_cast<std::size_t>(i)].get(), kChannel + i);
   // What this process inherited itself is no business of the program's.
-  ::close_range(program.channel >= 0 ? kChannel + 1 : kChannel, ~0U, CLOSE_RANGE_CLOEXEC);
+  ::close_range(static_cast<unsigned>(kChannel + count), ~0U, CLOSE_RANGE_CLOEXEC);
+  if (inheritance.listen_pid != nullptr) WritePid(inheritance.listen_pid);
   if (program.nofile.has_value()) ::setrlimit(RLIMIT_NOFILE, &*program.nofile);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   // By its descriptor: its user may not be able to enter the directories above it.
-  ::syscall(SYS_execveat, executable, "", arguments, environment, AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, inheritance.executable.get(), "", arguments, environment, AT_EMPTY_PATH);
   ::_exit(127);
 }
 
-// Above the numbers that a program finds its own at.
-UniqueFd OpenExecutable(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
-  EXPECT_TRUE(file) << path << ": " << std::strerror(errno);
-  return UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, kChannel + 1));
+// A copy above the numbers that a program finds its own at.
+UniqueFd Lift(int fd, std::size_t descriptors) {
+  return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, kChannel + static_cast<int>(descriptors)));
+}
+
+UniqueFd OpenOutput(const Program& program) {
+  if (program.output.empty()) return {};
+  const int how = O_WRONLY | O_CREAT | O_CLOEXEC | (program.appends ? O_APPEND : O_TRUNC);
+  UniqueFd output(::open(program.output.c_str(), how, 0644));
+  EXPECT_TRUE(output) << program.output << ": " << std::strerror(errno);
+  return output;
+}
+
+std::vector<std::string> EnvironmentOf(const Program& program) {
+  std::vector<std::string> environment = program.environment;
+  if (!program.passed.empty()) {
+    std::string names;
+    for (const auto& [name, fd] : program.passed) names += (names.empty() ? "" : ":") + name;
+    environment.push_back("LISTEN_FDS=" + std::to_string(program.passed.size()));
+    environment.push_back("LISTEN_FDNAMES=" + names);
+    environment.push_back(kListenPid + std::string(kPidDigits, '0'));
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    environment.emplace_back(*variable);
+  return environment;
+}
+
+Inheritance InheritanceOf(const Program& program) {
+  std::vector<int> descriptors;
+  if (program.channel >= 0) descriptors.push_back(program.channel);
+  for (const auto& [name, fd] : program.passed) descriptors.push_back(fd);
+  Inheritance inheritance = {.output = OpenOutput(program),
+                             .arguments = program.arguments,
+                             .environment = EnvironmentOf(program)};
+  const std::string& path = program.arguments[0];
+  const UniqueFd executable(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  EXPECT_TRUE(executable) << path << ": " << std::strerror(errno);
+  inheritance.executable = Lift(executable.get(), descriptors.size());
+  for (const int fd : descriptors) inheritance.descriptors.push_back(Lift(fd, descriptors.size()));
+  const auto variable =
+      std::find_if(inheritance.environment.begin(), inheritance.environment.end(),
+                   [](const std::string& text) { return text.rfind(kListenPid, 0) == 0; });
+  if (!program.passed.empty()) inheritance.listen_pid = variable->data() + std::strlen(kListenPid);
+  return inheritance;
 }
 
 bool Exited(int pidfd, int ms) {
@@ -79,24 +139,12 @@ bool Exited(int pidfd, int ms) {
 }  // namespace
 
 Child::Child(const Program& program) {
-  UniqueFd output;
-  if (!program.output.empty()) {
-    output =
-        UniqueFd(::open(program.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    EXPECT_TRUE(output) << program.output << ": " << std::strerror(errno);
-  }
-  std::vector<std::string> arguments = program.arguments;
-  std::vector<std::string> environment = program.environment;
-  for (char** variable = environ; *variable != nullptr; ++variable)
-    environment.emplace_back(*variable);
-  std::vector<char*> argument_pointers = Pointers(arguments);
-  std::vector<char*> environment_pointers = Pointers(environment);
-  const UniqueFd executable = OpenExecutable(arguments[0]);
+  Inheritance inheritance = InheritanceOf(program);
+  std::vector<char*> arguments = Pointers(inheritance.arguments);
+  std::vector<char*> environment = Pointers(inheritance.environment);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
-  if (pid_ == 0)
-    Become(program, executable.get(), output.get(), parent, argument_pointers.data(),
-           environment_pointers.data());
+  if (pid_ == 0) Become(program, inheritance, parent, arguments.data(), environment.data());
   EXPECT_GT(pid_, 0) << "fork: " << std::strerror(errno);
   pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/wire/unique_fd.h"
@@ -21,7 +22,11 @@ struct Program {
   std::vector<std::string> arguments;    // the first one is its path
   std::vector<std::string> environment;  // NAME=value, beside what this process has
   std::string output;                    // path: where standard output and error go; empty: as here
+  bool appends = false;                  // to what is there
   int channel = -1;                      // borrowed; descriptor 3 of the program
+  // Borrowed, by name: descriptors 3 and up, as a service manager passes them (sd_listen_fds(3)).
+  // Without `channel`.
+  std::vector<std::pair<std::string, int>> passed;
   std::optional<rlimit> nofile;
   // Who it is, without capabilities; empty: as this process. Needs root.
   std::optional<uid_t> uid;
@@ -37,6 +42,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }  // readable when it has ended
   void Signal(int signal) const;
   // Its wait status, once it has ended; nullopt when it has not in time.
   std::optional<int> Wait(int ms = kPatienceMs);
