@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/daemon_process.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -23,6 +20,8 @@
 namespace hlbuf {
 namespace {
 
+constexpr std::size_t kStoredMax = 512;  // as hl-bufd.service has it
+
 constexpr const char* kConfig = R"(
 default_device = "dev0"
 [sockets]
@@ -38,18 +37,6 @@ kind = "$KIND"
 drills = $DRILLS
 $KEYS
 )";
-
-UniqueFd NotifySocket(const std::string& path) {
-  ::unlink(path.c_str());
-  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  EXPECT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0)
-      << path << ": " << std::strerror(errno);
-  EXPECT_EQ(::chmod(path.c_str(), 0666), 0);  // the daemon may be another user
-  return socket;
-}
 
 std::optional<rlimit> LimitOf(const DaemonOptions& options) {
   rlimit limit = {};
@@ -100,26 +87,50 @@ std::string DeviceKind() {
 bool CountsReferences() { return DeviceKind() != "software"; }
 
 DaemonProcess::DaemonProcess(const DaemonOptions& options)
-    : nofile_(LimitOf(options)), uid_(options.uid), device_is_there_(options.device_is_there) {
+    : device_is_there_(options.device_is_there) {
   WriteConfig(options);
+  supervisor_ = std::make_unique<Supervisor>(ServiceFor(options));
+  supervisor_->SetEnvironmentOfNext(options.environment);
   Restart();
+}
+
+SupervisedService DaemonProcess::ServiceFor(const DaemonOptions& options) const {
+  SupervisedService service = {
+      .program = {.arguments = {BuiltPath("daemon/hl-bufd"), "--config", config_path()},
+                  .output = directory() + "/log",
+                  .nofile = LimitOf(options),
+                  .uid = options.uid,
+                  .gid = kClientsGid},
+      .notify_path = directory() + "/notify"};
+  if (!options.supervised) return service;
+  std::filesystem::create_directory(directory() + "/control");
+  ::chmod((directory() + "/control").c_str(), 0755);
+  service.sockets.emplace_back(
+      "clients", ListeningUnixSocket(client_socket(), SOCK_SEQPACKET, 0660, kClientsGid));
+  service.sockets.emplace_back(
+      "control", ListeningUnixSocket(control_socket(), SOCK_STREAM, 0666, ::getegid()));
+  service.stored_max = kStoredMax;
+  service.restarts = true;
+  return service;
 }
 
 void DaemonProcess::Restart() {
   stopped_ = false;
-  const std::string notify_path = directory() + "/notify";
-  const UniqueFd notify = NotifySocket(notify_path);
-  child_ = std::make_unique<Child>(
-      Program{.arguments = {BuiltPath("daemon/hl-bufd"), "--config", config_path()},
-              .environment = {"NOTIFY_SOCKET=" + notify_path},
-              .output = directory() + "/log",
-              .nofile = nofile_,
-              .uid = uid_,
-              .gid = kClientsGid});
-  AwaitReady(notify.get());
+  supervisor_->Start();
+  AwaitLife(supervisor_->lives());
+  at_start_ = Descriptors();
+}
+
+void DaemonProcess::AwaitLife(int life) {
+  EXPECT_TRUE(supervisor_->BecomesReady(life)) << "hl-bufd did not become ready:\n" << Log();
   bystander_ = RawClient::Greeted(client_socket());
   if (device_is_there_) AwaitDevices();
-  at_start_ = Descriptors();
+}
+
+void DaemonProcess::Crash() {
+  const int life = supervisor_->lives();
+  supervisor_->Kill();
+  AwaitLife(life + 1);
 }
 
 void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
@@ -138,17 +149,6 @@ void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
                                                 {"$KEYS", options.device_keys},
                                                 {"$SOCKET_KEYS", options.socket_keys}})
                                << options.config;
-}
-
-void DaemonProcess::AwaitReady(int notify_socket) {
-  for (;;) {
-    pollfd p = {.fd = notify_socket, .events = POLLIN, .revents = 0};
-    if (!Eventually([&] { return ::poll(&p, 1, 10) > 0 || !RunsFor(0); }) || p.revents == 0) break;
-    char text[256] = {};
-    static_cast<void>(::recv(notify_socket, text, sizeof(text) - 1, 0));
-    if (std::string(text).find("READY=1") != std::string::npos) return;
-  }
-  ADD_FAILURE() << "hl-bufd did not become ready:\n" << Log();
 }
 
 bool DaemonProcess::AreDevicesReady() {
@@ -200,8 +200,7 @@ absl::Duration DaemonProcess::CpuTime() const {
 
 int DaemonProcess::Stop() {
   stopped_ = true;
-  Signal(SIGTERM);
-  return child_->ExitStatus();
+  return supervisor_->Stop();
 }
 
 Finished RunDaemonWith(const std::vector<std::string>& arguments) {

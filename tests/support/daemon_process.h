@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "tests/support/child.h"
 #include "tests/support/raw_client.h"
+#include "tests/support/supervisor.h"
 
 namespace hlbuf {
 
@@ -33,6 +34,11 @@ struct DaemonOptions {
   std::optional<uid_t> uid;
   // Otherwise devices may be missing: nobody waits for them.
   bool device_is_there = true;
+  // As by systemd: it is passed its sockets, what it stores comes back, and when it dies the next
+  // one is started. Otherwise it has nobody but itself.
+  bool supervised = false;
+  // NAME=value, for its first life.
+  std::vector<std::string> environment;
 };
 
 // The real hl-bufd, with one device called dev0 that takes drills, on sockets in a directory of its
@@ -48,7 +54,7 @@ class DaemonProcess {
   // Returns when the daemon has said that it is ready, and its device is.
   explicit DaemonProcess(const DaemonOptions& options = {});
 
-  pid_t pid() const { return child_->pid(); }
+  pid_t pid() const { return supervisor_->pid(); }
   const std::string& directory() const { return directory_.path(); }
   // What is mounted into containers: the directory of the clients' socket.
   std::string client_directory() const { return directory() + "/client"; }
@@ -73,25 +79,29 @@ class DaemonProcess {
   absl::Duration CpuTime() const;
   std::string Log() const { return ReadAll(directory() + "/log"); }
 
-  void Signal(int signal) const { child_->Signal(signal); }
-  bool RunsFor(int ms) const { return child_->RunsFor(ms); }
+  void Signal(int signal) const { supervisor_->Signal(signal); }
+  bool RunsFor(int ms) const { return supervisor_->RunsFor(ms); }
   // SIGTERM; its exit status, -1 if it did not end or died of a signal.
   int Stop();
   bool stopped() const { return stopped_; }
   // Starts it again, in the same directory. It has ended.
   void Restart();
+  // The first process's part.
+  Supervisor& supervisor() { return *supervisor_; }
+  // `supervised`: SIGKILL. Returns when the next one is ready, and its device is.
+  void Crash();
+  // The same for one that has died, or will, of itself: until the life number `life` is ready.
+  void AwaitLife(int life);
 
  private:
   void WriteConfig(const DaemonOptions& options) const;
-  void AwaitReady(int notify_socket);
+  SupervisedService ServiceFor(const DaemonOptions& options) const;
   bool AreDevicesReady();
   void AwaitDevices();
 
-  std::optional<rlimit> nofile_;
-  std::optional<uid_t> uid_;
   bool device_is_there_;
   TemporaryDirectory directory_;
-  std::unique_ptr<Child> child_;
+  std::unique_ptr<Supervisor> supervisor_;
   RawClient bystander_;
   std::map<std::string, int> at_start_;
   bool stopped_ = false;
