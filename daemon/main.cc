@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
+#include "daemon/base/crash_point.h"
 #include "daemon/base/log.h"
 #include "daemon/config.h"
 #include "daemon/config_warnings.h"
@@ -49,6 +51,16 @@ int SayThatItIsGood(const hlbuf::Config& config) {
   return 0;
 }
 
+#ifndef HLBUF_NO_CRASH_POINTS
+// For tests: $HLBUF_CRASH_POINT says where this process dies.
+absl::Status ArmForTests() {
+  const char* where = std::getenv("HLBUF_CRASH_POINT");
+  return where != nullptr ? hlbuf::ArmCrashPoint(where) : absl::OkStatus();
+}
+#else
+absl::Status ArmForTests() { return absl::OkStatus(); }
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,8 +96,8 @@ int main(int argc, char** argv) {
     return kBadConfig;
   }
   if (check_only) return SayThatItIsGood(*config);
-  const absl::Status ran =
-      hlbuf::RunDaemon(*config, [config_path] { return Configure(config_path); });
+  absl::Status ran = ArmForTests();
+  if (ran.ok()) ran = hlbuf::RunDaemon(*config, [config_path] { return Configure(config_path); });
   if (ran.ok()) return 0;
   hlbuf::Log(hlbuf::LogLevel::kError, std::string(ran.message()));
   return kFailed;

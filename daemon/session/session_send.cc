@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/session/session.h"
@@ -83,7 +84,9 @@ absl::Status Session::SendGrants(Frame frame, absl::Span<const absl::StatusOr<Gr
   context_.fds.clear();
   for (const absl::StatusOr<Grant>& grant : grants)
     if (grant.ok()) context_.fds.push_back(grant->fd);
+  CrashPoint("before-grant");
   const absl::Status sent = Transmit(frame, context_.fds);
+  CrashPoint("after-grant");
   if (sent.ok() && !context_.fds.empty()) {
     grant_out_ = true;
     context_.unread.Add(*this);

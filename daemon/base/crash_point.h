@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where tests let the service die: around each step that the next process finds done, or not done.
+// Without -DHLBUF_CRASH_POINTS=ON, so in what is released, nothing of this is left.
+#ifndef HLBUF_DAEMON_BASE_CRASH_POINT_H_
+#define HLBUF_DAEMON_BASE_CRASH_POINT_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace hlbuf {
+
+// All of them. A test crashes the service at each, and fails for one that is never passed.
+inline constexpr auto kCrashPoints = std::to_array<const char*>({
+    "before-grant",
+    "after-grant",
+});
+
+// One of kCrashPoints; another name does not compile.
+struct CrashPointName {
+  consteval CrashPointName(const char* name)  // NOLINT(google-explicit-constructor)
+      : place(PlaceOf(name)) {}
+
+  std::size_t place;
+
+ private:
+  static consteval std::size_t PlaceOf(const char* name) {
+    for (std::size_t place = 0; place < kCrashPoints.size(); ++place)
+      if (IsSame(kCrashPoints[place], name)) return place;
+    throw "not in kCrashPoints";
+  }
+  static consteval bool IsSame(const char* one, const char* other) {
+    for (; *one != '\0' && *one == *other; ++one) ++other;
+    return *one == *other;
+  }
+};
+
+#ifndef HLBUF_NO_CRASH_POINTS
+// `where`: "NAME:COUNT". This process dies by SIGKILL, without another instruction of this thread,
+// when it passes that point for the COUNTth time. Once, before there are other threads.
+// Errors: INVALID_ARGUMENT
+absl::Status ArmCrashPoint(absl::string_view where);
+// Any thread.
+void CrashPoint(CrashPointName point);
+#else
+inline void CrashPoint(CrashPointName /*point*/) {}
+#endif
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_BASE_CRASH_POINT_H_
