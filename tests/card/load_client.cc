@@ -4,10 +4,7 @@
 // A client that behaves well and is never still: it allocates, writes, shares, opens what others
 // share, reads and compares, releases, and lets go of everything that is revoked. IMPORTER is the
 // importer's device node; "-": there is none, and contents are not looked at.
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -20,9 +17,8 @@
 #include <vector>
 
 #include "hlbuf/hlbuf.h"
-#include "proto/wire/unique_fd.h"
 #include "tests/card/load_board.h"
-#include "tests/vm/hlsim/hlsim.h"
+#include "tests/card/registrations.h"
 
 namespace hlbuf {
 namespace {
@@ -39,38 +35,6 @@ std::vector<std::uint64_t> ContentsOf(std::uint64_t id, std::uint64_t size_bytes
     words[i] = (id + 1) * 0x9e37'79b9'7f4a'7c15 ^ (i + 1);
   return words;
 }
-
-// The node of an importer, as a process with an RDMA device has it; or none.
-class Registrations {
- public:
-  explicit Registrations(const std::string& node) {
-    if (node == "-") return;
-    fd_ = UniqueFd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
-    if (!fd_) std::perror(node.c_str());
-  }
-  bool are_possible() const { return static_cast<bool>(fd_); }
-
-  // 0 and an errno: it could not.
-  std::uint32_t Make(int dmabuf, std::uint64_t size_bytes) const {
-    hlimport_register args = {.offset = 0, .length = size_bytes, .fd = dmabuf, .id = 0};
-    return ::ioctl(fd_.get(), HLIMPORT_REGISTER, &args) == 0 ? args.id : 0;
-  }
-  void End(std::uint32_t id) const { ::ioctl(fd_.get(), HLIMPORT_DEREGISTER, id); }
-  bool Write(std::uint32_t id, const std::vector<std::uint64_t>& words) const {
-    return Copy(HLIMPORT_WRITE, id, reinterpret_cast<std::uintptr_t>(words.data()), words.size());
-  }
-  bool Read(std::uint32_t id, std::vector<std::uint64_t>& words) const {
-    return Copy(HLIMPORT_READ, id, reinterpret_cast<std::uintptr_t>(words.data()), words.size());
-  }
-
- private:
-  bool Copy(unsigned long command, std::uint32_t id, std::uintptr_t at, std::size_t words) const {
-    hlimport_copy args = {
-        .offset = 0, .length = words * sizeof(std::uint64_t), .bytes = at, .id = id};
-    return ::ioctl(fd_.get(), command, &args) == 0;
-  }
-  UniqueFd fd_;
-};
 
 struct Held {
   hlbuf_buffer* buffer = nullptr;
