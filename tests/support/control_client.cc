@@ -184,6 +184,20 @@ std::vector<BufferSeen> ControlClient::Buffers() {
   return buffers;
 }
 
+std::vector<std::uint64_t> ControlClient::Leases() {
+  std::vector<std::uint64_t> leases;
+  v1::ListLeasesRequest request;
+  request.set_page_size(kPageSize);
+  do {
+    v1::ListLeasesResponse response;
+    const grpc::Status status = stub_->control->ListLeases(Within(0).get(), request, &response);
+    EXPECT_EQ(ErrorOf(status), "");
+    for (const v1::Lease& lease : response.leases()) leases.push_back(IdOf(lease.id()));
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return leases;
+}
+
 std::vector<SessionSeen> ControlClient::SessionsOf(uid_t uid) {
   std::vector<SessionSeen> sessions;
   v1::ListSessionsRequest request;

@@ -92,6 +92,8 @@ class ControlClient {
   std::future<RevocationSeen> StartToReset(const std::string& device, int grace_ms);
 
   std::vector<BufferSeen> Buffers();
+  // The ids of all leases.
+  std::vector<std::uint64_t> Leases();
   // Those of one user alone.
   std::vector<SessionSeen> SessionsOf(uid_t uid);
   // nullopt: there is none, or none any more.

@@ -86,6 +86,11 @@ class LibraryUser {
     return Done(ids);
   }
 
+  // library-start-thread: notices are the library's affair from now on
+  Outcome StartThread(Step&) {
+    return hlbuf_client_start_thread(client_, &error_) == HLBUF_OK ? Done() : Refused();
+  }
+
   // library-fd PLACE
   Outcome Fd(Step& step) {
     return Done(absl::StrCat(hlbuf_buffer_fd(buffers_.at(step.Number(1)))));
@@ -211,6 +216,7 @@ void AddLibrarySteps(StepTable& table) {
   add("library-allocate", &LibraryUser::Allocate);
   add("library-allocate-waiting", &LibraryUser::Allocate);
   add("library-allocate-many", &LibraryUser::AllocateMany);
+  add("library-start-thread", &LibraryUser::StartThread);
   add("library-fd", &LibraryUser::Fd);
   add("library-release-all", &LibraryUser::ReleaseAll);
   add("library-open-id", &LibraryUser::OpenId);

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/soak/soaked_daemon.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace hlbuf {
+namespace {
+
+std::uint64_t CountOf(pid_t pid) {
+  std::error_code gone;
+  std::uint64_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), gone)) {
+    static_cast<void>(entry);
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+Program SoakedDaemon::Command(const std::vector<std::string>& words) const {
+  Program program = {.arguments = {BuiltPath("client/ctl/hl-bufctl"), "--socket", control_socket()},
+                     .output = directory_.path() + "/said",
+                     .appends = true};
+  program.arguments.insert(program.arguments.end(), words.begin(), words.end());
+  return program;
+}
+
+void SoakedDaemon::BeginReset() {
+  drill_ = std::make_unique<Child>(Command({"simulate-reset", "--grace", "10s", "dev0"}));
+}
+
+void SoakedDaemon::RepeatReset() {
+  if (!drill_->RunsFor(0)) BeginReset();
+}
+
+void SoakedDaemon::Revoke(std::uint64_t buffer) {
+  Child(Command({"revoke", "--grace", "10s", absl::StrFormat("%x", buffer)})).ExitStatus();
+}
+
+std::map<std::string, std::uint64_t> SoakedDaemon::CountDescriptors() {
+  return {{"hl-bufd", CountOf(daemon_.pid())}};
+}
+
+DaemonOptions SoakedOptions() {
+  DaemonOptions options = {.device_keys = "size = \"256MiB\"", .supervised = true};
+  for (const char* scope : {"service", "uid", "domain"})
+    absl::StrAppend(&options.config, "[limits.", scope,
+                    "]\nbuffers = 4000\nsessions = 200\nleases = 8000\nin_flight_fds = 2000\n");
+  return options;
+}
+
+}  // namespace hlbuf
