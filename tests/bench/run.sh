@@ -19,27 +19,34 @@ resets of a card in use completed within the driver's window, what they left beh
 adds to an export, how many of the holders of a buffer were found. That needs QEMU, and a few
 minutes; a row that could not be measured says so, and is not in the file.
 
+How many kills clients live through without noticing, and how long the longest wait for a grant is,
+is measured by the tests that are there for it, once.
+
   --json FILE  the figures also as one flat object: medians with everything on one core under their
                names, without that under NAME_unpinned, quartiles with _q1 and _q3 behind that; of
-               the guest reset_completes, reset_leaks, export_ratio, holders_found
-  --quick      few and short rounds: shows that it runs, not how fast; no guest, unless --rows has a
-               row of it
+               the guest reset_completes, reset_leaks, export_ratio, holders_found; of restarts
+               restart_ms_10k, soak_kills, soak_lost, soak_errors
+  --quick      few and short rounds: shows that it runs, not how fast; no restarts and no guest,
+               unless --rows has a row of them
   --no-guest   leaves out the guest's rows
-  --rows       only these: open, batch, allocate, sessions, buffers, core, revoke; in the guest
-               resets, export, holders
+  --rows       only these: open, batch, allocate, sessions, buffers, core, revoke; restart, soak; in
+               the guest resets, export, holders
 
-Environment: HLBUF_RESETS, instead of 100. Exit status: 0 when everything was measured that can be
-here, whatever came out; 1 when something failed.
+Environment: HLBUF_RESETS, instead of 100; HLBUF_KILLS and HLBUF_KILL_RESETS of the row soak, instead
+of 100 and 10. Exit status: 0 when everything was measured that can be here, whatever came out; 1
+when something failed.
 The machine should be idle otherwise, and has to allow 20,000 descriptors (ulimit -Hn).
 U
 }
 
 native_rows=(open batch allocate sessions buffers core revoke)
+recorded_rows=(restart soak)
 guest_rows=(resets export holders)
 declare -A guest_program=([resets]=reset_load_guest_test [export]=export_ratio_guest_test
   [holders]=holders_guest_test)
 
-arguments=() native=("${native_rows[@]}") guest=("${guest_rows[@]}") json='' quick=no rows=''
+arguments=() json='' quick=no rows=''
+native=("${native_rows[@]}") recorded=("${recorded_rows[@]}") guest=("${guest_rows[@]}")
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
@@ -60,7 +67,7 @@ done
 if [ -n "$json" ] && [[ $json != /* ]]; then json=$called_from/$json; fi
 if [ $quick = yes ]; then
   arguments+=(--quick)
-  if [ -z "$rows" ]; then guest=(); fi
+  if [ -z "$rows" ]; then guest=() recorded=(); fi
 fi
 
 # has WORD LIST...
@@ -72,11 +79,13 @@ has() {
 }
 
 if [ -n "$rows" ]; then
-  native=() guest=()
+  native=() recorded=() guest=()
   IFS=, read -ra wanted <<< "$rows"
   for row in "${wanted[@]}"; do
     if has "$row" "${native_rows[@]}"; then
       native+=("$row")
+    elif has "$row" "${recorded_rows[@]}"; then
+      recorded+=("$row")
     elif has "$row" "${guest_rows[@]}"; then
       guest+=("$row")
     else
@@ -110,6 +119,26 @@ measure_natively() {
   if [ -n "$json" ]; then arguments+=(--json "$json"); fi
   "$build/tests/bench/hl-bench" --daemon "$build/daemon/hl-bufd" --programs "$build/tests/bench" \
     --scratch "$scratch" --rows "$(joined "${native[@]}")" "${arguments[@]}"
+}
+
+# By tests, whose properties are the figures. One that fails has them all the same.
+record_natively() {
+  local row failed=0 results=$PWD/$build/recorded
+  declare -A program=([restart]=restart_time_test [soak]=kill_soak_test)
+  export HLBUF_BUILD_DIR=$PWD/$build HLBUF_SOURCE_DIR=$PWD
+  rm -rf "$results"
+  for row in "${recorded[@]}"; do
+    build_targets "${program[$row]}"
+    if ! HLBUF_RESTART_BUFFERS=10000 HLBUF_KILLS=${HLBUF_KILLS:-100} \
+      HLBUF_KILL_RESETS=${HLBUF_KILL_RESETS:-10} "$build/tests/soak/${program[$row]}" \
+      "--gtest_output=xml:$results/${program[$row]}.xml" > "$build/bench-$row.log" 2>&1; then
+      echo "run.sh: ${program[$row]} failed; $build/bench-$row.log has the reason" >&2
+      failed=1
+    fi
+  done
+  python3 -B tests/bench/recorded_rows.py --heading 'Restarts of the service:' \
+    --rows "$(joined "${recorded[@]}")" ${json:+--json "$json"} --require "$results" || failed=1
+  return $failed
 }
 
 # Why the guest cannot be here; nothing when it can.
@@ -152,16 +181,19 @@ measure_in_guest() {
       required=(--require)
     fi
   fi
-  python3 -B tests/bench/guest_rows.py --rows "$(joined "${guest[@]}")" ${json:+--json "$json"} \
+  python3 -B tests/bench/recorded_rows.py --rows "$(joined "${guest[@]}")" ${json:+--json "$json"} \
     ${why:+--why-none "$why"} "${required[@]}" "$build/guest"
   return $failed
 }
 
 if [ -n "$json" ]; then rm -f "$json"; fi
 if [ ${#native[@]} != 0 ]; then measure_natively; fi
+failed=0
+if [ ${#recorded[@]} != 0 ]; then record_natively || failed=1; fi
 if [ ${#guest[@]} != 0 ]; then
-  measure_in_guest
+  measure_in_guest || failed=1
 elif [ -z "$rows" ]; then
   echo
   echo "not measured: reset_completes, reset_leaks, export_ratio, holders_found (rows of the guest)"
 fi
+exit $failed
