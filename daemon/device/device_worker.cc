@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/types/span.h"
+#include "daemon/base/crash_point.h"
 
 namespace hlbuf {
 namespace {
@@ -77,7 +78,9 @@ bool DeviceWorker::WriteAhead(DeviceNote note) {
 
 void DeviceWorker::Open(Done<absl::Status> done) {
   queue_.Put(Lane::kPrompt, [this, done = std::move(done)]() mutable -> Completion {
+    CrashPoint("before-device-open");
     absl::Status status = exporter_->Open();
+    CrashPoint("after-device-open");
     return [this, status = std::move(status), traits = exporter_->traits(),
             reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
       traits_ = std::move(traits);
@@ -90,7 +93,9 @@ void DeviceWorker::Open(Done<absl::Status> done) {
 void DeviceWorker::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
   queue_.Put(Lane::kPrompt,
              [this, from = std::move(from), done = std::move(done)]() mutable -> Completion {
+               CrashPoint("before-device-resume");
                absl::StatusOr<Resumed> resumed = exporter_->Resume(from);
+               CrashPoint("after-device-resume");
                return [this, resumed = std::move(resumed), traits = exporter_->traits(),
                        reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
                  traits_ = std::move(traits);
@@ -103,7 +108,9 @@ void DeviceWorker::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
 void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) {
   queue_.Put(Lane::kPrompt,
              [this, spec = std::move(spec), done = std::move(done)]() mutable -> Completion {
+               CrashPoint("before-device-export");
                absl::StatusOr<Allocation> allocation = exporter_->Export(spec);
+               CrashPoint("after-device-export");
                return [this, allocation = std::move(allocation),
                        reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
                  reserved_bytes_ = reserved;
@@ -129,7 +136,9 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
   queue_.Put(
       Lane::kPrompt,
       [this, allocation = std::move(allocation), done = std::move(done)]() mutable -> Completion {
+        CrashPoint("before-device-free");
         absl::Status status = exporter_->Free(std::move(allocation));
+        CrashPoint("after-device-free");
         return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
                 done = std::move(done)]() mutable {
           reserved_bytes_ = reserved;
@@ -171,7 +180,9 @@ void DeviceWorker::WatchForDamage() {
 
 void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {
   queue_.Put(Lane::kBarrier, [this, drill, done = std::move(done)]() mutable -> Completion {
+    CrashPoint("before-device-reset");
     absl::Status status = exporter_->Reset(drill);
+    CrashPoint("after-device-reset");
     return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
             done = std::move(done)]() mutable {
       reserved_bytes_ = reserved;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/device/backoff.h"
@@ -39,7 +40,9 @@ absl::Status HabanalabsCard::Open() {
   note_.opening = note_.opening % WindowName::kOpeningMax + 1;
   // That there was something to come back to, even if this process gets no further.
   if (!notebook_->WriteAhead(NoteOf(note_))) return Unavailable("the service ends");
+  CrashPoint("before-card-open");
   ASSIGN_OR_RETURN(UniqueFd fd, OpenCompute());
+  CrashPoint("after-card-open");
   const auto opened = [&]() -> absl::Status {
     RETURN_IF_ERROR(CheckDeviceNode(syscalls_, fd.get(), nodes_.compute));
     ASSIGN_OR_RETURN(compute_,
@@ -123,9 +126,12 @@ absl::Status HabanalabsCard::KeepAgain() {
 
 absl::Status HabanalabsCard::Close() {
   if (!is_open()) return absl::OkStatus();
+  CrashPoint("before-card-close");
   const absl::Status dropped = opener_.Drop({kKeptNotifier, kKeptCard});
+  CrashPoint("after-card-drop");
   notifier_.Reset();
   compute_.reset();
+  CrashPoint("after-card-close");
   NoteClosed(note_);
   return dropped;
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/device/backoff.h"
@@ -171,9 +172,11 @@ absl::Status HabanalabsCard::ReadEvents() {
   note_.reads_events = true;
   if (!notebook_->WriteAhead(NoteOf(note_)))
     return Error(ErrorCode::kDeviceUnavailable, "the service ends");
+  CrashPoint("before-card-events");
   eventfd_t times = 0;
   (void)::eventfd_read(notifier_.get(), &times);
   ASSIGN_OR_RETURN(const std::uint64_t events, compute_->GetEvents());
+  CrashPoint("after-card-events");
   note_.events |= events;
   note_.reads_events = false;
   notebook_->Write(NoteOf(note_));

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/device/error_text.h"
@@ -132,7 +133,9 @@ absl::Status Keeper::Keep(std::uint64_t id, int fd) {
   hlbuf_keeper_message message = Message(HLBUF_KEEPER_KEEP);
   message.id = id;
   const Deadline deadline(limits_.keep);
+  CrashPoint("before-keeper-keep");
   absl::Status told = connection_.Tell(message, {}, fd, deadline);
+  CrashPoint("after-keeper-keep");
   // Too many unread descriptors of this user: perhaps the keeper's own, until it has read them.
   if (absl::IsResourceExhausted(told)) {
     RETURN_IF_ERROR(Count().status());
@@ -159,7 +162,9 @@ absl::Status Keeper::DropSoon(absl::Span<const std::uint64_t> ids) {
     const auto some = ids.subspan(0, HLBUF_KEEPER_IDS_MAX);
     hlbuf_keeper_message message = Message(HLBUF_KEEPER_DROP, some.size());
     message.flags = HLBUF_KEEPER_UNANSWERED;
+    CrashPoint("before-keeper-drop-soon");
     const absl::Status told = connection_.Tell(message, BytesOf(some), -1, Deadline(limits_.keep));
+    CrashPoint("after-keeper-drop-soon");
     if (!told.ok()) return absl::IsUnavailable(told) ? absl::OkStatus() : told;
     ids.remove_prefix(some.size());
   }
@@ -197,8 +202,10 @@ absl::StatusOr<std::vector<KeptCopy>> Keeper::FetchSome(std::size_t passed_over,
   hlbuf_keeper_message message = Message(HLBUF_KEEPER_FETCH);
   message.id = passed_over;
   while (true) {
+    CrashPoint("before-keeper-fetch");
     absl::StatusOr<KeeperAnswer> answer =
         connection_.Ask(message, {}, HLBUF_KEEPER_FETCHED, deadline);
+    CrashPoint("after-keeper-fetch");
     if (!answer.ok() && ErrnoOf(answer.status()) == EOPNOTSUPP)
       return absl::UnimplementedError(
           "the keeper is of an earlier version, which gives back nothing of what it keeps");
@@ -218,7 +225,9 @@ absl::StatusOr<std::vector<KeptCopy>> Keeper::FetchSome(std::size_t passed_over,
 absl::StatusOr<KeeperAnswer> Keeper::Ask(hlbuf_keeper_message message,
                                          absl::Span<const std::byte> following,
                                          hlbuf_keeper_verb answer, absl::Duration limit) {
+  CrashPoint("before-keeper-question");
   absl::StatusOr<KeeperAnswer> got = connection_.Ask(message, following, answer, Deadline(limit));
+  CrashPoint("after-keeper-answer");
   if (!got.ok()) return WithFate(got.status());
   room_ = got->message.room;
   return got;

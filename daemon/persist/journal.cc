@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 
 namespace hlbuf {
@@ -199,7 +200,9 @@ absl::Status Journal::Put(JournalKey key, absl::Span<const std::uint8_t> content
   slot.bytes = static_cast<std::uint16_t>(content.size());
   std::copy(content.begin(), content.end(), slot.content.begin());
   slot.hash = HashOf(slot, next_sequence_);
+  CrashPoint("before-journal-commit");
   Commit(slot, next_sequence_++);
+  CrashPoint("after-journal-commit");
   const auto [it, first] = slot_of_.try_emplace(key, index);
   if (!first) FreeSlot(std::exchange(it->second, index));
   return absl::OkStatus();

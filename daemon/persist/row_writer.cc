@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 
 namespace hlbuf {
@@ -14,6 +15,46 @@ using journal::RowHead;
 using journal::RowKind;
 
 constexpr std::size_t kRoom = journal::kContentBytesMax;
+
+// Around the writes of a kind of row.
+struct CrashesOf {
+  CrashPointName before_put, after_put, before_erase, after_erase;
+};
+
+const CrashesOf& Crashes(RowKind kind) {
+  // A device is never erased.
+  static constexpr CrashesOf kDevice = {"before-put-device", "after-put-device",
+                                        "before-erase-note", "after-erase-note"};
+  static constexpr CrashesOf kSession = {"before-put-session", "after-put-session",
+                                         "before-erase-session", "after-erase-session"};
+  static constexpr CrashesOf kBuffer = {"before-put-buffer", "after-put-buffer",
+                                        "before-erase-buffer", "after-erase-buffer"};
+  static constexpr CrashesOf kLease = {"before-put-lease", "after-put-lease", "before-erase-lease",
+                                       "after-erase-lease"};
+  static constexpr CrashesOf kRevocation = {"before-put-revocation", "after-put-revocation",
+                                            "before-erase-revocation", "after-erase-revocation"};
+  static constexpr CrashesOf kNote = {"before-put-note", "after-put-note", "before-erase-note",
+                                      "after-erase-note"};
+  static constexpr CrashesOf kShares = {"before-put-shares", "after-put-shares",
+                                        "before-erase-shares", "after-erase-shares"};
+  switch (kind) {
+    case RowKind::kDevice:
+      return kDevice;
+    case RowKind::kSession:
+      return kSession;
+    case RowKind::kBuffer:
+      return kBuffer;
+    case RowKind::kLease:
+      return kLease;
+    case RowKind::kRevocation:
+      return kRevocation;
+    case RowKind::kNote:
+      return kNote;
+    case RowKind::kShares:
+      break;
+  }
+  return kShares;
+}
 
 std::size_t PartsOf(std::size_t bytes) { return (bytes + kRoom - 1) / kRoom; }
 
@@ -68,7 +109,9 @@ absl::Status RowWriter::Put(RowKind kind, std::uint64_t key, std::size_t part,
   }
   const JournalKey row_key = RowKey(kind, key, part);
   const RowHead before = HeadOf(row_key);
+  CrashPoint(Crashes(kind).before_put);
   RETURN_IF_ERROR(journal_.Put(row_key, absl::MakeSpan(content.data(), bytes)));
+  CrashPoint(Crashes(kind).after_put);
   if (before.text_parts > 0 && before.text_key != head.text_key) EraseParts(kind, before);
   return absl::OkStatus();
 }
@@ -87,7 +130,9 @@ absl::Status RowWriter::PutParts(RowKind kind, const RowHead& head, absl::string
 void RowWriter::Erase(RowKind kind, std::uint64_t key, std::size_t part) {
   const JournalKey row_key = RowKey(kind, key, part);
   const RowHead head = HeadOf(row_key);
+  CrashPoint(Crashes(kind).before_erase);
   journal_.Erase(row_key);
+  CrashPoint(Crashes(kind).after_erase);
   EraseParts(kind, head);
 }
 

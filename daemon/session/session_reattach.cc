@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/session/random_secret.h"
@@ -56,7 +57,9 @@ absl::Status Session::RefuseReattach(std::uint64_t cookie, const absl::Status& w
 absl::Status Session::Reattach(std::uint64_t cookie, const Reattachment& asked) {
   record_->secret = RandomSecret();
   reattaching_ = true;
+  CrashPoint("before-reattach");
   const absl::StatusOr<Reattached> back = context_.broker.Reattach(*record_, asked);
+  CrashPoint("after-reattach");
   reattaching_ = false;
   if (!back.ok()) return RefuseReattach(cookie, back.status());
   record_ = back->session;
@@ -74,6 +77,7 @@ absl::Status Session::Reattach(std::uint64_t cookie, const Reattachment& asked) 
     outbox_.PushDevice(device->name(),
                        context_.out.Device(device->name(), device->state(), device->epoch()));
   Pump();
+  CrashPoint("after-reattached");
   return absl::OkStatus();
 }
 

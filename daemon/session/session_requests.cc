@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/core/error.h"
 #include "daemon/session/random_secret.h"
@@ -142,7 +143,9 @@ absl::Status Session::HandleShare(std::uint64_t cookie, Frame frame, bool share)
 
 absl::Status Session::HandleRelease(Frame frame) {
   RETURN_IF_ERROR(DecodeRelease(frame, context_.leases));
+  CrashPoint("before-release");
   context_.broker.Release(*record_, context_.leases);
+  CrashPoint("after-release");
   return absl::OkStatus();
 }
 

@@ -183,8 +183,10 @@ bool Session::OnRevoke(RevokeReason reason, absl::Time deadline,
                        absl::Span<const RevokedLease> leases) {
   if ((record_->state != SessionState::kReady && !reattaching_) || farewell_.has_value())
     return false;
+  CrashPoint("before-revoke");
   for (std::size_t at = 0; at < leases.size(); at += HLBUF_WIRE_LEASES_MAX)
     Send(context_.out.Revoke(reason, deadline, leases.subspan(at, HLBUF_WIRE_LEASES_MAX)));
+  CrashPoint("after-revoke");
   return !ending_;
 }
 

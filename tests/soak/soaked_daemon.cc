@@ -43,14 +43,17 @@ void SoakedDaemon::Revoke(std::uint64_t buffer) {
 }
 
 std::map<std::string, std::uint64_t> SoakedDaemon::CountDescriptors() {
-  return {{"hl-bufd", CountOf(daemon_.pid())}};
+  std::uint64_t keepers = 0;
+  for (const pid_t keeper : daemon_.Keepers()) keepers += CountOf(keeper);
+  return {{"hl-bufd", CountOf(daemon_.pid())}, {"hl-bufd-keeper", keepers}};
 }
 
 DaemonOptions SoakedOptions() {
   DaemonOptions options = {.device_keys = "size = \"256MiB\"", .supervised = true};
   for (const char* scope : {"service", "uid", "domain"})
     absl::StrAppend(&options.config, "[limits.", scope,
-                    "]\nbuffers = 4000\nsessions = 200\nleases = 8000\nin_flight_fds = 2000\n");
+                    "]\nbuffers = 4000\nsessions = 200\nleases = "
+                    "8000\nin_flight_fds = 2000\n");
   return options;
 }
 

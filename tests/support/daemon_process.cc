@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -16,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "tests/support/texts.h"
 
 namespace hlbuf {
 namespace {
@@ -56,6 +58,13 @@ std::map<std::string, int> LinksOf(const std::string& directory) {
     if (!gone) ++links[std::regex_replace(link, number, "N")];
   }
   return links;
+}
+
+// 0: it has gone, or is about to.
+pid_t ParentOf(pid_t pid) {
+  const std::string status = ReadAll(absl::StrCat("/proc/", pid, "/status"));
+  if (status.find("State:\tZ") != std::string::npos) return 0;
+  return static_cast<pid_t>(NumberAfter("PPid:", status));
 }
 
 std::string TextOf(const std::map<std::string, int>& links) {
@@ -133,6 +142,16 @@ void DaemonProcess::Crash() {
   AwaitLife(life + 1);
 }
 
+DaemonProcess::~DaemonProcess() {
+  supervisor_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(state_directory(), ignored);
+}
+
+std::string DaemonProcess::state_directory() const {
+  return "/dev/shm/" + std::filesystem::path(directory()).filename().string();
+}
+
 void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
   // Before the daemon does, so that it can be another user's.
   std::filesystem::create_directory(client_directory());
@@ -149,6 +168,11 @@ void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
                                                 {"$KEYS", options.device_keys},
                                                 {"$SOCKET_KEYS", options.socket_keys}})
                                << options.config;
+  if (options.supervised) {
+    // On a tmpfs, as below /run.
+    std::ofstream(config_path(), std::ios::app)
+        << "[state]\ndirectory = \"" << state_directory() << "\"\n";
+  }
 }
 
 bool DaemonProcess::AreDevicesReady() {
@@ -163,12 +187,34 @@ void DaemonProcess::AwaitDevices() {
                                                                 << Log();
 }
 
+std::vector<pid_t> DaemonProcess::Keepers() const {
+  std::vector<pid_t> keepers;
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
+    const auto pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
+    if (pid <= 0 || ReadAll(entry.path().string() + "/comm") != "hl-keeper\n") continue;
+    // Those of a life that has ended are this process's, as all orphans of it.
+    const pid_t parent = ParentOf(pid);
+    if (parent == this->pid() || parent == ::getpid()) keepers.push_back(pid);
+  }
+  return keepers;
+}
+
 std::map<std::string, int> DaemonProcess::Descriptors() const {
   return LinksOf(absl::StrCat("/proc/", pid(), "/fd"));
 }
 
 void DaemonProcess::ExpectDescriptorsAsAtStart() {
-  if (Eventually([this] { return Descriptors() == at_start_; })) return;
+  // A later life has none of the processes that an earlier one began.
+  const auto is_as_then = [this] {
+    const std::map<std::string, int> now = Descriptors();
+    if (supervisor_->lives() == 1) return now == at_start_;
+    return std::all_of(now.begin(), now.end(), [this](const auto& link) {
+      const auto then = at_start_.find(link.first);
+      return then != at_start_.end() && link.second <= then->second;
+    });
+  };
+  if (Eventually(is_as_then)) return;
   ADD_FAILURE() << "descriptors at the start:\n"
                 << TextOf(at_start_) << "now:\n"
                 << TextOf(Descriptors());

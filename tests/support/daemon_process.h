@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "tests/support/child.h"
@@ -53,9 +54,14 @@ class DaemonProcess {
 
   // Returns when the daemon has said that it is ready, and its device is.
   explicit DaemonProcess(const DaemonOptions& options = {});
+  ~DaemonProcess();
+  DaemonProcess(const DaemonProcess&) = delete;
+  DaemonProcess& operator=(const DaemonProcess&) = delete;
 
   pid_t pid() const { return supervisor_->pid(); }
   const std::string& directory() const { return directory_.path(); }
+  // Where it writes down what it has, if it is supervised.
+  std::string state_directory() const;
   // What is mounted into containers: the directory of the clients' socket.
   std::string client_directory() const { return directory() + "/client"; }
   std::string client_socket() const { return client_directory() + "/buf.sock"; }
@@ -66,9 +72,11 @@ class DaemonProcess {
   std::string keeper_socket() const { return directory() + "/keeper.sock"; }
   std::string config_path() const { return directory() + "/hl-bufd.toml"; }
 
+  // The processes that keep descriptors for it, in whichever of its lives they were begun.
+  std::vector<pid_t> Keepers() const;
   // What its descriptors lead to and how often, without the numbers in it.
   std::map<std::string, int> Descriptors() const;
-  // Those are again what they were when it had started.
+  // Those are again what they were when it had started; in a later life no more than that.
   void ExpectDescriptorsAsAtStart();
   void ExpectAnswersTheBystander();
   // Of buffers in every state; those of others, for the bystander has none.

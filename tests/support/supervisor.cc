@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -63,6 +64,8 @@ Supervisor::Supervisor(SupervisedService service)
       stored_(service_.stored_max),
       thread_([this] { Run(); }) {
   service_.program.environment.push_back("NOTIFY_SOCKET=" + service_.notify_path);
+  // What a service leaves behind is this process's, as it would be the first one's.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 Supervisor::~Supervisor() {
@@ -248,6 +251,11 @@ int Supervisor::Stop() {
 std::vector<std::string> Supervisor::StoredNames() const {
   const std::lock_guard lock(mutex_);
   return stored_.Names();
+}
+
+void Supervisor::Store(const std::string& name, UniqueFd fd) {
+  const std::lock_guard lock(mutex_);
+  stored_.Add(name, std::move(fd), /* polled= */ false);
 }
 
 std::string Supervisor::status() const {

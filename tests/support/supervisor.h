@@ -70,6 +70,8 @@ class Supervisor {
   int Stop();
 
   std::vector<std::string> StoredNames() const;
+  // As if the service had stored it.
+  void Store(const std::string& name, UniqueFd fd);
   // Processes of connections, those that live.
   std::vector<pid_t> AcceptedPids();
   std::string status() const;  // its last STATUS=
