@@ -207,9 +207,13 @@ absl::Status Daemon::OpenState() {
   if (directory.empty()) {
     Log(LogLevel::kNotice,
         "what is held ends with this process: there is no [state] directory to write it down in");
+    keepers_ = MakeKeepers(config().sockets.keeper, no_store_);
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(found_, state_.OpenIn(directory));
+  keepers_ = std::make_unique<SpawnedKeepers>(
+      DefaultKeeperPath(), absl::StrCat(directory, "/keepers"),
+      [](const std::string& text) { Log(LogLevel::kWarning, text); });
   if (!found_.set_aside.empty())
     Log(LogLevel::kError,
         absl::StrCat(found_.set_aside,
@@ -218,7 +222,6 @@ absl::Status Daemon::OpenState() {
 }
 
 absl::Status Daemon::AddDevices() {
-  keepers_ = MakeKeepers(config().sockets.keeper, no_store_);
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
