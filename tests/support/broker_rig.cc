@@ -145,7 +145,8 @@ Policy BrokerRig::Rules() const {
 
 BrokerRig::BrokerRig(RigOptions options)
     : options_(std::move(options)),
-      broker(Settings(), Rules(), clock, observer, options_.witness, recorder),
+      broker(Settings(), Rules(), clock, observer, options_.witness,
+             options_.recorder != nullptr ? *options_.recorder : recorder),
       device(AddDevice("fake0", options_.traits)) {
   Run();
 }

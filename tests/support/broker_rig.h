@@ -72,6 +72,7 @@ struct RigOptions {
   EnforcementSettings enforcement = {};
   Witness* witness = nullptr;  // outlives the rig
   absl::Duration reattach_grace = absl::Seconds(60);
+  Recorder* recorder = nullptr;  // outlives the rig; null: the rig's own
 };
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.

@@ -15,7 +15,7 @@ check_figures() {
 import json, math, sys
 figures = json.load(open(sys.argv[1]))
 keys = """open_p50_ratio batch64_fds_ratio alloc_ratio sessions_1000_ratio buffers_15k_ratio anon_bytes_per_buffer
-core_100k_ratio revoke_10k_ratio floor_p50_us open_p50_us open_p99_us""".split()
+core_100k_ratio journal_ns_per_grant revoke_10k_ratio floor_p50_us open_p50_us open_p99_us""".split()
 wrong = [k for key in keys for k in (key, key + "_unpinned")
          if not (math.isfinite(figures.get(k, math.nan)) and figures[k] > 0
                  and figures[k + "_q1"] <= figures[k] <= figures[k + "_q3"])]
