@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,8 +9,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -23,7 +25,6 @@
 #include "daemon/core/broker.h"
 #include "daemon/core/enforcement.h"
 #include "daemon/device/keeper_dialer.h"
-#include "daemon/device/keeper_store.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
 #include "daemon/fd_store.h"
@@ -38,7 +39,9 @@
 #include "daemon/readiness.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
+#include "daemon/settings_of.h"
 #include "daemon/state_journal.h"
+#include "daemon/stored_state.h"
 #include "daemon/watchdog.h"
 #include "daemon/witness/socket_witness.h"
 
@@ -56,30 +59,6 @@ absl::Status RaiseNofile(std::uint64_t nofile) {
   return absl::OkStatus();
 }
 
-std::uint64_t Random() {
-  std::uint64_t random = 0;
-  // It gives so few bytes whole. Where a sandbox forbids the call, ids are only easier to guess.
-  if (::getrandom(&random, sizeof(random), 0) == sizeof(random)) return random;
-  return static_cast<std::uint64_t>(::getpid());
-}
-
-BrokerSettings SettingsOf(const Config& config) {
-  const std::uint64_t first_id = FirstId(absl::ToUnixMicros(absl::Now()), Random());
-  return {.limits = config.caps.limits,
-          .default_device = config.default_device,
-          .operator_grace = config.timing.operator_grace,
-          .reset_grace = config.timing.reset_grace,
-          .enforcement = config.enforcement,
-          .first_id = first_id,
-          .first_epoch = FirstEpoch(first_id),
-          .reattach_grace = config.timing.reattach_grace};
-}
-
-Policy PolicyOf(const Config& config) {
-  return Policy(config.rules,
-                {.clients_gid = config.sockets.clients_gid, .service_uid = ::geteuid()});
-}
-
 // Everyone may connect to the control socket: the role decides.
 constexpr mode_t kControlMode = 0666;
 // For calls that are in progress when the service stops.
@@ -88,26 +67,6 @@ constexpr absl::Duration kControlPatience = absl::Seconds(2);
 constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
 // For devices to say what became of them, before clients are listened to all the same.
 constexpr absl::Duration kRestorePatience = absl::Seconds(5);
-
-RoleGroups RolesOf(const Config& config) {
-  return {.viewer = config.roles.viewer,
-          .operators = config.roles.operators,
-          .admin = config.roles.admin,
-          .service_uid = ::geteuid()};
-}
-
-SessionTiming SessionTimingOf(const Config& config) {
-  return {.hello_timeout = config.timing.hello_timeout,
-          .ping_interval = config.timing.ping_interval};
-}
-
-ControlSettings ControlSettingsOf(const Config& config) {
-  ControlSettings settings;
-  settings.roles = RolesOf(config);
-  settings.connections.all = config.caps.control_connections;
-  settings.connections.uid = settings.connections.all / 2;
-  return settings;
-}
 
 void Notify(const std::string& lines) { ::sd_notify(0, lines.c_str()); }
 
@@ -137,11 +96,15 @@ void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
                    ForceText(enforcement.revocations)));
 }
 
-// From the service manager, where it gives them: those that are spawned end with this service's
-// unit.
-std::unique_ptr<KeeperDialer> MakeKeepers(const std::string& socket, KeeperStore& store) {
-  if (::access(socket.c_str(), F_OK) == 0) return std::make_unique<ConnectedKeepers>(socket, store);
-  return std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
+// Those that are spawned end with this service's unit.
+bool ServiceManagerKeeps(const SocketsConfig& sockets) {
+  return std::getenv("NOTIFY_SOCKET") != nullptr && ::access(sockets.keeper.c_str(), F_OK) == 0;
+}
+
+std::vector<std::string> KeeperNames(const Config& config) {
+  std::vector<std::string> names;
+  for (const DeviceConfig& device : config.devices) names.push_back(KeeperName(device.name));
+  return names;
 }
 
 class Daemon {
@@ -168,7 +131,10 @@ class Daemon {
 
  private:
   absl::Status OpenState();
+  absl::Status OpenStateIn(const std::string& directory);
+  absl::Status OpenStoredState();
   absl::Status AddDevices();
+  absl::Status Serve(UniqueFd clients, UniqueFd control);
   absl::Status ArmTimer();
   const Config& config() const { return reload_.running(); }
   void Apply(const Config& read);
@@ -178,7 +144,8 @@ class Daemon {
   EventLoop& loop_;
   BootClock clock_;
   Syscalls syscalls_;
-  KeeperStore no_store_;
+  std::unique_ptr<FdStore> store_;
+  std::unique_ptr<StoredState> stored_;  // null: not there
   std::unique_ptr<KeeperDialer> keepers_;
   EventLog events_;
   Audit audit_;
@@ -192,7 +159,6 @@ class Daemon {
   Watchdog watchdog_;
   Reload reload_;
   StateJournal::Found found_;  // until it is made use of
-  std::unique_ptr<FdStore> store_;
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -204,20 +170,36 @@ class Daemon {
 // Where nothing is kept, what an earlier process had is gone: its keepers ended with it.
 absl::Status Daemon::OpenState() {
   const std::string& directory = config().state.directory;
-  if (directory.empty()) {
+  if (!directory.empty()) {
+    RETURN_IF_ERROR(OpenStateIn(directory));
+  } else if (ServiceManagerKeeps(config().sockets)) {
+    RETURN_IF_ERROR(OpenStoredState());
+  } else {
     Log(LogLevel::kNotice,
-        "what is held ends with this process: there is no [state] directory to write it down in");
-    keepers_ = MakeKeepers(config().sockets.keeper, no_store_);
-    return absl::OkStatus();
+        "what is held ends with this process: no service manager keeps it, and there is no [state] "
+        "directory to write it down in");
+    keepers_ = std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
   }
-  ASSIGN_OR_RETURN(found_, state_.OpenIn(directory));
-  keepers_ = std::make_unique<SpawnedKeepers>(
-      DefaultKeeperPath(), absl::StrCat(directory, "/keepers"),
-      [](const std::string& text) { Log(LogLevel::kWarning, text); });
   if (!found_.set_aside.empty())
     Log(LogLevel::kError,
         absl::StrCat(found_.set_aside,
                      "; this service begins with nothing, and what clients had is revoked"));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenStateIn(const std::string& directory) {
+  ASSIGN_OR_RETURN(found_, state_.OpenIn(directory));
+  keepers_ = std::make_unique<SpawnedKeepers>(
+      DefaultKeeperPath(), absl::StrCat(directory, "/keepers"),
+      [](const std::string& text) { Log(LogLevel::kWarning, text); });
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenStoredState() {
+  stored_ = std::make_unique<StoredState>(*store_, loop_, KeeperNames(config()));
+  ASSIGN_OR_RETURN(found_, state_.OpenStored(stored_->TakeJournal()));
+  RETURN_IF_ERROR(stored_->PutJournal(state_.fd(), found_.aside));
+  keepers_ = std::make_unique<ConnectedKeepers>(config().sockets.keeper, *stored_);
   return absl::OkStatus();
 }
 
@@ -259,8 +241,6 @@ absl::Status Daemon::ArmTimer() {
 }
 
 absl::Status Daemon::Start(PassedDescriptors passed) {
-  RETURN_IF_ERROR(OpenState());
-  RETURN_IF_ERROR(AddDevices());
   const SocketsConfig& sockets = config().sockets;
   ASSIGN_OR_RETURN(ListeningSocket clients, Listen({.name = "clients",
                                                     .key = "sockets.client",
@@ -270,11 +250,6 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
                                                     .group = sockets.clients_gid},
                                                    passed));
   client_file_ = std::move(clients.file);
-  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients.socket),
-                                             SessionTimingOf(config())));
-  // Their descriptors have to be back before clients ask for them.
-  clients_->Hold();
-  broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });
   ASSIGN_OR_RETURN(ListeningSocket control, Listen({.name = "control",
                                                     .key = "sockets.control",
                                                     .path = sockets.control,
@@ -284,13 +259,24 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
                                                    passed));
   control_file_ = std::move(control.file);
   store_ = std::make_unique<FdStore>(std::move(passed));
+  RETURN_IF_ERROR(OpenState());
   for (const std::string& name : store_->RemoveUntaken())
     Log(LogLevel::kWarning,
         absl::StrCat("the service manager passed a descriptor \"", name,
                      "\", which means nothing here; it is closed, and stored no longer"));
+  RETURN_IF_ERROR(AddDevices());
+  return Serve(std::move(clients.socket), std::move(control.socket));
+}
+
+absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
+  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
+                                             SessionTimingOf(config())));
+  // Their descriptors have to be back before clients ask for them.
+  clients_->Hold();
+  broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });
   ASSIGN_OR_RETURN(control_,
                    ControlServer::Start(
-                       broker_, loop_, clock_, feed_, std::move(control.socket), PeerAt,
+                       broker_, loop_, clock_, feed_, std::move(control), PeerAt,
                        [this] { return metrics_.Text(broker_); }, ControlSettingsOf(config())));
   return ArmTimer();
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/stored_state.h"
+
+#include <fcntl.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "daemon/base/log.h"
+#include "daemon/base/status_macros.h"
+
+namespace hlbuf {
+namespace {
+
+constexpr const char* kJournal = "journal-1";
+constexpr const char* kJournalAside = "journal-bad";
+
+}  // namespace
+
+StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers)
+    : store_(store), poster_(poster) {
+  for (const std::string& name : keepers)
+    if (std::optional<UniqueFd> connection = store_.Take(name))
+      came_.emplace(name, *std::move(connection));
+}
+
+StoredState::~StoredState() {
+  if (verifying_.joinable()) verifying_.join();
+}
+
+UniqueFd StoredState::TakeJournal() { return store_.Take(kJournal).value_or(UniqueFd()); }
+
+absl::Status StoredState::PutJournal(int journal, const UniqueFd& aside) {
+  RETURN_IF_ERROR(Replace(kJournal, journal));
+  if (aside) RETURN_IF_ERROR(Replace(kJournalAside, aside.get()));
+  Verify();
+  return absl::OkStatus();
+}
+
+absl::Status StoredState::Replace(const std::string& name, int fd) {
+  RETURN_IF_ERROR(store_.Remove(name));
+  return store_.Push(name, fd);
+}
+
+void StoredState::Put(const std::string& name, UniqueFd connection) {
+  poster_.Post([this, name, connection = std::move(connection)] {
+    const absl::Status put = Replace(name, connection.get());
+    if (put.ok()) return Verify();
+    Log(LogLevel::kError,
+        absl::StrCat("the service manager does not keep the connection ", name, ": ", put.message(),
+                     "; a restart of this service will lose what that device has"));
+  });
+}
+
+void StoredState::Remove(const std::string& name) {
+  {
+    // Its other end sees no end before this copy is closed, too.
+    const std::lock_guard<std::mutex> locked(lock_);
+    came_.erase(name);
+  }
+  poster_.Post([this, name] {
+    if (const absl::Status removed = store_.Remove(name); !removed.ok())
+      Log(LogLevel::kWarning, absl::StrCat("the service manager may still keep the connection ",
+                                           name, ": ", removed.message()));
+  });
+}
+
+UniqueFd StoredState::Take(const std::string& name) {
+  const std::lock_guard<std::mutex> locked(lock_);
+  const auto it = came_.find(name);
+  return UniqueFd(it == came_.end() ? -1 : ::fcntl(it->second.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+void StoredState::Verify() {
+  if (verifying_.joinable()) {
+    verify_again_ = true;
+    return;
+  }
+  verifying_ = std::thread([this, verify = store_.Verification()] {
+    poster_.Post([this, verified = verify()] { OnVerified(verified); });
+  });
+}
+
+void StoredState::OnVerified(const absl::Status& verified) {
+  verifying_.join();
+  if (!verified.ok())
+    Log(LogLevel::kError, absl::StrCat("what is held may not survive a restart of this service: ",
+                                       verified.message()));
+  if (std::exchange(verify_again_, false)) Verify();
+}
+
+}  // namespace hlbuf

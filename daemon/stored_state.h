@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_STORED_STATE_H_
+#define HLBUF_DAEMON_STORED_STATE_H_
+
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "daemon/base/poster.h"
+#include "daemon/device/keeper_store.h"
+#include "daemon/fd_store.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// What this service has in the service manager's store for its next life: the journal, and one
+// connection for each device's keeper.
+//
+// Broker thread, but for what KeeperStore has. What is put there is pushed before anything that was
+// posted later is done; whether the manager has it is asked behind each push, and told to people
+// when it has not.
+class StoredState final : public KeeperStore {
+ public:
+  // Takes the connections called `keepers`. Both references live longer.
+  StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers);
+  ~StoredState() override;
+
+  // The journal of the last life; no descriptor: there is none.
+  UniqueFd TakeJournal();
+  // Stores `journal` in the place of that one; `aside`, if it is one, for people to look at.
+  // Errors: those of FdStore::Push()
+  absl::Status PutJournal(int journal, const UniqueFd& aside);
+
+  void Put(const std::string& name, UniqueFd connection) override;
+  void Remove(const std::string& name) override;
+  UniqueFd Take(const std::string& name) override;
+
+ private:
+  absl::Status Replace(const std::string& name, int fd);
+  void Verify();
+  void OnVerified(const absl::Status& verified);
+
+  FdStore& store_;
+  Poster& poster_;
+  std::mutex lock_;  // of came_, which workers ask
+  absl::flat_hash_map<std::string, UniqueFd> came_;
+  std::thread verifying_;
+  bool verify_again_ = false;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_STORED_STATE_H_
