@@ -11,7 +11,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "daemon/device/keeper.h"
+#include "daemon/device/keeper_dialer.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/texts.h"
 #include "tests/system/installed_service.h"
@@ -102,9 +102,9 @@ TEST_F(CardUnits, SayThatAKeeperWasKilledAndHaveAnother) {
 TEST_F(CardUnits, LetAKeeperOpenNoOtherDevice) {
   ASSERT_EQ(::chmod("/dev/cpu_dma_latency", 0666), 0);
   ASSERT_EQ(::chmod("/dev/udmabuf", 0666), 0);
-  absl::StatusOr<UniqueFd> connection = DialKeeper(kKeeperSocket);
-  ASSERT_TRUE(connection.ok()) << connection.status();
-  const auto keeper = Keeper::Adopt(*std::move(connection), {.start = absl::Seconds(20)});
+  KeeperStore forgetful;
+  ConnectedKeepers keepers(kKeeperSocket, forgetful);
+  const auto keeper = keepers.Dial(KeeperName("tried"), {.start = absl::Seconds(20)});
   ASSERT_TRUE(keeper.ok()) << keeper.status();
   EXPECT_TRUE(
       Contains(std::string((*keeper)->Open("/dev/cpu_dma_latency").status().message()), "EPERM"));
