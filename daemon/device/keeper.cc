@@ -199,9 +199,11 @@ absl::StatusOr<std::vector<KeptCopy>> Keeper::Fetch() {
 absl::StatusOr<std::vector<KeptCopy>> Keeper::FetchSome(std::size_t passed_over, Deadline deadline,
                                                         std::uint32_t& kept) {
   constexpr absl::Duration kPause = absl::Milliseconds(10);
+  const absl::Status exhausted = absl::ResourceExhaustedError(
+      "this user has too many descriptors in messages that nobody reads");
   hlbuf_keeper_message message = Message(HLBUF_KEEPER_FETCH);
   message.id = passed_over;
-  while (true) {
+  for (bool refused = false;; refused = true) {
     CrashPoint("before-keeper-fetch");
     absl::StatusOr<KeeperAnswer> answer =
         connection_.Ask(message, {}, HLBUF_KEEPER_FETCHED, deadline);
@@ -209,15 +211,14 @@ absl::StatusOr<std::vector<KeptCopy>> Keeper::FetchSome(std::size_t passed_over,
     if (!answer.ok() && ErrnoOf(answer.status()) == EOPNOTSUPP)
       return absl::UnimplementedError(
           "the keeper is of an earlier version, which gives back nothing of what it keeps");
+    if (refused && absl::IsDeadlineExceeded(answer.status())) return exhausted;
     if (!answer.ok()) return WithFate(answer.status());
     room_ = answer->message.room;
     kept = answer->message.kept;
     if (answer->message.error == 0) return std::move(answer->copies);
     if (answer->message.error != ETOOMANYREFS)
       return CallFailed("the keeper, asked for what it keeps,", answer->message.error);
-    if (deadline.LeftMs() == 0)
-      return absl::ResourceExhaustedError(
-          "this user has too many descriptors in messages that nobody reads");
+    if (deadline.LeftMs() == 0) return exhausted;
     (void)Await(connection_.fd(), 0, Deadline(kPause));
   }
 }
