@@ -166,7 +166,7 @@ TEST_F(MalformedFrames, ThatAreNonsenseAreAnsweredInWords) {
                  HLBUF_WIRE_NOT_FOUND);
   ExpectAnswered(ShareFrame(kCookie, HLBUF_WIRE_UNSHARE, 12345, HLBUF_WIRE_GRANTEE_GID, 65534),
                  HLBUF_WIRE_INVALID_ARGUMENT);
-  for (const int opcode : {7, 15, 18, 99, 127})
+  for (const int opcode : {8, 15, 18, 99, 127})
     ExpectAnswered(
         MakeFrame<hlbuf_wire_header>({}, static_cast<hlbuf_wire_opcode>(opcode), kCookie),
         HLBUF_WIRE_UNIMPLEMENTED);
