@@ -43,7 +43,7 @@ check "clang-format would change nothing" check_format
 check "shellcheck finds nothing" check_shell
 check "no file is over 400 lines" too_long
 check "count_tests_test.py" python3 -B $support/count_tests_test.py
-check "recorded_rows_test.py" python3 -B tests/bench/guest_rows_test.py
+check "recorded_rows_test.py" python3 -B tests/bench/recorded_rows_test.py
 check "report_test.py" python3 -B tests/hardware/report_test.py
 for script in "$support"/check_*.py; do
   if [ -e "$script" ]; then check "$(basename "$script")" python3 -B "$script"; fi
