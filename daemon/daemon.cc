@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -98,7 +97,8 @@ void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
 
 // Those that are spawned end with this service's unit.
 bool ServiceManagerKeeps(const SocketsConfig& sockets) {
-  return std::getenv("NOTIFY_SOCKET") != nullptr && ::access(sockets.keeper.c_str(), F_OK) == 0;
+  const bool is_there = ::sd_notify(0, "STATUS=Starting") > 0;
+  return is_there && ::access(sockets.keeper.c_str(), F_OK) == 0;
 }
 
 std::vector<std::string> KeeperNames(const Config& config) {

@@ -20,14 +20,10 @@ constexpr const char* kJournalAside = "journal-bad";
 }  // namespace
 
 StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers)
-    : store_(store), poster_(poster) {
+    : store_(store), poster_(poster), side_(poster) {
   for (const std::string& name : keepers)
     if (std::optional<UniqueFd> connection = store_.Take(name))
       came_.emplace(name, *std::move(connection));
-}
-
-StoredState::~StoredState() {
-  if (verifying_.joinable()) verifying_.join();
 }
 
 UniqueFd StoredState::TakeJournal() { return store_.Take(kJournal).value_or(UniqueFd()); }
@@ -74,17 +70,17 @@ UniqueFd StoredState::Take(const std::string& name) {
 }
 
 void StoredState::Verify() {
-  if (verifying_.joinable()) {
+  if (std::exchange(verifying_, true)) {
     verify_again_ = true;
     return;
   }
-  verifying_ = std::thread([this, verify = store_.Verification()] {
-    poster_.Post([this, verified = verify()] { OnVerified(verified); });
-  });
+  const auto verified = std::make_shared<absl::Status>();
+  side_.Run([verified, verify = store_.Verification()] { *verified = verify(); },
+            [this, verified] { OnVerified(*verified); });
 }
 
 void StoredState::OnVerified(const absl::Status& verified) {
-  verifying_.join();
+  verifying_ = false;
   if (!verified.ok())
     Log(LogLevel::kError, absl::StrCat("what is held may not survive a restart of this service: ",
                                        verified.message()));

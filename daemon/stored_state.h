@@ -4,12 +4,12 @@
 
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "daemon/base/poster.h"
+#include "daemon/base/side_job.h"
 #include "daemon/device/keeper_store.h"
 #include "daemon/fd_store.h"
 #include "proto/wire/unique_fd.h"
@@ -26,8 +26,6 @@ class StoredState final : public KeeperStore {
  public:
   // Takes the connections called `keepers`. Both references live longer.
   StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers);
-  ~StoredState() override;
-
   // The journal of the last life; no descriptor: there is none.
   UniqueFd TakeJournal();
   // Stores `journal` in the place of that one; `aside`, if it is one, for people to look at.
@@ -47,8 +45,9 @@ class StoredState final : public KeeperStore {
   Poster& poster_;
   std::mutex lock_;  // of came_, which workers ask
   absl::flat_hash_map<std::string, UniqueFd> came_;
-  std::thread verifying_;
+  bool verifying_ = false;
   bool verify_again_ = false;
+  SideJob side_;  // last: its work ends before the rest
 };
 
 }  // namespace hlbuf
