@@ -42,10 +42,12 @@ std::string ErrorOf(const grpc::Status& status) {
 
 std::uint64_t IdOf(const std::string& text) { return ParseIdText(text).value_or(0); }
 
+// One that this program does not know is told by its number.
 template <class Enum>
 std::string Word(Enum value, const char* prefix) {
-  return std::string(absl::StripPrefix(
-      google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value)->name(), prefix));
+  const auto* known = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value);
+  if (known == nullptr) return absl::StrCat(static_cast<int>(value));
+  return std::string(absl::StripPrefix(known->name(), prefix));
 }
 
 RevocationSeen Seen(const v1::Revocation& revocation) {

@@ -17,7 +17,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "tests/support/texts.h"
 
 namespace hlbuf {
 namespace {
@@ -60,11 +59,12 @@ std::map<std::string, int> LinksOf(const std::string& directory) {
   return links;
 }
 
-// 0: it has gone, or is about to.
-pid_t ParentOf(pid_t pid) {
-  const std::string status = ReadAll(absl::StrCat("/proc/", pid, "/status"));
-  if (status.find("State:\tZ") != std::string::npos) return 0;
-  return static_cast<pid_t>(NumberAfter("PPid:", status));
+// The line of a file below /proc that begins with `start`; none: the process has gone.
+std::string LineOf(const std::string& path, const std::string& start) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind(start, 0) == 0) return line.substr(start.size());
+  return "";
 }
 
 std::string TextOf(const std::map<std::string, int>& links) {
@@ -192,10 +192,13 @@ std::vector<pid_t> DaemonProcess::Keepers() const {
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
     const auto pid = static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
-    if (pid <= 0 || ReadAll(entry.path().string() + "/comm") != "hl-keeper\n") continue;
+    const std::string status = entry.path().string() + "/status";
+    if (pid <= 0 || LineOf(status, "Name:\t") != "hl-keeper") continue;
+    if (LineOf(status, "State:\t").rfind('Z', 0) == 0) continue;
     // Those of a life that has ended are this process's, as all orphans of it.
-    const pid_t parent = ParentOf(pid);
-    if (parent == this->pid() || parent == ::getpid()) keepers.push_back(pid);
+    const std::string parent = LineOf(status, "PPid:\t");
+    if (parent == absl::StrCat(this->pid()) || parent == absl::StrCat(::getpid()))
+      keepers.push_back(pid);
   }
   return keepers;
 }
