@@ -49,6 +49,21 @@ TEST(Restart, CanHappenAgainAndAgain) {
   EXPECT_EQ(DeviceOf(rig).used_bytes(), kPage);
 }
 
+// Until it is back nothing may be charged to it, and another session of its user comes and goes.
+TEST(Restart, KeepsTheAccountOfWhoHasNothing) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.Restart();
+  rig.Run();
+  rig.Connect(PeerOf(1000)).Die();
+  rig.Connect(PeerOf(2000));
+  ASSERT_TRUE(alice.Reattach().ok());
+  const BufferId made = rig.Buffer(alice);
+  EXPECT_EQ(rig.Find(made)->owner->domain.uid, 1000u);
+  EXPECT_EQ(rig.broker.ledger().accounts.Find({.uid = 1000, .container = ""}),
+            rig.Find(made)->owner);
+}
+
 TEST(Restart, EndsSessionsWhoseClientsDoNotComeBack) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

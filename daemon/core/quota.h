@@ -81,17 +81,38 @@ class Account {
   std::uint64_t used(Resource r) const { return used_[static_cast<std::size_t>(r)]; }
   std::uint64_t limit(Resource r) const { return limits_[static_cast<std::size_t>(r)]; }
   const std::string& name() const { return name_; }
-  bool idle() const { return used_ == Amounts{}; }
+  // Nothing is charged to it, and nobody wants it to stay.
+  bool idle() const { return used_ == Amounts{} && holds_ == 0; }
 
  private:
   friend class Charge;
+  friend class AccountHold;
   absl::Status Refusal(Resource resource, std::uint64_t amount) const;
 
   std::string name_;
   absl::string_view table_;
   Amounts limits_;
   Amounts used_ = {};
+  std::uint64_t holds_ = 0;
   Account* parent_;  // outlives this
+};
+
+// Lets an account stay though nothing may be charged to it, for who refers to it.
+class AccountHold {
+ public:
+  AccountHold() = default;
+  explicit AccountHold(Account& account) : account_(&account) { ++account.holds_; }
+  AccountHold(AccountHold&& other) noexcept : account_(std::exchange(other.account_, nullptr)) {}
+  AccountHold& operator=(AccountHold&& other) noexcept {
+    std::swap(account_, other.account_);
+    return *this;
+  }
+  ~AccountHold() {
+    if (account_ != nullptr) --account_->holds_;
+  }
+
+ private:
+  Account* account_ = nullptr;
 };
 
 // A domain and its account, shared by all that the domain owns. Compare addresses: there is one per

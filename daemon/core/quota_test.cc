@@ -186,6 +186,21 @@ TEST(Accounts, ForgetADomainOnlyWhenItIsIdle) {
   EXPECT_EQ(accounts.size(), 0u);
 }
 
+TEST(Accounts, StayForWhoeverHoldsThem) {
+  Accounts accounts(Limits(10, 10, 10));
+  {
+    AccountHold moved;
+    {
+      AccountHold hold(accounts.Of(kAlice).account);
+      moved = std::move(hold);
+    }
+    accounts.DropIfIdle(kAlice);
+    EXPECT_EQ(accounts.size(), 1u);
+  }
+  accounts.DropIfIdle(kAlice);
+  EXPECT_EQ(accounts.size(), 0u);
+}
+
 TEST(Accounts, KeepAUidAsLongAsOneOfItsContainersIsThere) {
   Accounts accounts(Limits(10, 10, 10));
   const Charge inside = *Take(accounts, kPodOfAlice, 9);

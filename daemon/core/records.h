@@ -42,6 +42,7 @@ struct SessionRecord {
   SessionSecret secret_before;
   std::string client;  // what it calls itself; checked text
   DomainAccount* account = nullptr;
+  AccountHold hold;  // one that came over a restart: it is charged when its client is back
   Notices* notices = nullptr;
   absl::Time since;
   std::optional<absl::Time> unanswered_ping_since;  // told to operators, never counted as anything

@@ -63,6 +63,7 @@ void Restoration::Take(const KeptSession& kept) {
   session->secret_before = kept.secret_before;
   session->client = kept.client;
   session->account = &ledger_.accounts.Of(kept.peer.domain());
+  session->hold = AccountHold(session->account->account);
   session->notices = &absent_;
   session->since = kept.since;
   ledger_.sessions.emplace(kept.id, std::move(session));
