@@ -16,6 +16,7 @@
 #include "client/ctl/holders_program.h"
 #include "client/ctl/holders_report.h"
 #include "client/ctl/holders_text.h"
+#include "client/ctl/installed_program.h"
 #include "client/ctl/json.h"
 #include "client/ctl/listener_process.h"
 #include "client/ctl/options.h"
@@ -123,7 +124,8 @@ grpc::Status FetchDaemonSide(Stub& stub, const std::string& name, DaemonSide& da
 }
 
 absl::StatusOr<HoldersAnswer> Look(const Question& question, const DaemonSide& daemon) {
-  const std::string program = question.program.empty() ? FindHoldersProgram() : question.program;
+  const std::string program =
+      question.program.empty() ? FindInstalledProgram("hl-bufd-holders") : question.program;
   if (program.empty())
     return absl::NotFoundError("there is no hl-bufd-holders; name it by --program");
   return AskHolders(program, FilesOf(daemon));

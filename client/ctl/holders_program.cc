@@ -14,9 +14,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
-#include <filesystem>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -29,6 +27,7 @@ namespace hlbuf::ctl {
 namespace {
 
 constexpr const char* kName = "hl-bufd-holders";
+
 absl::Status Failed(const std::string& program, const std::string& why) {
   return absl::UnavailableError(absl::StrCat(program, ": ", why));
 }
@@ -119,21 +118,6 @@ void Merge(HoldersAnswer more, HoldersAnswer& all) {
 }
 
 }  // namespace
-
-std::string FindHoldersProgram(const std::string& here) {
-  for (const char* directory : {".", HLBUF_LIBEXEC}) {
-    const std::filesystem::path program =
-        (std::filesystem::path(here) / directory / kName).lexically_normal();
-    if (::access(program.c_str(), X_OK) == 0) return program.string();
-  }
-  return "";
-}
-
-std::string FindHoldersProgram() {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? "" : FindHoldersProgram(self.parent_path().string());
-}
 
 absl::StatusOr<HoldersAnswer> AskHolders(const std::string& program,
                                          const std::vector<HeldFile>& files,

@@ -13,11 +13,6 @@
 
 namespace hlbuf::ctl {
 
-// Where hl-bufd-holders is: beside this program, or where it is installed; empty: nowhere. Nowhere
-// else, for whoever may write there would have it run as root.
-std::string FindHoldersProgram();
-std::string FindHoldersProgram(const std::string& here);  // the directory of this program
-
 // Runs `program`, with the rights of this process and an empty environment, never through a shell,
 // and asks it of `files`; in portions, where one question cannot have them all. What could not be
 // read in one of them counts for all.

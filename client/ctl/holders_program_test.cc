@@ -10,7 +10,6 @@
 #include <fstream>
 
 #include "absl/strings/match.h"
-#include "tests/support/child.h"
 
 namespace hlbuf::ctl {
 namespace {
@@ -80,24 +79,6 @@ TEST(AskHolders, GivesUpOnAProgramThatNeitherReadsNorAnswers) {
   std::vector<HeldFile> files;
   for (std::uint64_t i = 1; i <= 4096; ++i) files.push_back({.inode = UINT64_MAX - i});
   EXPECT_FALSE(AskHolders(deaf.path(), files, absl::Milliseconds(50)).ok());
-}
-
-// Whoever may write above the directory of an installed hl-bufctl would be root.
-TEST(FindHoldersProgram, LooksNowhereButBesideHlBufctlAndWhereItIsInstalled) {
-  const TemporaryDirectory root;
-  const std::string here = root.path() + "/x/y";
-  const auto make = [&root](const std::string& directory) {
-    std::filesystem::create_directories(root.path() + directory);
-    const std::string path = root.path() + directory + "/hl-bufd-holders";
-    std::ofstream(path) << "#!/bin/sh\n";
-    ::chmod(path.c_str(), 0755);
-    return path;
-  };
-  make("/daemon");
-  std::filesystem::create_directories(here);
-  EXPECT_EQ(FindHoldersProgram(here), "");
-  const std::string beside = make("/x/y");
-  EXPECT_EQ(FindHoldersProgram(here), beside);
 }
 
 }  // namespace
