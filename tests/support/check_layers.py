@@ -33,6 +33,8 @@ RULES = {
     "daemon/witness": ([SYSTEM, ABSL, "daemon/witness/", "daemon/core/", "daemon/base/", "proto/wire/unique_fd.h", *HOLDERS],
                        ["google/", "grpc"]),
     "daemon/persist": ([SYSTEM, ABSL, "daemon/persist/", "daemon/core/", "daemon/base/", WIRE], ["google/", "grpc"]),
+    "daemon/journal": ([SYSTEM, ABSL, "daemon/journal/", "daemon/persist/", "daemon/core/", "daemon/base/", WIRE],
+                       ["google/", "grpc", "systemd/", "thread", "mutex"]),
     "daemon/observe": ([SYSTEM, ABSL, "daemon/observe/", "daemon/core/", "daemon/base/"], ["google/", "grpc"]),
     # The smallest that can be: no library beside what proto/wire itself needs.
     "daemon/keeper": ([SYSTEM, "daemon/keeper/", WIRE], ["google/", "grpc", "absl/", "systemd/", "thread", "mutex", "iostream"]),
