@@ -86,6 +86,7 @@ ExitCode Main(int argc, const char* const* argv) {
   AddSimulateResetCommand(app, invocation);
   AddWatchCommand(app, invocation);
   AddMetricsCommand(app, invocation);
+  AddJournalCommand(app, invocation);
   AddDoctorCommand(app, invocation);
   app.footer(kFooter);  // after them: commands inherit it
   try {

@@ -36,8 +36,9 @@ TEST(CommandLine, ExplainsItselfAndEachCommand) {
   const Ran all = Ctl({"--help"});
   EXPECT_EQ(all.code, ExitCode::kOk);
   EXPECT_TRUE(Has(all.out, "Exit status: 0 done"));
-  for (const char* command : {"devices", "buffers", "leases", "sessions", "revoke", "drain",
-                              "undrain", "plan-reset", "simulate-reset", "watch", "doctor"}) {
+  for (const char* command :
+       {"devices", "buffers", "leases", "sessions", "revoke", "drain", "undrain", "plan-reset",
+        "simulate-reset", "watch", "journal", "doctor"}) {
     EXPECT_TRUE(Has(all.out, "\n  " + std::string(command) + " ")) << command;
     const Ran one = Ctl({command, "--help"});
     EXPECT_EQ(one.code, ExitCode::kOk) << command;
@@ -61,6 +62,11 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
       {"watch", "--device", ""},
       {"plan-reset", ""},
       {"holders", ""},
+      {"journal"},
+      {"journal", "mend"},
+      {"journal", "dump", ""},
+      {"journal", "dump", "a", "b"},
+      {"journal", "verify", "--output", "xml"},
       {"revoke"},
       {"revoke", "a1", "--grace", "soon"},
       {"revoke", "a1", "--grace", "-1s"},

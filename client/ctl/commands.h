@@ -15,6 +15,7 @@ void AddDrainCommands(CLI::App& app, Invocation& invocation);
 void AddRevokeCommand(CLI::App& app, Invocation& invocation);
 void AddSimulateResetCommand(CLI::App& app, Invocation& invocation);
 void AddHoldersCommand(CLI::App& app, Invocation& invocation);
+void AddJournalCommand(CLI::App& app, Invocation& invocation);
 void AddMetricsCommand(CLI::App& app, Invocation& invocation);
 void AddWatchCommand(CLI::App& app, Invocation& invocation);
 void AddDoctorCommand(CLI::App& app, Invocation& invocation);

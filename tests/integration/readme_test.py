@@ -47,7 +47,7 @@ def run(command, source, env):
 
 def check_installed(root):
     names = {path.name for path in root.rglob("*") if path.is_file() and os.access(path, os.X_OK)}
-    missing = {"hl-bufd", "hl-bufd-keeper", "hl-bufd-holders", "hl-bufctl"} - names
+    missing = {"hl-bufd", "hl-bufd-keeper", "hl-bufd-holders", "hl-bufd-journal", "hl-bufctl"} - names
     if missing:
         sys.exit(f"cmake --install leaves out {missing}")
 
