@@ -192,7 +192,8 @@ void HabanalabsCard::NoteQuiet(absl::Duration since_boot) {
 // Every state of a card answers what was asked; but a machine can be short of something for once,
 // which is no reason to take all buffers back.
 std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why) {
-  if (ErrnoOf(why) != ENODEV && ++unanswered_ < kUnansweredMax) return std::nullopt;
+  ++unanswered_;
+  if (ErrnoOf(why) != ENODEV && unanswered_ < kUnansweredMax) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kDisabled, .text = std::string(why.message())};
 }
 

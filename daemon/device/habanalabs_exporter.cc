@@ -220,8 +220,9 @@ absl::Status HabanalabsExporter::Reset(Drill drill) {
     return Error(ErrorCode::kUnimplemented,
                  "habanalabs: a real card cannot be made to stay away; drill it without failing");
   const std::optional<Alarm> alarm = card_.CheckAlarm();
+  // A look that was missed says nothing; what was announced before comes all the same.
   const bool resets_itself =
-      alarm ? alarm->kind != Alarm::Kind::kDisabled : card_.announced_reset();
+      card_.answered() ? alarm && alarm->kind != Alarm::Kind::kDisabled : card_.announced_reset();
   // What the opener could not drop shows below, as somebody who has the card.
   (void)Close();
   return config_.drills && card_.MayHardReset() && !resets_itself ? card_.HardReset()
