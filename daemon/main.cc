@@ -79,8 +79,10 @@ int main(int argc, char** argv) {
       ->check([](const std::string& path) -> std::string {
         return path.empty() ? "it is empty, and names no file" : "";
       });
-  app.add_flag("--check-config", check_only,
-               "only say whether the configuration is good, with file, line and key if not");
+  app.add_flag(
+      "--check-config", check_only,
+      "only say whether the configuration is good, with file, line and key if not, and what "
+      "the start would warn of");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
