@@ -112,6 +112,7 @@ bool HabanalabsCard::IsAboutToBeFree(int error) const {
 
 absl::Status HabanalabsCard::RegisterNotifier() {
   unanswered_ = 0;
+  resets_itself_ = false;
   window_passed_ = absl::ZeroDuration();
   notifier_ = syscalls_.Eventfd();
   if (!notifier_) return CallFailed("eventfd()", errno);
@@ -131,6 +132,7 @@ absl::Status HabanalabsCard::Close() {
   CrashPoint("after-card-drop");
   notifier_.Reset();
   compute_.reset();
+  resets_itself_ = false;
   CrashPoint("after-card-close");
   NoteClosed(note_);
   return dropped;

@@ -92,8 +92,9 @@ class HabanalabsCard {
 
   // Only while open; nullopt otherwise.
   std::optional<Alarm> CheckAlarm();
-  // Whether the driver has announced a reset since it was opened, as of the last CheckAlarm().
-  bool announced_reset() const;
+  // Whether its driver resets it, has since it was opened, or said that it will: as of the last
+  // CheckAlarm() that was answered.
+  bool resets_itself() const { return resets_itself_; }
   // Whether the last CheckAlarm() could see what state the card is in; else it may have said
   // nothing only because it did not know.
   bool answered() const { return unanswered_ == 0; }
@@ -121,6 +122,7 @@ class HabanalabsCard {
   absl::Status WhatHappened();
   bool HasSignalled() const;
   absl::Status ReadEvents();
+  bool announced_reset() const;
   void NoteQuiet(absl::Duration since_boot);
   std::optional<Alarm> Unanswered(const absl::Status& why);
   std::optional<Alarm> AlarmOf(hl::Status status, std::uint32_t resets) const;
@@ -143,6 +145,7 @@ class HabanalabsCard {
   Notebook* notebook_ = &forgetful_;
   CardNote note_;       // as it was written last
   int unanswered_ = 0;  // looks in a row
+  bool resets_itself_ = false;
   // Of the driver's window, when its announcement was found by Resume(): at most.
   absl::Duration window_passed_ = absl::ZeroDuration();
 };

@@ -34,6 +34,7 @@ absl::Status HabanalabsCard::Resume(const CardNote& noted, UniqueFd compute, Uni
   absl::Status resumed = TakeBack(std::move(compute), std::move(notifier));
   if (resumed.ok()) resumed = AwaitControl();
   if (resumed.ok()) resumed = WhatHappened();
+  resets_itself_ = resumed.ok() && announced_reset();
   if (resumed.ok()) return resumed;
   notifier_.Reset();
   compute_.reset();

@@ -156,6 +156,7 @@ std::optional<Alarm> HabanalabsCard::CheckAlarm() {
     return Unanswered(status.ok() ? count.status() : status.status());
   unanswered_ = 0;
   std::optional<Alarm> alarm = AlarmOf(*status, count->hard_reset_cnt);
+  resets_itself_ = alarm && alarm->kind != Alarm::Kind::kDisabled;
   if (!alarm) NoteQuiet(now);
   return alarm;
 }
@@ -192,8 +193,7 @@ void HabanalabsCard::NoteQuiet(absl::Duration since_boot) {
 // Every state of a card answers what was asked; but a machine can be short of something for once,
 // which is no reason to take all buffers back.
 std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why) {
-  ++unanswered_;
-  if (ErrnoOf(why) != ENODEV && unanswered_ < kUnansweredMax) return std::nullopt;
+  if (ErrnoOf(why) != ENODEV && ++unanswered_ < kUnansweredMax) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kDisabled, .text = std::string(why.message())};
 }
 

@@ -219,10 +219,9 @@ absl::Status HabanalabsExporter::Reset(Drill drill) {
   if (drill == Drill::kFails)
     return Error(ErrorCode::kUnimplemented,
                  "habanalabs: a real card cannot be made to stay away; drill it without failing");
-  const std::optional<Alarm> alarm = card_.CheckAlarm();
-  // A look that was missed says nothing; what was announced before comes all the same.
-  const bool resets_itself =
-      card_.answered() ? alarm && alarm->kind != Alarm::Kind::kDisabled : card_.announced_reset();
+  // A look that is missed says nothing; what was seen before goes on all the same.
+  (void)card_.CheckAlarm();
+  const bool resets_itself = card_.resets_itself();
   // What the opener could not drop shows below, as somebody who has the card.
   (void)Close();
   return config_.drills && card_.MayHardReset() && !resets_itself ? card_.HardReset()
