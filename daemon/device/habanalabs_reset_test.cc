@@ -145,15 +145,6 @@ TEST_F(HabanalabsResetTest, AsksForNoHardResetWhenTheCardResetsByItself) {
   EXPECT_EQ(card_->hard_resets, 3u);
 }
 
-TEST_F(HabanalabsResetTest, AsksForNoHardResetThoughTheCardThatResetsItselfMissesALook) {
-  StartOpen({}, {.drills = true});
-  card_->Raise(hl::kEventDeviceReset);
-  EXPECT_TRUE(exporter_->CheckAlarm().has_value());
-  card_->Fail(HlCall::kInfo, EAGAIN);
-  ResetAndOpen();
-  EXPECT_EQ(card_->hard_resets, 3u);
-}
-
 // A second one would kill the opener of the next epoch.
 TEST_F(HabanalabsResetTest, AsksForNoHardResetBesideTheCardsOwnThoughALookIsMissed) {
   StartOpen({}, {.drills = true});
