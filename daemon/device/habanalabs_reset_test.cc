@@ -151,7 +151,7 @@ TEST_F(HabanalabsResetTest, AsksForNoHardResetBesideTheCardsOwnThoughALookIsMiss
   for (const bool announced : {true, false}) {
     for (const int error : {ENODEV, EAGAIN}) {
       if (announced)
-        card_->events = hl::kEventDeviceReset;
+        card_->Raise(hl::kEventDeviceReset);
       else
         ++card_->hard_resets;
       EXPECT_TRUE(exporter_->CheckAlarm().has_value());
