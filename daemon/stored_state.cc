@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/stored_state.h"
 
-#include <fcntl.h>
-
 #include <memory>
 #include <optional>
 #include <utility>
@@ -65,8 +63,8 @@ void StoredState::Remove(const std::string& name) {
 
 UniqueFd StoredState::Take(const std::string& name) {
   const std::lock_guard<std::mutex> locked(lock_);
-  const auto it = came_.find(name);
-  return UniqueFd(it == came_.end() ? -1 : ::fcntl(it->second.get(), F_DUPFD_CLOEXEC, 0));
+  auto node = came_.extract(name);
+  return node ? std::move(node.mapped()) : UniqueFd();
 }
 
 void StoredState::Verify() {

@@ -18,7 +18,8 @@ class KeeperStore {
   virtual void Put(const std::string& /*name*/, UniqueFd /*connection*/) {}
   // What is kept by that name has ended, or will.
   virtual void Remove(const std::string& /*name*/) {}
-  // A duplicate of what an earlier process put there; it stays there. No descriptor: there is none.
+  // What an earlier process put there, for the first who asks; a duplicate stays there. No
+  // descriptor: there is none.
   virtual UniqueFd Take(const std::string& /*name*/) { return UniqueFd(); }
 };
 
