@@ -41,8 +41,10 @@ class HabanalabsCard {
   static constexpr std::uint64_t kKeptNotifier = ~std::uint64_t{0};
   // How often it is noted that nothing was announced.
   static constexpr absl::Duration kQuietEvery = absl::Seconds(1);
-  // A card that is there and does not answer so many looks in a row is lost.
+  // A card that is there and does not answer so many looks in a row, for so long, is lost: events
+  // make looks follow each other at once.
   static constexpr int kUnansweredMax = 5;
+  static constexpr absl::Duration kUnansweredFor = absl::Milliseconds(500);
 
   HabanalabsCard(Syscalls& syscalls, DeviceOpener& opener, std::string pci, SystemRoots roots,
                  HabanalabsLimits limits);
@@ -124,7 +126,7 @@ class HabanalabsCard {
   absl::Status ReadEvents();
   bool announced_reset() const;
   void NoteQuiet(absl::Duration since_boot);
-  std::optional<Alarm> Unanswered(const absl::Status& why);
+  std::optional<Alarm> Unanswered(const absl::Status& why, absl::Duration since_boot);
   std::optional<Alarm> AlarmOf(hl::Status status, std::uint32_t resets) const;
   Alarm PendingReset() const;
 
@@ -143,8 +145,9 @@ class HabanalabsCard {
   bool was_open_ = false;  // so what is in the way of opening is probably our own
   Notebook forgetful_;
   Notebook* notebook_ = &forgetful_;
-  CardNote note_;       // as it was written last
-  int unanswered_ = 0;  // looks in a row
+  CardNote note_;                                           // as it was written last
+  int unanswered_ = 0;                                      // looks in a row
+  absl::Duration unanswered_since_ = absl::ZeroDuration();  // boot
   bool resets_itself_ = false;
   // Of the driver's window, when its announcement was found by Resume(): at most.
   absl::Duration window_passed_ = absl::ZeroDuration();

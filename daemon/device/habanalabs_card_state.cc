@@ -153,7 +153,7 @@ std::optional<Alarm> HabanalabsCard::CheckAlarm() {
   const auto status = control_->DeviceStatus();
   const auto count = control_->ResetCount();
   if (!status.ok() || !count.ok())
-    return Unanswered(status.ok() ? count.status() : status.status());
+    return Unanswered(status.ok() ? count.status() : status.status(), now);
   unanswered_ = 0;
   std::optional<Alarm> alarm = AlarmOf(*status, count->hard_reset_cnt);
   resets_itself_ = alarm && alarm->kind != Alarm::Kind::kDisabled;
@@ -192,8 +192,12 @@ void HabanalabsCard::NoteQuiet(absl::Duration since_boot) {
 
 // Every state of a card answers what was asked; but a machine can be short of something for once,
 // which is no reason to take all buffers back.
-std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why) {
-  if (ErrnoOf(why) != ENODEV && ++unanswered_ < kUnansweredMax) return std::nullopt;
+std::optional<Alarm> HabanalabsCard::Unanswered(const absl::Status& why,
+                                                absl::Duration since_boot) {
+  if (unanswered_++ == 0) unanswered_since_ = since_boot;
+  const bool is_long =
+      unanswered_ >= kUnansweredMax && since_boot - unanswered_since_ >= kUnansweredFor;
+  if (ErrnoOf(why) != ENODEV && !is_long) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kDisabled, .text = std::string(why.message())};
 }
 

@@ -267,9 +267,10 @@ TEST_F(HabanalabsCardTest, LosesACardThatNeverAnswersAndNotOneThatMissesALook) {
   fake_->Fail(HlCall::kInfo, ENOMEM, (HabanalabsCard::kUnansweredMax - 1) * kQuestions);
   for (int look = 1; look <= HabanalabsCard::kUnansweredMax; ++look)
     EXPECT_FALSE(card_->CheckAlarm().has_value()) << look;
-  fake_->Fail(HlCall::kInfo, ENOMEM, HabanalabsCard::kUnansweredMax * kQuestions);
-  for (int look = 1; look < HabanalabsCard::kUnansweredMax; ++look)
-    EXPECT_FALSE(card_->CheckAlarm().has_value()) << look;
+  fake_->Fail(HlCall::kInfo, ENOMEM, (HabanalabsCard::kUnansweredMax + 1) * kQuestions);
+  for (int look = 1; look <= HabanalabsCard::kUnansweredMax; ++look)
+    EXPECT_FALSE(card_->CheckAlarm().has_value()) << look << ", all at once";
+  machine_.since_boot += HabanalabsCard::kUnansweredFor;
   const auto lost = card_->CheckAlarm();
   ASSERT_TRUE(lost.has_value());
   EXPECT_EQ(lost->kind, Alarm::Kind::kDisabled);
