@@ -69,6 +69,7 @@ TEST(Restart, TellsTheDeviceWhichFilesItHad) {
   EXPECT_EQ(told.window, window);
   EXPECT_EQ(told.inode, inode);
   EXPECT_EQ(told.size_bytes, kPage);
+  EXPECT_FALSE(told.is_proven);
   EXPECT_EQ(told.domain, (Domain{.uid = 1000, .container = "pod"}));
 }
 
@@ -212,6 +213,8 @@ TEST(Restart, GivesBackWhatWasProvenBefore) {
   rig.device.lost_descriptors.insert(rig.Find(buffer)->allocation.inode);
   rig.Restart();
   rig.Run();
+  ASSERT_EQ(rig.device.resumed_from.buffers.size(), 1u);
+  EXPECT_TRUE(rig.device.resumed_from.buffers[0].is_proven) << "its window is nobody's";
   EXPECT_EQ(rig.Find(buffer), nullptr);
   EXPECT_EQ(rig.device.allocated(), 0u);
 }

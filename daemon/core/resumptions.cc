@@ -18,7 +18,9 @@ void Resumptions::Begin(Device& device, Done done) {
     from.buffers.push_back({.size_bytes = buffer->allocation.size_bytes,
                             .window = buffer->allocation.window,
                             .inode = buffer->allocation.inode,
-                            .domain = buffer->owner->domain});
+                            .domain = buffer->owner->domain,
+                            .is_proven = buffer->verdict.has_value() &&
+                                         buffer->verdict->kind == Verdict::Kind::kProven});
   }
   device.backend().Resume(
       std::move(from), [this, &device, buffers = std::move(buffers),
