@@ -128,6 +128,13 @@ class Backend {
   // of a dma-buf may take seconds in a driver; it happens away from the broker thread.
   virtual void Free(Allocation allocation, Done<absl::Status> done) = 0;
 
+  // Windows of allocations whose descriptor is lost, and whose holders have all said that they let
+  // go. Takes those back, as Free() does, of which the device can tell that nobody has them; tells
+  // which. Only where memory does not survive a reset.
+  virtual void FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) {
+    std::move(done)(std::vector<bool>(windows.size()));
+  }
+
   // What the device says of its own state, if anything. Only where traits().raises_alarms; then it
   // has to be answered later, as the rest.
   virtual void CheckAlarm(Done<std::optional<Alarm>> done) { std::move(done)(std::nullopt); }

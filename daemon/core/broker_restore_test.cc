@@ -201,6 +201,35 @@ TEST(Scenario01_BlindBuffer, OfACardStaysChargedUntilItWasClosed) {
   EXPECT_EQ(rig.Find(buffer), nullptr);
 }
 
+TEST(Scenario01_BlindBuffer, OfACardIsFreedOnceTheDriverSaysThatNobodyHasIt) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const LeaseId first = alice.Allocate(), second = alice.Allocate();
+  for (const LeaseId lease : {first, second})
+    rig.device.lost_descriptors.insert(rig.Find(lease)->buffer->allocation.inode);
+  rig.Restart();
+  rig.Run();
+  ASSERT_TRUE(alice.Reattach().ok());
+  rig.device.calls.clear();
+  alice.Release(first);
+  rig.Advance(10 * BlindBuffers::kPause);
+  EXPECT_EQ(rig.broker.ledger().registry.size(), 2u);
+  EXPECT_GT(rig.device.calls.size(), 5u) << "nothing says when to ask";
+  EXPECT_EQ(std::count(rig.device.calls.begin(), rig.device.calls.end(), "free blind 1"),
+            static_cast<std::ptrdiff_t>(rig.device.calls.size()))
+      << "never for one that somebody has a lease of";
+  rig.device.witnesses = true;
+  rig.Advance(BlindBuffers::kPause);
+  EXPECT_EQ(rig.broker.ledger().registry.size(), 1u);
+  alice.Release(second);
+  rig.Advance(BlindBuffers::kPause);
+  EXPECT_EQ(rig.broker.ledger().registry.size(), 0u);
+  EXPECT_EQ(DeviceOf(rig).used_bytes(), 0u);
+  rig.device.calls.clear();
+  rig.Advance(10 * BlindBuffers::kPause);
+  EXPECT_TRUE(rig.device.calls.empty()) << rig.device.calls.front();
+}
+
 TEST(Restart, GivesBackWhatWasProvenBefore) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -19,7 +19,7 @@ bool WasLetGo(const BufferRecord& buffer) {
   if (!buffer.verdict.has_value()) return false;
   return buffer.verdict->kind == Verdict::Kind::kProven ||
          (buffer.verdict->kind == Verdict::Kind::kAcknowledged &&
-          !Draining::IsAcknowledged(buffer));
+          !BlindBuffers::IsAcknowledged(buffer));
 }
 
 }  // namespace
@@ -49,7 +49,8 @@ void Draining::Await(BufferRecord& buffer) {
 }
 
 // Its holders are all that can be asked. Memory that outlives them is the kernel's to clear; a
-// window of a device's own memory is not given to others before the device was closed.
+// window of a device's own memory is not given to others before the device says that nobody has it,
+// or was closed.
 void Draining::AcknowledgeBlind(BufferRecord& buffer) {
   if (!buffer.leases.empty()) return;
   const Verdict verdict = {.kind = Verdict::Kind::kAcknowledged};
@@ -57,6 +58,7 @@ void Draining::AcknowledgeBlind(BufferRecord& buffer) {
   buffer.verdict = verdict;
   ledger_.recorder.Write(buffer);
   let_go_(buffer, verdict);
+  blind_.Add(buffer);
 }
 
 void Draining::TakeBack(BufferRecord& buffer, UniqueFd fd) {

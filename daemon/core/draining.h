@@ -7,6 +7,8 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "daemon/core/blind_buffers.h"
 #include "daemon/core/device.h"
 #include "daemon/core/inquiry.h"
 #include "daemon/core/ledger.h"
@@ -32,7 +34,8 @@ class Draining {
         inquiry_(inquiry),
         let_go_(std::move(let_go)),
         counted_(std::move(counted)),
-        freed_(std::move(freed)) {}
+        freed_(std::move(freed)),
+        blind_(ledger, [this](BufferRecord& buffer) { OnFreed(buffer, absl::OkStatus()); }) {}
 
   // For a device that was added: makes its ReleaseProof.
   std::unique_ptr<ReleaseProof> MakeProof(Backend& backend);
@@ -50,10 +53,6 @@ class Draining {
   void TakeBack(BufferRecord& buffer, UniqueFd fd);
   // The device has lost its memory while this service did not run: nothing of the buffer is left.
   void Lose(BufferRecord& buffer);
-  // Nobody has it who could still tell, and nobody can be asked: nothing will come after this.
-  static bool IsAcknowledged(const BufferRecord& buffer) {
-    return buffer.blind && buffer.state == BufferState::kDraining && buffer.leases.empty();
-  }
   // A lease of a DRAINING buffer ended.
   void OnLeaseEnded(BufferRecord& buffer);
 
@@ -73,6 +72,7 @@ class Draining {
   LetGo let_go_;
   Counted counted_;
   Freed freed_;
+  BlindBuffers blind_;
 };
 
 }  // namespace hlbuf

@@ -48,7 +48,7 @@ void Revocations::Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
       buffer->state = Checked(Next(buffer->state, BufferEvent::kRevoke));
     ledger_.recorder.Write(*buffer);
     // Nothing more can be learned of it.
-    if (Draining::IsAcknowledged(*buffer)) acknowledged.push_back(buffer);
+    if (BlindBuffers::IsAcknowledged(*buffer)) acknowledged.push_back(buffer);
     leases.insert(leases.end(), buffer->leases.begin(), buffer->leases.end());
   }
   for (LeaseRecord* lease : alone) {

@@ -119,14 +119,35 @@ void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>
              });
 }
 
+// While a copy is not kept, the end of this process loses the descriptor for good. So it is dropped
+// only where the count with it leaves nobody but us.
+std::vector<std::uint32_t> DeviceWorker::Count(absl::Span<const int> fds) {
+  constexpr std::uint32_t kOursAndACopy = 2;
+  std::vector<std::uint32_t> counts(fds.size());
+  counter_.Read(fds, absl::MakeSpan(counts));
+  std::vector<int> alone;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    if (counts[i] > kOursAndACopy) {
+      if (exporter_->HasCopy(fds[i])) --counts[i];
+      continue;
+    }
+    alone.push_back(fds[i]);
+    places.push_back(i);
+  }
+  if (alone.empty()) return counts;
+  std::vector<std::uint32_t> proof(alone.size());
+  exporter_->DropCopies(alone);
+  counter_.Read(alone, absl::MakeSpan(proof));
+  exporter_->KeepCopies(Unproven(alone, proof));
+  for (std::size_t i = 0; i < places.size(); ++i) counts[places[i]] = proof[i];
+  return counts;
+}
+
 void DeviceWorker::CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) {
   queue_.Put(Lane::kPatient,
              [this, fds = std::move(fds), done = std::move(done)]() mutable -> Completion {
-               std::vector<std::uint32_t> counts(fds.size());
-               exporter_->DropCopies(fds);
-               counter_.Read(fds, absl::MakeSpan(counts));
-               exporter_->KeepCopies(Unproven(fds, counts));
-               return [counts = std::move(counts), done = std::move(done)]() mutable {
+               return [counts = Count(fds), done = std::move(done)]() mutable {
                  std::move(done)(std::move(counts));
                };
              });
@@ -145,6 +166,17 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
           std::move(done)(std::move(status));
         };
       });
+}
+
+void DeviceWorker::FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) {
+  queue_.Put(Lane::kPrompt,
+             [this, windows = std::move(windows), done = std::move(done)]() mutable -> Completion {
+               return [this, freed = exporter_->FreeBlind(windows),
+                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
+                 reserved_bytes_ = reserved;
+                 std::move(done)(std::move(freed));
+               };
+             });
 }
 
 void DeviceWorker::CheckAlarm(Done<std::optional<Alarm>> done) {

@@ -44,6 +44,7 @@ class DeviceWorker final : public Backend, private Notebook {
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
+  void FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) override;
   void CheckAlarm(Done<std::optional<Alarm>> done) override;
   void OnAlarmSign(absl::AnyInvocable<void()> sign) override;
   void Reset(Drill drill, Done<absl::Status> done) override;
@@ -54,6 +55,7 @@ class DeviceWorker final : public Backend, private Notebook {
   void Write(DeviceNote note) override;
   bool WriteAhead(DeviceNote note) override;
   Completion Taken(DeviceNote note);
+  std::vector<std::uint32_t> Count(absl::Span<const int> fds);
 
   void WatchForDamage();
 

@@ -119,6 +119,17 @@ TEST_F(DeviceWorkerTest, GivesCopiesBackOfWhatOthersHaveOnceItWasCounted) {
       << "the one that could not be counted, too";
 }
 
+// Without it, the end of this process would lose the descriptor.
+TEST_F(DeviceWorkerTest, LeavesTheCopyOfWhatOthersHaveWhereItIs) {
+  std::ofstream(fdinfo_ + "/7") << "pos:\t0\ncount:\t4\n";
+  script_.copies = fdinfo_ + "/7";
+  script_.has_copies = true;
+  Count(1, "counted");
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(counts_, std::vector<std::uint32_t>{3}) << "the copy is ours";
+  EXPECT_TRUE(script_.kept_again.empty());
+}
+
 TEST_F(DeviceWorkerTest, LetsAllocationsOvertakeCounts) {
   HoldUp();
   Count(10000, "first count");

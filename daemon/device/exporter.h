@@ -2,7 +2,9 @@
 #ifndef HLBUF_DAEMON_DEVICE_EXPORTER_H_
 #define HLBUF_DAEMON_DEVICE_EXPORTER_H_
 
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +33,9 @@ class Exporter {
   // Works in every state of the device: a buffer that was out during a reset comes back later. An
   // error tells why the window cannot go to other domains yet; the descriptor is closed anyway.
   virtual absl::Status Free(Allocation allocation) = 0;
+  virtual std::vector<bool> FreeBlind(const std::vector<std::uint64_t>& windows) {
+    return std::vector<bool>(windows.size());
+  }
   virtual absl::Status Reset(Drill drill) = 0;
 
   // Instead of the first Open().
@@ -40,6 +45,8 @@ class Exporter {
   // Where it writes what Resume() has to know, before anything else is called; it lives longer.
   virtual void WriteNotesTo(Notebook& /*notebook*/) {}
 
+  // Whether another process keeps a copy of it for this one, for all that is known.
+  virtual bool HasCopy(int /*fd*/) const { return false; }
   // References to `fds` are about to be counted: other processes that keep copies for this one must
   // close them first, since a count is proof only while no copy of our own is elsewhere.
   virtual void DropCopies(absl::Span<const int> /*fds*/) {}

@@ -225,8 +225,10 @@ absl::Status HabanalabsChunks::Empty(ChunkList::iterator chunk) {
   for (const std::uint64_t name : chunk->kept) {
     const auto it = out_.find(name);
     const Window window = it->second.window;
-    if (it->second.is_blind)
+    if (it->second.is_blind) {
       notes_.Write(ForgetBlind({.chunk = chunk->note.number, .window = window}));
+      back_already_.insert(name);  // who asked for it asks again
+    }
     (void)chunk->windows.Free(window.offset);
     out_.erase(it);
   }

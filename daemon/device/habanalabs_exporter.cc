@@ -156,6 +156,13 @@ absl::Status HabanalabsExporter::Free(Allocation allocation) {
   return memory_->GiveBack(allocation.window);
 }
 
+std::vector<bool> HabanalabsExporter::FreeBlind(const std::vector<std::uint64_t>& windows) {
+  std::vector<bool> freed;
+  for (const std::uint64_t window : windows)
+    freed.push_back(memory_ != nullptr && memory_->GiveBack(window).ok());
+  return freed;
+}
+
 absl::Status HabanalabsExporter::Close() {
   const absl::Status dropped = copies_.DropAll();
   if (!card_.is_open()) return dropped;

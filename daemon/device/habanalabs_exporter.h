@@ -57,6 +57,8 @@ class HabanalabsExporter final : public Exporter {
   // the card has given no reason for a reset by itself, asks the driver for a hard one in between.
   // UNIMPLEMENTED for Drill::kFails: a real card cannot be asked to stay away.
   absl::Status Reset(Drill drill) override;
+  std::vector<bool> FreeBlind(const std::vector<std::uint64_t>& windows) override;
+  bool HasCopy(int fd) const override { return copies_.Has(fd); }
   void DropCopies(absl::Span<const int> fds) override;
   void KeepCopies(absl::Span<const int> fds) override;
   std::optional<Alarm> CheckAlarm() override;

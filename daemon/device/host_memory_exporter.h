@@ -47,6 +47,7 @@ class HostMemoryExporter : public Exporter {
   // After Reset(kFails), Open() fails until the next Reset(kNone). UNIMPLEMENTED, and nothing
   // happens, where traits().can_drill does not allow that.
   absl::Status Reset(Drill drill) final;
+  bool HasCopy(int fd) const final { return copies_.Has(fd); }
   void DropCopies(absl::Span<const int> fds) final { (void)copies_.Drop(fds); }
   void KeepCopies(absl::Span<const int> fds) final;
   int damage_fd() const final { return deaths_.fd(); }

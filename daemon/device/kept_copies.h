@@ -24,6 +24,7 @@ class KeptCopies {
 
   // An error leaves no copy behind, or one that is dropped with the next ones.
   absl::Status Keep(int fd, ino_t inode);
+  bool Has(int fd) const { return kept_.contains(fd); }
   // Descriptors of which there is no copy are fine. What could not be dropped is tried again with
   // the next ones. Until then the kernel counts it, so nothing is taken for proven that is not.
   absl::Status Drop(absl::Span<const int> fds);

@@ -111,6 +111,7 @@ struct Script {
   Gate reached;        // an Export() of kGate bytes has begun,
   Gate go_on;          // and ends after this
   std::string copies;  // a file that DropCopies() overwrites with "count: 1"
+  bool has_copies = false;
   std::vector<int> kept_again;
   std::atomic<int> ahead = -1;  // what WriteAhead() returned
   int alarm_fd = -1;
@@ -162,6 +163,7 @@ class ScriptedExporter final : public Exporter {
   }
   absl::Status Free(Allocation) override { return absl::OkStatus(); }
   absl::Status Reset(Drill) override { return absl::OkStatus(); }
+  bool HasCopy(int) const override { return script_.has_copies; }
   void DropCopies(absl::Span<const int> fds) override {
     if (!script_.copies.empty() && !fds.empty())
       std::ofstream(script_.copies) << "pos:\t0\ncount:\t1\n";

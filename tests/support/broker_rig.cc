@@ -34,6 +34,9 @@ class LentBackend final : public Backend {
   void Free(Allocation allocation, Done<absl::Status> done) override {
     device_.Free(std::move(allocation), std::move(done));
   }
+  void FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) override {
+    device_.FreeBlind(std::move(windows), std::move(done));
+  }
   void CheckAlarm(Done<std::optional<hlbuf::Alarm>> done) override {
     device_.CheckAlarm(std::move(done));
   }

@@ -163,6 +163,16 @@ void FakeBackend::Free(Allocation allocation, Done<absl::Status> done) {
       [this, allocation = std::move(allocation)] { return TakeBack(allocation); });
 }
 
+void FakeBackend::FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) {
+  Ask(prompt_, std::move(done), [this, windows = std::move(windows)] {
+    Called(absl::StrCat("free blind ", windows.size()));
+    std::vector<bool> freed;
+    for (const std::uint64_t window : windows)
+      freed.push_back(witnesses && sizes_.erase(window / traits_.buffer_bytes_max) == 1);
+    return freed;
+  });
+}
+
 absl::Status FakeBackend::TakeBack(const Allocation& allocation) {
   Called(absl::StrCat("free ", allocation.inode));
   if (sizes_.erase(allocation.inode) == 0)

@@ -72,6 +72,7 @@ class FakeBackend final : public Backend {
   // Returned once, by the next that is done.
   absl::Status fail_open, fail_resume, fail_allocate, fail_free, fail_reset;
   bool memory_is_gone = false;       // what Resume() finds once
+  bool witnesses = false;            // it can tell of blind ones that nobody has them
   std::set<ino_t> lost_descriptors;  // of which its keeper has none
   Resumption resumed_from;           // by Resume() last
   // A drill that fails shows when the device is opened again, not in its reset.
@@ -86,6 +87,7 @@ class FakeBackend final : public Backend {
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
+  void FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) override;
   void CheckAlarm(Done<std::optional<Alarm>> done) override;
   void OnAlarmSign(absl::AnyInvocable<void()> sign) override { GiveSign = std::move(sign); }
   void Reset(Drill drill, Done<absl::Status> done) override;
