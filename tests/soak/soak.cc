@@ -113,6 +113,13 @@ bool Soak::Reset(const std::function<void()>& meanwhile) {
   return is_back;
 }
 
+void Soak::AwaitOwnReset(std::uint64_t began, std::uint64_t epoch) {
+  DeviceNow now;
+  EXPECT_TRUE(Eventually([&] { return (now = Device()).is_ready && now.epoch > epoch; }));
+  record_.Write(
+      Line("reset").Add("began", began).Add("ended", MonotonicNs()).Add("epoch", now.epoch));
+}
+
 bool Soak::TakeCensus() {
   if (!clients_->Tell(SoakCommand::kPause)) {
     ADD_FAILURE() << "not all clients pause\n" << clients_->Failures();

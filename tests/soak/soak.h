@@ -37,6 +37,9 @@ class Soak {
   void Revoke();
   // `meanwhile` is called when the first client was told; null: nothing. Until the device is back.
   bool Reset(const std::function<void()>& meanwhile = nullptr);
+  // One that the service made of what it could not know; `began`: when its epoch lived for sure.
+  void AwaitOwnReset(std::uint64_t began, std::uint64_t epoch);
+  std::uint64_t Epoch() const { return Device().epoch; }
   // What the service says is leased, while no client asks for anything.
   bool TakeCensus();
   // All clients release what they hold and end; then nothing may be left.

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,8 +143,14 @@ void DaemonProcess::Crash() {
   AwaitLife(life + 1);
 }
 
+// Keepers would wait for the next life, with the device.
 DaemonProcess::~DaemonProcess() {
+  const std::vector<pid_t> keepers = Keepers();
   supervisor_.reset();
+  for (const pid_t keeper : keepers) {
+    ::kill(keeper, SIGKILL);
+    ::waitpid(keeper, nullptr, 0);
+  }
   std::error_code ignored;
   std::filesystem::remove_all(state_directory(), ignored);
 }
@@ -288,6 +295,8 @@ void DaemonTest::TearDown() {
     }
   }
   if (HasFailure()) std::printf("hl-bufd said:\n%s\n", daemon_->Log().substr(log_bytes_).c_str());
+  if (own_ != nullptr) daemon_ = nullptr;
+  own_.reset();  // before what the fixture has for it
 }
 
 }  // namespace hlbuf

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The soak of tests/soak on a card: $HLBUF_KILLS kills (3) and $HLBUF_KILL_RESETS resets (2) of
+// The soak of tests/soak on a card: $HLBUF_KILLS kills (20) and $HLBUF_KILL_RESETS resets (5) of
 // every kind that the card takes, with bytes that an importer reads and writes.
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ TEST_F(KillSoakOnCard, CostsNoClientAnything) {
   if (card_.Resets().empty()) GTEST_SKIP() << "the card may not be reset; --drill allows it";
   Start(SoakedCardOptions(card_));
   SoakedCard service(daemon(), card_);
-  SoakAndRecordFigures(service, {.clients = kClients, .kills = 3, .resets = 2});
+  SoakAndRecordFigures(service, {.clients = kClients, .kills = 20, .resets = 5});
 }
 
 }  // namespace
