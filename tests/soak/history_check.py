@@ -61,13 +61,25 @@ def lost(history):
 
 
 def may_be_revoked(history, client, line):
-    if line['reason'] == 'RESET':  # of the lease's own epoch, or a later one
-        epoch = history.leases[line['lease']].epoch
-        return any(reset['began'] <= line['at'] and epoch < reset['epoch'] for reset in history.resets)
-    if line['reason'] == 'OPERATOR':
-        return is_revoked(history, line['buffer'], line['at'])
+    causes = {'RESET': is_reset, 'OPERATOR': is_asked_back, 'UNSHARED': is_taken_back}
+    if line['reason'] == 'LOST':  # meanwhile; for any reason that there is
+        return any(cause(history, client, line) for cause in causes.values())
+    cause = causes.get(line['reason'])
+    return cause is not None and cause(history, client, line)
+
+
+def is_reset(history, _client, line):  # of the lease's own epoch, or a later one
+    epoch = history.leases[line['lease']].epoch
+    return any(reset['began'] <= line['at'] and epoch < reset['epoch'] for reset in history.resets)
+
+
+def is_asked_back(history, _client, line):
+    return is_revoked(history, line['buffer'], line['at'])
+
+
+def is_taken_back(history, client, line):
     buffer = history.buffers[line['buffer']]
-    return (line['reason'] == 'UNSHARED' and history.uid[client] != history.uid[buffer.owner]
+    return (history.uid[client] != history.uid[buffer.owner]
             and any(share['what'] == 'unshare' and share['began'] <= line['at'] for share in buffer.shares))
 
 
@@ -179,7 +191,8 @@ def is_surely_allowed(history, client, line):
     if buffer.owner is None or history.uid[client] == history.uid[buffer.owner]:
         return True
     before = [share for share in buffer.shares if share['began'] <= line['ended']]
-    return bool(before) and before[-1]['what'] == 'share' and before[-1]['ended'] < line['began']
+    last = before[-1] if before else {'what': 'none'}
+    return last['what'] == 'share' and last['code'] == 'OK' and last['ended'] < line['began']
 
 
 def leaks(history):

@@ -99,8 +99,15 @@ class HistoryCheck(unittest.TestCase):
     def test_a_lease_that_is_revoked_for_no_reason_is_lost(self):
         self.expect({'lost'}, revoked(410, 22, 7, 'SERVICE_GONE'))
         self.expect({'lost'}, revoked(410, 22, 7, 'OPERATOR'))
+        self.expect({'lost'}, revoked(410, 22, 7, 'LOST'))
         self.expect({'lost', 'stale'}, revoked(410, 22, 7, 'RESET'), change=lambda clients, driver: clients[0].append(
             grant('open', 460, 44, 7, 70, asked=7)))
+
+    def test_what_was_taken_back_while_the_service_was_away_is_not_lost(self):
+        for cause in ({'what': 'revocation', 'began': 305, 'ended': 420, 'buffer': 7},
+                      {'what': 'reset', 'began': 305, 'ended': 420, 'epoch': 2}):
+            self.expect(set(), revoked(410, 22, 7, 'LOST'),
+                        change=lambda clients, driver, cause=cause: driver.append(cause))
 
     def test_a_session_that_ends_is_lost(self):
         self.expect({'lost'}, {'what': 'goodbye', 'at': 410, 'reason': 'CONNECTION_LOST'})
@@ -193,6 +200,12 @@ class HistoryCheck(unittest.TestCase):
                     change=lambda clients, driver: clients[0].insert(5, share(380, 7, 'unshare')))
         self.expect(set(), refused('open', 410, 'PERMISSION_DENIED', asked=7),
                     change=lambda clients, driver: clients[0].insert(5, share(412, 7, 'unshare')))
+
+    def test_a_refusal_of_what_could_not_be_shared_is_none(self):
+        def revoked(clients, driver):
+            driver.insert(1, {'what': 'revocation', 'began': 370, 'ended': 500, 'buffer': 7})
+            clients[0].insert(5, share(380, 7, code='REVOKED'))
+        self.expect(set(), refused('open', 410, 'PERMISSION_DENIED', asked=7), change=revoked)
 
     def test_a_share_that_fails_is_an_error_unless_the_buffer_is_revoked(self):
         self.expect({'errors'}, share(410, 7, code='GONE'), client=ALICE)

@@ -30,8 +30,7 @@ class Holding : public DaemonTest {
   void StartOn(const std::string& kind) {
     Start({.kind = kind,
            .device_keys = kind == "udmabuf" ? "size = \"64MiB\"" : "",
-           .config = "[timing]\nreset_grace = \"4s\"\n[limits.domain]\nbytes = \"1GiB\"\n"
-                     "[log]\nlevel = \"debug\"\n"});
+           .config = "[timing]\nreset_grace = \"4s\"\n[log]\nlevel = \"debug\"\n"});
     alice = std::make_unique<LibraryClient>(Alice(), daemon().client_socket());
     ctl = std::make_unique<CtlCommand>(daemon().control_socket());
   }
