@@ -32,9 +32,6 @@ hlbuf::v1::RevokeReason ToProto(RevokeReason reason) {
   return static_cast<hlbuf::v1::RevokeReason>(reason);
 }
 
-// Has the numbers of the API's.
-hlbuf::v1::Signal ToProto(Force force) { return static_cast<hlbuf::v1::Signal>(force); }
-
 hlbuf::v1::OutsideHolder ToProto(const OutsideHolder& holder) {
   hlbuf::v1::OutsideHolder proto;
   proto.set_pid(holder.pid);
@@ -133,6 +130,9 @@ google::protobuf::Timestamp WallTimes::operator()(absl::Time time) const {
   return proto;
 }
 
+// Has the numbers of the API's.
+hlbuf::v1::Signal ToProto(Force force) { return static_cast<hlbuf::v1::Signal>(force); }
+
 hlbuf::v1::Domain ToProto(const Domain& domain) {
   hlbuf::v1::Domain proto;
   proto.set_uid(domain.uid);
@@ -188,6 +188,7 @@ hlbuf::v1::Device ToProto(const Device& device, const Broker& broker) {
   proto.set_simulated(traits.simulated);
   proto.set_can_drill(traits.can_drill);
   proto.set_is_default(broker.default_device() == &device);
+  proto.set_keeper(ToProtoEnum<hlbuf::v1::KeeperRole>(device.keeper()));
   if (const auto& drain = device.drain(); drain.has_value()) {
     proto.set_drained_by(drain->by);
     *proto.mutable_drained_time() = WallTimes(broker.ledger().clock)(drain->since);
@@ -297,6 +298,7 @@ hlbuf::v1::Event ToProto(std::uint64_t sequence, const Event& event, const WallT
   proto.set_pid(event.pid);
   proto.set_text(event.text);
   if (event.verdict.has_value()) *proto.mutable_verdict() = ToProto(*event.verdict);
+  proto.set_count(event.count);
   return proto;
 }
 

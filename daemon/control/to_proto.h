@@ -30,6 +30,7 @@ class WallTimes {
   absl::Duration offset_;
 };
 
+hlbuf::v1::Signal ToProto(Force force);
 hlbuf::v1::Domain ToProto(const Domain& domain);
 hlbuf::v1::Peer ToProto(const Peer& peer);
 hlbuf::v1::Holder ToProto(const Holder& holder);

@@ -24,7 +24,8 @@ std::size_t LeasesVisited(const Caller& caller, const BufferRecord& buffer);
 // Its own, and everybody's of its own buffers.
 bool MaySee(const Caller& caller, const LeaseRecord& lease);
 bool MaySee(const Caller& caller, const SessionRecord& session);
-// Those about its own domain, and those about devices alone; HOLDERS_FOUND takes a role.
+// Those about its own domain, and those about devices alone; HOLDERS_FOUND and what was lost take a
+// role.
 bool MaySee(const Caller& caller, const Event& event);
 
 }  // namespace hlbuf

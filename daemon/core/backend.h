@@ -39,6 +39,14 @@ struct BackendTraits {
   absl::Duration reset_window = absl::ZeroDuration();
 };
 
+// Who has copies of what a device has when this process ends.
+enum class KeeperRole : std::uint8_t {
+  kNone,       // nobody
+  kCopies,     // a keeper; nobody has to have the device open
+  kOpened,     // the keeper that opened the device, which the driver ends at a hard reset
+  kSuccessor,  // a keeper; the one that opened the device has died
+};
+
 struct AllocationSpec {
   std::uint64_t size_bytes = 0;  // a multiple of page_bytes, at most buffer_bytes_max
   Domain domain;                 // bytes of another one must not show through
@@ -101,6 +109,8 @@ class Backend {
   // Free, but not for everybody: bytes of domains that used it before are still there. As of the
   // last call that was answered.
   virtual std::uint64_t reserved_bytes() const { return 0; }
+  // Likewise as of the last call that was answered.
+  virtual KeeperRole keeper() const { return KeeperRole::kNone; }
 
   virtual void Open(Done<absl::Status> done) = 0;
 

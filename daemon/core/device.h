@@ -47,6 +47,7 @@ class Device {
   // Part of used_bytes(): of buffers that are DRAINING.
   std::uint64_t draining_bytes() const { return draining_bytes_; }
   std::uint64_t reserved_bytes() const { return backend_->reserved_bytes(); }
+  KeeperRole keeper() const { return backend_->keeper(); }
   const std::string& failure() const { return failure_; }
   // What an operator should know though the device works; of this epoch. In words, or empty.
   const std::string& warning() const { return warning_; }

@@ -39,8 +39,30 @@ absl::string_view EventKindText(EventKind kind) {
       "REQUEST_REFUSED",  "PROTOCOL_BROKEN",
       "PING_UNANSWERED",  "REFERENCES_OUTLIVE_LEASES",
       "OPERATOR_REQUEST", "HOLDERS_FOUND",
-      "HOLDER_SIGNALLED", "OPENER_LOST"};
+      "HOLDER_SIGNALLED", "OPENER_LOST",
+      "STATE_LOST",       "BUFFERS_LOST",
+      "LEASES_LOST",      "HANDLES_LOST",
+      "JOURNAL_FAILED",   "STATE_UNKEPT",
+      "KEEPER_LOST"};
   return kNames[static_cast<std::size_t>(kind)];
+}
+
+bool IsLoss(EventKind kind) {
+  switch (kind) {
+    case EventKind::kOpenerLost:
+    case EventKind::kStateLost:
+    case EventKind::kBuffersLost:
+    case EventKind::kLeasesLost:
+    case EventKind::kHandlesLost:
+    case EventKind::kKeeperLost:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsRisk(EventKind kind) {
+  return kind == EventKind::kJournalFailed || kind == EventKind::kStateUnkept;
 }
 
 }  // namespace hlbuf

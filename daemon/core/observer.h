@@ -60,9 +60,20 @@ enum class EventKind : std::uint8_t {
   kHoldersFound,             // who has the buffer, as root sees it
   kHolderSignalled,          // or could not be, as the text says
   kOpenerLost,               // whoever opened `device` died without a reset, and it goes on
+  kStateLost,                // what an earlier process had written down could not be read
+  kBuffersLost,              // ended by a restart, `count` of them
+  kLeasesLost,               // of those, likewise
+  kHandlesLost,              // buffers that came back without a descriptor, likewise
+  kJournalFailed,            // no more is written down
+  kStateUnkept,              // the service manager does not keep what it was given
+  kKeeperLost,               // whoever kept copies of what `device` has died, or does not begin
 };
-inline constexpr std::size_t kEventKindCount = 18;
+inline constexpr std::size_t kEventKindCount = 25;
 absl::string_view EventKindText(EventKind kind);
+// Something that clients or operators had is gone, and no reset or request was the reason.
+bool IsLoss(EventKind kind);
+// Nothing is gone yet: what is held would not survive the end of this process.
+bool IsRisk(EventKind kind);
 
 // One thing that happened. Fields that say nothing about it are empty.
 struct Event {
@@ -78,6 +89,7 @@ struct Event {
   std::string text;                  // for people; peers' bytes never reach it unchecked
   std::optional<Verdict> verdict;    // kBufferVerdict
   std::optional<DeviceState> state;  // kDeviceState: the new one
+  std::uint64_t count = 0;           // of a loss: how many; 0: one
 };
 
 // Broker thread. Must not call back into the broker, must not block.

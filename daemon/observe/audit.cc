@@ -35,6 +35,14 @@ LogLevel LevelOf(const Event& event) {
     case EventKind::kHoldersFound:
     case EventKind::kOpenerLost:
       return LogLevel::kWarning;
+    case EventKind::kStateLost:
+    case EventKind::kBuffersLost:
+    case EventKind::kLeasesLost:
+    case EventKind::kHandlesLost:
+    case EventKind::kJournalFailed:
+    case EventKind::kStateUnkept:
+    case EventKind::kKeeperLost:
+      return LogLevel::kError;
     case EventKind::kBufferAllocated:
     case EventKind::kBufferFreed:
     case EventKind::kLeaseGranted:
@@ -74,10 +82,28 @@ absl::string_view MessageIdOf(const Event& event) {
   if (event.state == DeviceState::kReady) return kDeviceReady;
   if (event.state == DeviceState::kDrained) return kDeviceDrained;
   if (event.state == DeviceState::kFailed) return kDeviceFailed;
-  if (event.kind == EventKind::kHoldersFound) return kHoldersNamed;
-  if (event.kind == EventKind::kHolderSignalled) return kSignalSent;
-  if (event.kind == EventKind::kOpenerLost) return kKeeperLost;
-  return "";
+  switch (event.kind) {
+    case EventKind::kHoldersFound:
+      return kHoldersNamed;
+    case EventKind::kHolderSignalled:
+      return kSignalSent;
+    case EventKind::kOpenerLost:
+      return kOpenerDied;
+    case EventKind::kStateLost:
+      return kStateSetAside;
+    case EventKind::kBuffersLost:
+    case EventKind::kLeasesLost:
+    case EventKind::kHandlesLost:
+      return kDidNotComeBack;
+    case EventKind::kJournalFailed:
+      return kJournalBroken;
+    case EventKind::kStateUnkept:
+      return kNotStored;
+    case EventKind::kKeeperLost:
+      return kCopiesLost;
+    default:
+      return "";
+  }
 }
 
 std::vector<LogField> Fields(const NumberedEvent& numbered) {
@@ -98,6 +124,7 @@ std::vector<LogField> Fields(const NumberedEvent& numbered) {
   if (event.verdict.has_value())
     add(true, "HLBUFD_VERDICT", std::string(VerdictText(event.verdict->kind)));
   if (event.state.has_value()) add(true, "HLBUFD_STATE", std::string(StateText(*event.state)));
+  add(event.count > 0, "HLBUFD_COUNT", absl::StrCat(event.count));
   const absl::string_view message_id = MessageIdOf(event);
   add(!message_id.empty(), "MESSAGE_ID", std::string(message_id));
   return fields;

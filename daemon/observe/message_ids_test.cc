@@ -82,7 +82,17 @@ TEST_F(AuditMessageIds, SayWhatADeviceGoesThrough) {
 TEST_F(AuditMessageIds, SayWhoIsInTheWayOfAReset) {
   EXPECT_EQ(IdOf({.kind = EventKind::kHoldersFound}), kHoldersNamed);
   EXPECT_EQ(IdOf({.kind = EventKind::kHolderSignalled}), kSignalSent);
-  EXPECT_EQ(IdOf({.kind = EventKind::kOpenerLost}), kKeeperLost);
+  EXPECT_EQ(IdOf({.kind = EventKind::kOpenerLost}), kOpenerDied);
+}
+
+TEST_F(AuditMessageIds, SayWhatWasLostAndWhatWouldBe) {
+  EXPECT_EQ(IdOf({.kind = EventKind::kStateLost}), kStateSetAside);
+  for (const EventKind kind :
+       {EventKind::kBuffersLost, EventKind::kLeasesLost, EventKind::kHandlesLost})
+    EXPECT_EQ(IdOf({.kind = kind}), kDidNotComeBack);
+  EXPECT_EQ(IdOf({.kind = EventKind::kJournalFailed}), kJournalBroken);
+  EXPECT_EQ(IdOf({.kind = EventKind::kStateUnkept}), kNotStored);
+  EXPECT_EQ(IdOf({.kind = EventKind::kKeeperLost}), kCopiesLost);
 }
 
 TEST_F(AuditMessageIds, SayThatABufferIsHeldAndNothingOfOneThatCameBack) {

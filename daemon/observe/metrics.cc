@@ -74,11 +74,27 @@ void AddTotals(OpenMetrics& out, const Ledger& ledger) {
 void Metrics::OnEvent(const NumberedEvent& numbered) {
   const Event& event = numbered.event;
   ++events_[static_cast<std::size_t>(event.kind)];
+  if (IsLoss(event.kind))
+    lost_[static_cast<std::size_t>(event.kind)] += std::max<std::uint64_t>(event.count, 1);
   if (event.verdict.has_value()) ++verdicts_[static_cast<std::size_t>(event.verdict->kind)];
   if (event.kind == EventKind::kOpenerLost) ++devices_[event.device].openers_lost;
   if (event.kind == EventKind::kReferencesOutliveLeases) ++devices_[event.device].buffers_outlived;
   if (event.state == DeviceState::kResetting) ++devices_[event.device].resets;
   if (event.state == DeviceState::kFailed) ++devices_[event.device].failures;
+}
+
+void Metrics::AddLosses(OpenMetrics& out) const {
+  out.Counter("hlbuf_lost",
+              "What was lost since the service was started: buffers, leases, descriptors, keepers, "
+              "or all that was written down.");
+  for (std::size_t i = 0; i < kEventKindCount; ++i)
+    if (const auto kind = static_cast<EventKind>(i); IsLoss(kind))
+      out.Sample({{"kind", EventKindText(kind)}}, lost_[i]);
+  out.Counter("hlbuf_state_risks",
+              "How often what is held was found not to survive the end of the service.");
+  for (std::size_t i = 0; i < kEventKindCount; ++i)
+    if (const auto kind = static_cast<EventKind>(i); IsRisk(kind))
+      out.Sample({{"kind", EventKindText(kind)}}, events_[i]);
 }
 
 std::string Metrics::Text(const Broker& broker) const {
@@ -88,6 +104,7 @@ std::string Metrics::Text(const Broker& broker) const {
   for (std::size_t i = 0; i < kEventKindCount; ++i)
     if (const auto kind = static_cast<EventKind>(i); IsCounted(kind))
       out.Sample({{"kind", EventKindText(kind)}}, events_[i]);
+  AddLosses(out);
   out.Counter("hlbuf_verdicts", "Verdicts on buffers that were asked back.");
   for (std::size_t i = 0; i < verdicts_.size(); ++i)
     out.Sample({{"verdict", VerdictText(static_cast<Verdict::Kind>(i))}}, verdicts_[i]);

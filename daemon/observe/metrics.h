@@ -9,6 +9,7 @@
 #include "absl/container/btree_map.h"
 #include "daemon/core/broker.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/observe/open_metrics.h"
 
 namespace hlbuf {
 
@@ -31,9 +32,11 @@ class Metrics final : private EventSink {
     std::uint64_t buffers_outlived = 0;
   };
   void OnEvent(const NumberedEvent& numbered) override;
+  void AddLosses(OpenMetrics& out) const;
 
   std::array<std::uint64_t, kEventKindCount> events_ = {};
-  std::array<std::uint64_t, 3> verdicts_ = {};  // by Verdict::Kind
+  std::array<std::uint64_t, kEventKindCount> lost_ = {};  // how many, not how often
+  std::array<std::uint64_t, 3> verdicts_ = {};            // by Verdict::Kind
   absl::btree_map<std::string, OfDevice> devices_;
   EventLog::Subscription subscription_;  // keep last: it calls this
 };

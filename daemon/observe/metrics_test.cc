@@ -120,6 +120,25 @@ hlbuf_events_total{kind="OPERATOR_REQUEST"} 0
 hlbuf_events_total{kind="HOLDERS_FOUND"} 0
 hlbuf_events_total{kind="HOLDER_SIGNALLED"} 0
 hlbuf_events_total{kind="OPENER_LOST"} 0
+hlbuf_events_total{kind="STATE_LOST"} 0
+hlbuf_events_total{kind="BUFFERS_LOST"} 0
+hlbuf_events_total{kind="LEASES_LOST"} 0
+hlbuf_events_total{kind="HANDLES_LOST"} 0
+hlbuf_events_total{kind="JOURNAL_FAILED"} 0
+hlbuf_events_total{kind="STATE_UNKEPT"} 0
+hlbuf_events_total{kind="KEEPER_LOST"} 0
+# TYPE hlbuf_lost counter
+# HELP hlbuf_lost What was lost since the service was started: buffers, leases, descriptors, keepers, or all that was written down.
+hlbuf_lost_total{kind="OPENER_LOST"} 0
+hlbuf_lost_total{kind="STATE_LOST"} 0
+hlbuf_lost_total{kind="BUFFERS_LOST"} 0
+hlbuf_lost_total{kind="LEASES_LOST"} 0
+hlbuf_lost_total{kind="HANDLES_LOST"} 0
+hlbuf_lost_total{kind="KEEPER_LOST"} 0
+# TYPE hlbuf_state_risks counter
+# HELP hlbuf_state_risks How often what is held was found not to survive the end of the service.
+hlbuf_state_risks_total{kind="JOURNAL_FAILED"} 0
+hlbuf_state_risks_total{kind="STATE_UNKEPT"} 0
 # TYPE hlbuf_verdicts counter
 # HELP hlbuf_verdicts Verdicts on buffers that were asked back.
 hlbuf_verdicts_total{verdict="PROVEN"} 0
@@ -231,6 +250,17 @@ TEST_F(MetricsTest, CountOpenersThatWereLost) {
   broker_.Tell({.kind = EventKind::kOpenerLost, .device = "gaudi1"});
   EXPECT_TRUE(Has("hlbuf_openers_lost_total{device=\"gaudi1\"} 2"));
   EXPECT_TRUE(Has("hlbuf_events_total{kind=\"OPENER_LOST\"} 2"));
+}
+
+TEST_F(MetricsTest, CountWhatWasLostAndWhatWouldBe) {
+  broker_.Tell({.kind = EventKind::kBuffersLost, .device = "gaudi1", .count = 3});
+  broker_.Tell({.kind = EventKind::kBuffersLost, .count = 4});
+  broker_.Tell({.kind = EventKind::kStateLost});
+  broker_.Tell({.kind = EventKind::kStateUnkept});
+  EXPECT_TRUE(Has("hlbuf_lost_total{kind=\"BUFFERS_LOST\"} 7"));
+  EXPECT_TRUE(Has("hlbuf_events_total{kind=\"BUFFERS_LOST\"} 2"));
+  EXPECT_TRUE(Has("hlbuf_lost_total{kind=\"STATE_LOST\"} 1"));
+  EXPECT_TRUE(Has("hlbuf_state_risks_total{kind=\"STATE_UNKEPT\"} 1"));
 }
 
 TEST_F(MetricsTest, ListDevicesByNameWhateverTheyAreCalled) {

@@ -77,11 +77,13 @@ class FakeBackend final : public Backend {
   Resumption resumed_from;           // by Resume() last
   // A drill that fails shows when the device is opened again, not in its reset.
   bool reset_always_succeeds = false;
-  std::uint64_t reserved = 0;  // what reserved_bytes() says
-  bool unreadable = false;     // counts are 0 as long as this is set
+  std::uint64_t reserved = 0;             // what reserved_bytes() says
+  KeeperRole role = KeeperRole::kCopies;  // what keeper() says
+  bool unreadable = false;                // counts are 0 as long as this is set
 
   const BackendTraits& traits() const override { return traits_; }
   std::uint64_t reserved_bytes() const override { return reserved; }
+  KeeperRole keeper() const override { return role; }
   void Open(Done<absl::Status> done) override;
   void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override;
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
