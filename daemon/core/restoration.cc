@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/core/resumptions.h"
 
 namespace hlbuf {
 
@@ -75,6 +76,7 @@ void Restoration::Take(KeptBuffer kept) {
   if (kept.state == BufferState::kAllocating) return ledger_.recorder.Forget(kept.id);
   if (device == devices_.end()) {
     homeless_.insert(kept.id);
+    if (kept.state != BufferState::kDraining && !kept.given_up) ++buffers_missed_;
     return ledger_.recorder.Forget(kept.id);
   }
   if (kept.given_up) return Lose(kept, *device->second);
@@ -164,6 +166,7 @@ void Restoration::Take(const KeptLease& kept) {
 }
 
 void Restoration::Miss(const KeptLease& kept, SessionRecord* holder) {
+  ++leases_missed_;
   ledger_.recorder.Forget(kept.id);
   if (holder == nullptr) return;
   holder->missed.push_back({.lease = kept.id, .buffer = kept.buffer});
@@ -236,11 +239,13 @@ Revocations::Earlier Restoration::EarlierOf(const KeptRevocation& kept) {
 }
 
 void Restoration::TellWhatIsLost() {
-  if (homeless_.empty()) return;
-  ledger_.Tell({.kind = EventKind::kDeviceState,
-                .text = absl::StrCat(CountText(homeless_.size(), "buffer"),
+  if (buffers_missed_ == 0) return;
+  ledger_.Tell({.kind = EventKind::kBuffersLost,
+                .text = absl::StrCat(CountText(buffers_missed_, "buffer"),
                                      " of devices that are not configured any more ended with the "
-                                     "restart of this service")});
+                                     "restart of this service"),
+                .count = buffers_missed_});
+  TellLeasesLost(ledger_, "", leases_missed_);
 }
 
 }  // namespace hlbuf

@@ -59,6 +59,8 @@ class Restoration {
   absl::flat_hash_map<std::string, Device*> devices_;
   absl::flat_hash_map<BufferId, LostBuffer> given_up_;
   absl::flat_hash_set<BufferId> homeless_;
+  std::size_t buffers_missed_ = 0;  // of those, that had not ended before
+  std::size_t leases_missed_ = 0;
   absl::btree_map<RevocationId, Asked> asked_;
 };
 

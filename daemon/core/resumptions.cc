@@ -39,47 +39,72 @@ void Resumptions::OnResumed(Device& device, std::vector<BufferId> buffers,
                             absl::StatusOr<Resumed> resumed, Done done) {
   if (!resumed.ok()) return std::move(done)(resumed.status());
   from_.erase(&device);
-  if (!resumed->lost.empty()) Tell(device, std::move(resumed->lost));
   if (resumed->memory_is_gone) {
-    LoseAll(device, buffers);
+    LoseAll(device, buffers, resumed->lost);
     return std::move(done)(Outcome::kMemoryGone);
   }
   resumed->fds.resize(buffers.size());
-  TakeBack(device, buffers, std::move(resumed->fds));
+  TakeBack(device, buffers, std::move(resumed->fds), resumed->lost);
   std::move(done)(Outcome::kOpen);
 }
 
 void Resumptions::TakeBack(Device& device, const std::vector<BufferId>& buffers,
-                           std::vector<UniqueFd> fds) {
+                           std::vector<UniqueFd> fds, absl::string_view why) {
   std::size_t blind = 0;
   for (std::size_t i = 0; i < buffers.size(); ++i) {
     BufferRecord& buffer = *ledger_.registry.Find(buffers[i]);
     draining_.TakeBack(buffer, std::move(fds[i]));
     if (buffer.blind) ++blind;
   }
-  if (blind > 0)
-    Tell(device, absl::StrCat(CountText(blind, "buffer"),
-                              " came back without a descriptor: who has them keeps them, nobody "
-                              "else can open them, and their end cannot be proven"));
+  if (blind == 0) return TellWhy(device, why);
+  TellLost(device, EventKind::kHandlesLost, blind,
+           absl::StrCat(CountText(blind, "buffer"),
+                        " came back without a descriptor: who has them keeps them, nobody else "
+                        "can open them, and their end cannot be proven"),
+           why);
 }
 
-void Resumptions::LoseAll(Device& device, const std::vector<BufferId>& buffers) {
+// What had ended before, and only was not let go of yet, is nobody's loss.
+void Resumptions::LoseAll(Device& device, const std::vector<BufferId>& buffers,
+                          absl::string_view why) {
   device.BeginEpoch();
-  if (buffers.empty()) return;
+  std::size_t lost = 0, leases = 0;
   for (const BufferId id : buffers) {
     BufferRecord& buffer = *ledger_.registry.Find(id);
+    if (buffer.state != BufferState::kDraining) ++lost;
+    leases += buffer.leases.size();
     buffer.revoked = RevokeReason::kReset;
     draining_.Lose(buffer);
   }
-  Tell(device, absl::StrCat("was reset or closed while this service did not run: ",
-                            CountText(buffers.size(), "buffer"), " of the epoch before are lost"));
+  if (lost == 0) return TellWhy(device, why);
+  TellLost(device, EventKind::kBuffersLost, lost,
+           absl::StrCat("was reset or closed while this service did not run: ",
+                        CountText(lost, "buffer"), " of the epoch before ended"),
+           why);
+  TellLeasesLost(ledger_, device.name(), leases);
 }
 
-void Resumptions::Tell(const Device& device, std::string text) {
+void Resumptions::TellLost(const Device& device, EventKind kind, std::size_t count,
+                           std::string text, absl::string_view why) {
+  if (!why.empty()) absl::StrAppend(&text, "; ", why);
+  ledger_.Tell({.kind = kind, .device = device.name(), .text = std::move(text), .count = count});
+}
+
+void Resumptions::TellWhy(const Device& device, absl::string_view why) {
+  if (why.empty()) return;
   ledger_.Tell({.kind = EventKind::kDeviceState,
                 .device = device.name(),
-                .text = std::move(text),
+                .text = std::string(why),
                 .state = device.state()});
+}
+
+void TellLeasesLost(Ledger& ledger, absl::string_view device, std::size_t leases) {
+  if (leases == 0) return;
+  ledger.Tell({.kind = EventKind::kLeasesLost,
+               .device = std::string(device),
+               .text = absl::StrCat(CountText(leases, "lease"),
+                                    " of them ended; whoever comes back is told so"),
+               .count = leases});
 }
 
 }  // namespace hlbuf

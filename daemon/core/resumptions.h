@@ -2,12 +2,15 @@
 #ifndef HLBUF_DAEMON_CORE_RESUMPTIONS_H_
 #define HLBUF_DAEMON_CORE_RESUMPTIONS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "daemon/core/device.h"
 #include "daemon/core/draining.h"
 #include "daemon/core/ledger.h"
@@ -38,14 +41,21 @@ class Resumptions {
  private:
   void OnResumed(Device& device, std::vector<BufferId> buffers, absl::StatusOr<Resumed> resumed,
                  Done done);
-  void TakeBack(Device& device, const std::vector<BufferId>& buffers, std::vector<UniqueFd> fds);
-  void LoseAll(Device& device, const std::vector<BufferId>& buffers);
-  void Tell(const Device& device, std::string text);
+  // `why`: what its backend said of it, or empty.
+  void TakeBack(Device& device, const std::vector<BufferId>& buffers, std::vector<UniqueFd> fds,
+                absl::string_view why);
+  void LoseAll(Device& device, const std::vector<BufferId>& buffers, absl::string_view why);
+  void TellLost(const Device& device, EventKind kind, std::size_t count, std::string text,
+                absl::string_view why);
+  void TellWhy(const Device& device, absl::string_view why);
 
   Ledger& ledger_;
   Draining& draining_;
   absl::flat_hash_map<const Device*, Resumption> from_;
 };
+
+// Behind BUFFERS_LOST; of no lease nothing is told. `device`: empty where they are of several.
+void TellLeasesLost(Ledger& ledger, absl::string_view device, std::size_t leases);
 
 }  // namespace hlbuf
 
