@@ -43,6 +43,12 @@ void Absences::Begin() {
   ledger_.deadlines.At(ledger_.clock.Now() + std::min(left_, kStep), [this] { CountStep(); });
 }
 
+// The step that has begun ends as it would have: a grace that is over by now ends with it.
+void Absences::set_grace(absl::Duration grace) {
+  left_ = std::max(left_ + grace - grace_, absl::ZeroDuration());
+  grace_ = grace;
+}
+
 void Absences::CountStep() {
   left_ -= std::min(left_, kStep);
   if (left_ > absl::ZeroDuration()) return Begin();

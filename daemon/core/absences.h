@@ -55,6 +55,11 @@ class Absences {
   // Clients can come from now on.
   void Begin();
   absl::Duration grace() const { return grace_; }
+  // What has passed of the time so far counts.
+  void set_grace(absl::Duration grace);
+  // Of what clients can still come in; a little more than there is.
+  absl::Duration left() const { return left_; }
+  std::vector<SessionRecord*> Away() const;
   Notices& absent() { return absent_; }
 
   // What is known of a session that ended because nobody came.
@@ -72,11 +77,10 @@ class Absences {
 
  private:
   void CountStep();
-  std::vector<SessionRecord*> Away() const;
 
   Ledger& ledger_;
   absl::Duration left_;
-  const absl::Duration grace_;
+  absl::Duration grace_;
   Over over_;
   AbsentClient absent_;
   absl::flat_hash_map<SessionId, Ended> ended_;

@@ -123,7 +123,9 @@ void Broker::Reconfigure(Policy policy, const BrokerSettings& settings) {
   settings_.reset_grace = settings.reset_grace;
   settings_.enforcement = settings.enforcement;
   ledger_.accounts.SetLimits(settings_.limits);
+  settings_.reattach_grace = settings.reattach_grace;
   resets_.set_grace(settings_.reset_grace);
+  absences_.set_grace(settings_.reattach_grace);
   revocations_.set_enforcement(settings_.enforcement);
 }
 

@@ -110,6 +110,8 @@ class Broker {
   Device* FindDevice(absl::string_view name) const;
   const std::vector<std::unique_ptr<Device>>& devices() const { return devices_; }
   const Device* default_device() const;
+  // Sessions whose clients have not come back.
+  const Absences& absences() const { return absences_; }
 
   // Sessions. A record lives from Connect() until Forget(); `notices` lives longer.
   // Errors: QUOTA_EXCEEDED.

@@ -24,13 +24,15 @@ class Reconfigure : public testing::Test {
                             {.limits = limits,
                              .operator_grace = operator_grace,
                              .reset_grace = reset_grace,
-                             .enforcement = enforcement});
+                             .enforcement = enforcement,
+                             .reattach_grace = reattach_grace});
   }
   static Rule Deny(Verb verb) { return {.name = "no", .allow = false, .verbs = {verb}}; }
 
   absl::Duration operator_grace = absl::Seconds(10);
   absl::Duration reset_grace = absl::Seconds(20);
   EnforcementSettings enforcement;
+  absl::Duration reattach_grace = absl::Seconds(60);
   BrokerRig rig_ = BrokerRig(Card());
   FakeClient& alice_ = rig_.Connect(PeerOf(1000));
 };
@@ -124,6 +126,30 @@ TEST_F(Reconfigure, SignalsNobodyWhenThatWasTurnedOffMeanwhile) {
   Change({});
   rig_.Advance(operator_grace);
   EXPECT_EQ(alice_.notices.signals, std::vector<Force>{Force::kTerminate});
+}
+
+TEST_F(Reconfigure, GivesAbsentClientsTheNewTimeLessWhatHasPassed) {
+  rig_.Buffer(alice_);
+  rig_.Restart();
+  rig_.Advance(absl::Seconds(50));
+  reattach_grace = absl::Seconds(90);
+  Change({});
+  EXPECT_EQ(rig_.broker.absences().left(), absl::Seconds(40));
+  rig_.Advance(absl::Seconds(30));
+  EXPECT_EQ(rig_.broker.absences().Away().size(), 1u);
+  EXPECT_TRUE(alice_.Reattach().ok());
+}
+
+TEST_F(Reconfigure, EndsAbsencesThatTheNewTimeIsOverFor) {
+  rig_.Buffer(alice_);
+  rig_.Restart();
+  rig_.Advance(absl::Seconds(30));
+  reattach_grace = absl::Seconds(10);
+  Change({});
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(rig_.broker.absences().Away().empty());
+  EXPECT_NE(rig_.observer.Last(EventKind::kSessionEnded).text.find("within 10s"),
+            std::string::npos);
 }
 
 }  // namespace
