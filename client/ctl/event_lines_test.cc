@@ -53,9 +53,9 @@ TEST(EventTableLines, AreOneForTheGapAndEachEvent) {
 TEST(EventTableLines, TellAVerdictOnce) {
   v1::WatchEventsResponse response = GapAndTwoEvents();
   v1::Event& verdict = *response.mutable_events(1);
-  verdict.set_text("HELD: 2 references, 1 lease are still out");
+  verdict.set_text("HELD: 2 references and 1 lease are still out");
   EXPECT_TRUE(absl::StrContains(EventTableLines(response),
-                                "device dev0: HELD: 2 references, 1 lease are still out\n"));
+                                "device dev0: HELD: 2 references and 1 lease are still out\n"));
   verdict.mutable_verdict()->set_kind(v1::VERDICT_KIND_ACKNOWLEDGED);
   verdict.set_text("ACKNOWLEDGED");
   EXPECT_TRUE(absl::StrContains(EventTableLines(response), "device dev0: ACKNOWLEDGED\n"));

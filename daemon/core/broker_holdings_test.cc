@@ -241,8 +241,17 @@ TEST_F(Holdings, AreCountedInWords) {
             "asked back by an operator: 1 buffer, 1 lease");
   rig_.Advance(absl::Seconds(3));
   EXPECT_TRUE(StartsWith(rig_.observer.Last(EventKind::kBufferVerdict).text,
-                         "HELD: 1 reference, 1 lease are still out"));
+                         "HELD: 1 reference and 1 lease are still out"));
   EXPECT_TRUE(StartsWith(rig_.observer.Last(EventKind::kRevocationEnded).text, "1 verdict after"));
+}
+
+TEST_F(Holdings, TakeMillisecondsAtTheShortest) {
+  FakeClient& alice = rig_.Connect(PeerOf(1000));
+  rig_.Hold(rig_.Buffer(alice), 1);
+  const absl::Duration grace = absl::Microseconds(1'234'567);
+  Revoke(User(1000), grace);
+  rig_.Advance(grace);
+  EXPECT_EQ(rig_.observer.Last(EventKind::kRevocationEnded).text, "1 verdict after 1.234s");
 }
 
 RigOptions Card() {

@@ -299,7 +299,7 @@ TEST_F(Revocation, IsToldAsEventsFromBeginningToEnd) {
   EXPECT_TRUE(id);
   rig.Advance(absl::Seconds(10));
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).text,
-            "HELD: 2 references, 2 leases are still out; `hl-bufctl holders " + IdText(buffer) +
+            "HELD: 2 references and 2 leases are still out; `hl-bufctl holders " + IdText(buffer) +
                 "`, as root, shows who has it");
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).revocation, id);
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->references, 2u);

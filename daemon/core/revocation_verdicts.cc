@@ -16,6 +16,19 @@ std::vector<Holder> HoldersOf(const BufferRecord& buffer) {
   return holders;
 }
 
+// "2 references and 1 lease are still out". Where nothing is counted each lease is a reference.
+std::string StillOut(const BufferVerdict& settled) {
+  const std::size_t references = settled.verdict.references, leases = settled.holders.size();
+  std::string text = CountText(references, "reference");
+  if (leases > 0) absl::StrAppend(&text, " and ", CountText(leases, "lease"));
+  return absl::StrCat(text, references == 1 && leases == 0 ? " is" : " are", " still out");
+}
+
+// Nobody reads microseconds; what took less than a millisecond took none.
+std::string TookText(absl::Duration took) {
+  return absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1)));
+}
+
 }  // namespace
 
 void Revocations::Expire(RevocationId id) {
@@ -167,8 +180,7 @@ void Revocations::Settle(RevocationId id, BufferRecord& buffer, Verdict verdict)
 void Revocations::Report(RevocationId id, absl::string_view device, BufferVerdict settled) {
   std::string words(VerdictText(settled.verdict.kind));
   if (settled.verdict.kind == Verdict::Kind::kHeld) {
-    absl::StrAppend(&words, ": ", CountText(settled.verdict.references, "reference"), ", ",
-                    CountText(settled.holders.size(), "lease"), " are still out",
+    absl::StrAppend(&words, ": ", StillOut(settled),
                     settled.verdict.counted_late ? ", not counted since the deadline" : "");
     // Names are in HOLDERS_FOUND, which not everybody sees who sees this.
     if (!settled.outside.has_value()) absl::StrAppend(&words, "; ", HowToAsk(settled.buffer));
@@ -198,7 +210,7 @@ void Revocations::EndIfSettled(RevocationId id) {
       {.kind = EventKind::kRevocationEnded,
        .revocation = id,
        .text = absl::StrCat(CountText(running->report.verdicts.size(), "verdict"), " after ",
-                            absl::FormatDuration(running->report.ended - running->report.began))});
+                            TookText(running->report.ended - running->report.began))});
   std::move(running->done)(running->report);
 }
 

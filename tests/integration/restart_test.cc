@@ -320,7 +320,7 @@ TEST_F(Restart, Scenario17_WhoHoldsIsNamedAfterACrashBetweenTheClosingSteps) {
   ASSERT_TRUE(daemon().supervisor().BecomesReady());
   ComeBack(alice);
   EXPECT_TRUE(Eventually([&] { return !EventsOf("BUFFER_VERDICT").empty(); }));
-  EXPECT_TRUE(Contains(EventsOf("BUFFER_VERDICT")[0], "HELD: 1 reference, 1 lease"));
+  EXPECT_TRUE(Contains(EventsOf("BUFFER_VERDICT")[0], "HELD: 1 reference and 1 lease"));
   EXPECT_TRUE(IsBack(alice.process().pid())) << "whose lease that is, is known";
   daemon().AwaitLife(2);
 }

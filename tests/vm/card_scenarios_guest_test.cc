@@ -51,7 +51,7 @@ TEST_F(Scenarios, Scenario06_WhatOnlyAStrangerHoldsIsReportedAtTheDeadline) {
   EXPECT_TRUE(Contains(CtlOutput(), "HELD"));
   EXPECT_TRUE(Contains(CtlOutput(), "references that no lease explains"));
   EXPECT_TRUE(Happened({"REVOCATION_BEGAN asked back by an operator: 1 buffer, 1 lease",
-                        "BUFFER_VERDICT HELD: 1 reference, 0 leases"}));
+                        "BUFFER_VERDICT HELD: 1 reference is still out"}));
   EXPECT_GE(TimeOf("BUFFER_VERDICT") - TimeOf("REVOCATION_BEGAN"), 1000);
   EXPECT_EQ(Control().Find(made.id)->state, "DRAINING");
   EXPECT_EQ(daemon().UsedBytes(), kBytes) << "it cannot be anybody else's yet";
@@ -88,7 +88,7 @@ TEST_F(Scenarios, Scenario08_ARegistrationIsHeldThoughItsDescriptorIsClosed) {
   Graceful();
   alice.AwaitNotice("revoke ");
   EXPECT_TRUE(IsSoonHeld(made.id)) << Story();
-  EXPECT_TRUE(Happened({"BUFFER_VERDICT HELD: 1 reference, 1 lease"}));
+  EXPECT_TRUE(Happened({"BUFFER_VERDICT HELD: 1 reference and 1 lease"}));
   EXPECT_TRUE(Becomes("RESETTING")) << Story();
   EXPECT_EQ(HardResets(), 0U);
   EXPECT_EQ(importer.Deregister(registered.value), 0);
