@@ -105,7 +105,10 @@ std::string UnitIn(absl::string_view path) {
   for (const absl::string_view component : absl::StrSplit(path, '/'))
     if (absl::EndsWith(component, ".service") || absl::EndsWith(component, ".scope"))
       unit = component;
-  return Escaped(unit, ":-_.\\@");  // what systemd.unit(5) allows in a name
+  std::string name = Escaped(unit, ":-_.\\@");  // what systemd.unit(5) allows in a name
+  if (name.size() <= kPlaceBytesMax) return name;
+  constexpr absl::string_view kCut = "...";
+  return name.substr(0, kPlaceBytesMax - kCut.size()) + std::string(kCut);
 }
 
 // Of "job_123".
@@ -143,6 +146,13 @@ CgroupPlace ParseCgroup(absl::string_view text) {
   for (auto path = paths.all.begin(); path != paths.all.end() && place.job == 0; ++path)
     place.job = JobIn(*path);
   return place;
+}
+
+absl::Status CheckPlace(const CgroupPlace& place) {
+  if (place.container.size() <= kPlaceBytesMax) return absl::OkStatus();
+  return absl::OutOfRangeError(
+      absl::StrCat("the peer's container has a name of ", place.container.size(), " bytes, and ",
+                   kPlaceBytesMax, " is the most; name it otherwise, or nest fewer containers"));
 }
 
 }  // namespace hlbuf

@@ -2,12 +2,18 @@
 #ifndef HLBUF_DAEMON_SESSION_CGROUP_H_
 #define HLBUF_DAEMON_SESSION_CGROUP_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace hlbuf {
+
+// Longer than what runtimes make, seven containers in containers for one. Who may make groups could
+// have names as long as a path otherwise, in every record, event and list.
+inline constexpr std::size_t kPlaceBytesMax = 512;
 
 // What a process's control group says about where it runs.
 struct CgroupPlace {
@@ -17,7 +23,9 @@ struct CgroupPlace {
   // make groups inside of one container can call them what he likes, but never gets out from under
   // its name.
   std::string container;
-  std::string unit;  // the innermost systemd unit; empty if there is none
+  // The innermost systemd unit; empty if there is none. Cut to kPlaceBytesMax: nothing is decided
+  // by it.
+  std::string unit;
   // Of Slurm, as its daemon has named the group near the root, where only root makes groups; 0 if
   // there is none. A container that the job started is in the job, too; what a container calls a
   // group of its own says nothing.
@@ -29,6 +37,10 @@ struct CgroupPlace {
 // the kernel and those who may move processes write it; the path's own components are data all the
 // same.
 CgroupPlace ParseCgroup(absl::string_view text);
+
+// Errors: OUT_OF_RANGE  the container's name is longer than kPlaceBytesMax. It cannot be cut: two
+//                       containers of one name would be one domain
+absl::Status CheckPlace(const CgroupPlace& place);
 
 }  // namespace hlbuf
 

@@ -78,6 +78,26 @@ TEST(Cgroup, LetsNoContainerTakeTheNameOfAnother) {
     EXPECT_NE(ParseCgroup("0::/docker/" + attacker + "/" + forged + "\n").container, victim);
 }
 
+TEST(Cgroup, CutsAUnitThatIsTooLong) {
+  const auto unit = [](std::size_t letters) {
+    return ParseCgroup("0::/" + std::string(letters, '+') + ".service\n").unit;
+  };
+  EXPECT_EQ(unit(100).size(), 100 * 3 + 8u) << "escaped";
+  EXPECT_EQ(unit(200).size(), kPlaceBytesMax);
+  EXPECT_EQ(unit(200).substr(kPlaceBytesMax - 3), "...");
+}
+
+// What is cut could be the name of another one.
+TEST(Cgroup, RefusesAContainerWhoseNameIsTooLong) {
+  std::string path;
+  for (int i = 0; i < 7; ++i) path += "/docker/" + kId;
+  EXPECT_TRUE(CheckPlace(ParseCgroup("0::" + path + "\n")).ok());
+  const CgroupPlace deeper = ParseCgroup("0::" + path + "/docker/" + kId + "\n");
+  EXPECT_EQ(CheckPlace(deeper).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(deeper.container.size(), 8 * 65 - 1u) << "what it is called is told whole";
+  EXPECT_FALSE(CheckPlace(ParseCgroup("0::/lxc/" + std::string(200, '\xff') + "\n")).ok());
+}
+
 TEST(Cgroup, FindsAContainerInWhicheverHierarchyShowsIt) {
   EXPECT_EQ(ParseCgroup("5:memory:/docker/" + kId + "\n1:name=systemd:/\n0::/\n").container, kId);
 }

@@ -123,6 +123,7 @@ absl::StatusOr<PeerIdentity> IdentifyPeer(int socket) {
   if (HasExited(identity.pidfd.get())) return absl::UnavailableError("the peer has exited");
   if (!cgroup.ok()) return cgroup.status();
   const CgroupPlace place = ParseCgroup(*cgroup);
+  RETURN_IF_ERROR(CheckPlace(place));
   identity.peer.container = place.container;
   identity.peer.unit = place.unit;
   identity.peer.job = place.job;
