@@ -82,9 +82,9 @@ void DeviceWorker::Open(Done<absl::Status> done) {
     absl::Status status = exporter_->Open();
     CrashPoint("after-device-open");
     return [this, status = std::move(status), traits = exporter_->traits(),
-            reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
+            standing = StandingNow(), done = std::move(done)]() mutable {
       traits_ = std::move(traits);
-      reserved_bytes_ = reserved;
+      standing_ = standing;
       std::move(done)(std::move(status));
     };
   });
@@ -97,9 +97,9 @@ void DeviceWorker::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
                absl::StatusOr<Resumed> resumed = exporter_->Resume(from);
                CrashPoint("after-device-resume");
                return [this, resumed = std::move(resumed), traits = exporter_->traits(),
-                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
+                       standing = StandingNow(), done = std::move(done)]() mutable {
                  traits_ = std::move(traits);
-                 reserved_bytes_ = reserved;
+                 standing_ = standing;
                  std::move(done)(std::move(resumed));
                };
              });
@@ -111,9 +111,9 @@ void DeviceWorker::Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>
                CrashPoint("before-device-export");
                absl::StatusOr<Allocation> allocation = exporter_->Export(spec);
                CrashPoint("after-device-export");
-               return [this, allocation = std::move(allocation),
-                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
-                 reserved_bytes_ = reserved;
+               return [this, allocation = std::move(allocation), standing = StandingNow(),
+                       done = std::move(done)]() mutable {
+                 standing_ = standing;
                  std::move(done)(std::move(allocation));
                };
              });
@@ -160,9 +160,9 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
         CrashPoint("before-device-free");
         absl::Status status = exporter_->Free(std::move(allocation));
         CrashPoint("after-device-free");
-        return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
+        return [this, status = std::move(status), standing = StandingNow(),
                 done = std::move(done)]() mutable {
-          reserved_bytes_ = reserved;
+          standing_ = standing;
           std::move(done)(std::move(status));
         };
       });
@@ -181,7 +181,10 @@ void DeviceWorker::FreeBlind(std::vector<std::uint64_t> windows, Done<std::vecto
 
 void DeviceWorker::CheckAlarm(Done<std::optional<Alarm>> done) {
   queue_.Put(Lane::kPrompt, [this, done = std::move(done)]() mutable -> Completion {
-    return [alarm = exporter_->CheckAlarm(), done = std::move(done)]() mutable {
+    std::optional<Alarm> alarm = exporter_->CheckAlarm();
+    return [this, alarm = std::move(alarm), standing = StandingNow(),
+            done = std::move(done)]() mutable {
+      standing_ = standing;
       std::move(done)(std::move(alarm));
     };
   });
@@ -203,7 +206,7 @@ void DeviceWorker::WatchForDamage() {
   auto watch = reactor_.WatchFd(fd, EPOLLIN | EPOLLET, [this](std::uint32_t) {
     queue_.Put(Lane::kPrompt, [this]() -> Completion {
       exporter_->Mend();
-      return [] {};
+      return [this, standing = StandingNow()] { standing_ = standing; };
     });
   });
   // Without one, it is noticed by the next call.
@@ -215,9 +218,9 @@ void DeviceWorker::Reset(Drill drill, Done<absl::Status> done) {
     CrashPoint("before-device-reset");
     absl::Status status = exporter_->Reset(drill);
     CrashPoint("after-device-reset");
-    return [this, status = std::move(status), reserved = exporter_->reserved_bytes(),
+    return [this, status = std::move(status), standing = StandingNow(),
             done = std::move(done)]() mutable {
-      reserved_bytes_ = reserved;
+      standing_ = standing;
       std::move(done)(std::move(status));
     };
   });

@@ -37,7 +37,8 @@ class DeviceWorker final : public Backend, private Notebook {
   ~DeviceWorker() override;
 
   const BackendTraits& traits() const override { return traits_; }
-  std::uint64_t reserved_bytes() const override { return reserved_bytes_; }
+  std::uint64_t reserved_bytes() const override { return standing_.reserved_bytes; }
+  KeeperRole keeper() const override { return standing_.keeper; }
   void Open(Done<absl::Status> done) override;
   void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override;
   void OnNote(NoteTaker take) override { take_note_ = std::move(take); }
@@ -50,8 +51,16 @@ class DeviceWorker final : public Backend, private Notebook {
   void Reset(Drill drill, Done<absl::Status> done) override;
 
  private:
+  // What travels with each answer.
+  struct Standing {
+    std::uint64_t reserved_bytes = 0;
+    KeeperRole keeper = KeeperRole::kNone;
+  };
   // Worker thread.
   void Run();
+  Standing StandingNow() const {
+    return {.reserved_bytes = exporter_->reserved_bytes(), .keeper = exporter_->keeper()};
+  }
   void Write(DeviceNote note) override;
   bool WriteAhead(DeviceNote note) override;
   Completion Taken(DeviceNote note);
@@ -61,7 +70,7 @@ class DeviceWorker final : public Backend, private Notebook {
 
   // Broker thread: as of the last Open(), and of the last call that was answered.
   BackendTraits traits_;
-  std::uint64_t reserved_bytes_ = 0;
+  Standing standing_;
   const std::unique_ptr<Exporter> exporter_;  // worker thread; Interrupt(), alarm_fd() from any
   Reactor& reactor_;
   // Broker thread, all of them. The first two are of the exporter's descriptors.

@@ -72,6 +72,18 @@ TEST_F(DeviceWorkerTest, TellsReservedBytesWithEachAnswer) {
   EXPECT_EQ(worker_->reserved_bytes(), 0u);
 }
 
+TEST_F(DeviceWorkerTest, TellsWhoKeepsWithAlarmsToo) {
+  EXPECT_EQ(worker_->keeper(), KeeperRole::kNone);
+  script_.keeper = KeeperRole::kOpened;
+  Allocate(kPlain, "made");
+  ASSERT_TRUE(RunUntilDone(1));
+  EXPECT_EQ(worker_->keeper(), KeeperRole::kOpened);
+  script_.keeper = KeeperRole::kSuccessor;
+  worker_->CheckAlarm([this](const std::optional<Alarm>&) { done_.push_back("looked"); });
+  ASSERT_TRUE(RunUntilDone(2));
+  EXPECT_EQ(worker_->keeper(), KeeperRole::kSuccessor);
+}
+
 TEST_F(DeviceWorkerTest, AnswersInTheOrderOfTheCalls) {
   for (int i = 0; i < 100; ++i) Allocate(i % 2 == 0 ? kPlain : kRefused, std::to_string(i));
   ASSERT_TRUE(RunUntilDone(100));

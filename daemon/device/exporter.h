@@ -28,6 +28,7 @@ class Exporter {
   virtual const BackendTraits& traits() const = 0;
   // As Backend has it, but now.
   virtual std::uint64_t reserved_bytes() const { return 0; }
+  virtual KeeperRole keeper() const { return KeeperRole::kNone; }
   virtual absl::Status Open() = 0;
   virtual absl::StatusOr<Allocation> Export(const AllocationSpec& spec) = 0;
   // Works in every state of the device: a buffer that was out during a reset comes back later. An

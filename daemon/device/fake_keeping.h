@@ -74,7 +74,7 @@ class FakeOpener final : public DeviceOpener {
 
 inline Keeping KeptIn(KeptFiles& kept) {
   return {.opener = std::make_unique<FakeOpener>(kept),
-          .warn = [&kept](const std::string& text) { kept.warnings.push_back(text); }};
+          .lost = [&kept](const std::string& text) { kept.warnings.push_back(text); }};
 }
 
 }  // namespace hlbuf

@@ -20,6 +20,7 @@ HabanalabsExporter::HabanalabsExporter(const DeviceConfig& config, Syscalls& sys
                                        HabanalabsLimits limits)
     : config_(config),
       syscalls_(syscalls),
+      has_keeper_(opener != nullptr),
       opener_(opener ? std::move(opener) : std::make_unique<DirectOpener>(syscalls)),
       copies_(syscalls, *opener_),
       card_(syscalls, *opener_, config.pci, std::move(roots), limits),
@@ -187,6 +188,12 @@ std::optional<Alarm> HabanalabsExporter::CheckAlarm() {
   if (wants_successor_ && card_.answered()) BeginSuccessor();
   if (opener_lost_.empty() || wants_successor_) return std::nullopt;
   return Alarm{.kind = Alarm::Kind::kOpenerLost, .text = absl::StrCat(opener_lost_, unkept_)};
+}
+
+KeeperRole HabanalabsExporter::keeper() const {
+  if (!has_keeper_ || !card_.is_open()) return KeeperRole::kNone;
+  if (opener_lost_.empty()) return KeeperRole::kOpened;
+  return wants_successor_ || !unkept_.empty() ? KeeperRole::kNone : KeeperRole::kSuccessor;
 }
 
 void HabanalabsExporter::LoseOpener() {

@@ -47,6 +47,7 @@ class HabanalabsExporter final : public Exporter {
 
   const BackendTraits& traits() const override { return traits_; }
   std::uint64_t reserved_bytes() const override { return usage().reserved_bytes; }
+  KeeperRole keeper() const override;
   absl::Status Open() override;
   // What was kept is taken back; what was not, and a reset since, is told.
   absl::StatusOr<Resumed> Resume(const Resumption& from) override;
@@ -85,6 +86,7 @@ class HabanalabsExporter final : public Exporter {
 
   const DeviceConfig config_;
   Syscalls& syscalls_;
+  const bool has_keeper_;
   const std::unique_ptr<DeviceOpener> opener_;
   KeptCopies copies_;
   HabanalabsCard card_;

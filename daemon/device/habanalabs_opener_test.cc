@@ -27,8 +27,10 @@ TEST_F(HabanalabsOpenerTest, IsFollowedByOneThatKeepsEverything) {
   StartOpen();
   const Allocation first = Export(kPage);
   const Allocation second = Export(kPage, kBob);
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kOpened);
   opener_->Die();
   const std::string text = Loss();
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kSuccessor);
   EXPECT_TRUE(absl::StrContains(text, "died without a reset (process 4711 killed by SIGKILL)"));
   EXPECT_TRUE(absl::StrContains(text, "will find no process to kill")) << text;
   EXPECT_EQ(opener_->begun, 1);
@@ -158,6 +160,7 @@ TEST_F(HabanalabsOpenerTest, WithoutASuccessorSaysThatNobodyKeepsCopies) {
     EXPECT_FALSE(exporter_->CheckAlarm().has_value()) << "not while it is tried again";
   const std::string text = Loss();
   EXPECT_TRUE(absl::EndsWith(text, "nobody keeps copies: cannot start hl-bufd-keeper")) << text;
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
   EXPECT_TRUE(opener_->copies.empty());
   EXPECT_EQ(Loss(), text);
   EXPECT_EQ(opener_->begun, HabanalabsExporter::kSuccessorsMax) << "not for ever";

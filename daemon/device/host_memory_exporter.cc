@@ -24,7 +24,8 @@ namespace hlbuf {
 HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls, Keeping keeping)
     : traits_(std::move(traits)),
       syscalls_(syscalls),
-      warn_(std::move(keeping.warn)),
+      lost_(std::move(keeping.lost)),
+      has_keeper_(keeping.opener != nullptr),
       opener_(keeping.opener ? std::move(keeping.opener)
                              : std::make_unique<DirectOpener>(syscalls)),
       copies_(syscalls, *opener_) {
@@ -47,26 +48,33 @@ absl::Status HostMemoryExporter::Open() {
 
 void HostMemoryExporter::BeginKeeping() {
   if (std::exchange(keeps_, true)) return;
+  has_copies_ = true;
   absl::Status begun = opener_->Begin();
   if (begun.ok()) begun = KeepNode(*opener_);
   if (begun.ok()) begun = copies_.KeepAgain();
   deaths_.Add(opener_->death_fd(), 0);
   if (begun.ok()) return;
-  warn_(
+  has_copies_ = false;
+  lost_(
       absl::StrCat("nobody keeps what is allocated, so it does not survive the end of this "
                    "service: ",
                    begun.message()));
+}
+
+KeeperRole HostMemoryExporter::keeper() const {
+  return open_ && has_copies_ && has_keeper_ ? KeeperRole::kCopies : KeeperRole::kNone;
 }
 
 void HostMemoryExporter::Mend() {
   if (!opener_->Died()) return;
   deaths_.Remove(opener_->death_fd());
   const bool last = ++successors_ > kSuccessorsMax;
-  warn_(absl::StrCat("its keeper died (", opener_->End(), "); ",
+  lost_(absl::StrCat("its keeper died (", opener_->End(), "); ",
                      last ? "so did others, and nobody keeps what is allocated now, until the "
                             "device is opened again"
                           : "another one takes copies of everything"));
   keeps_ = last;
+  has_copies_ = false;
   BeginKeeping();
 }
 
@@ -116,7 +124,7 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
   if (!found.ok() && !absl::IsNotFound(found))
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
-  keeps_ = found.ok();
+  keeps_ = has_copies_ = found.ok();
   deaths_.Add(opener_->death_fd(), 0);
   ClaimNode(copies_);
   RETURN_IF_ERROR(Open());

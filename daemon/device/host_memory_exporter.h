@@ -23,8 +23,8 @@ namespace hlbuf {
 // Who keeps an exporter's descriptors over the end of this process.
 struct Keeping {
   std::unique_ptr<DeviceOpener> opener;  // nullptr: nobody
-  // Told what concerns no caller.
-  std::function<void(const std::string&)> warn = [](const std::string&) {};
+  // Told what concerns no caller: that who kept died, or cannot be begun.
+  std::function<void(const std::string&)> lost = [](const std::string&) {};
 };
 
 // What every exporter of host memory has in common: whether it is open, how much of its size is
@@ -39,6 +39,7 @@ class HostMemoryExporter : public Exporter {
   static constexpr int kSuccessorsMax = 3;
 
   const BackendTraits& traits() const final { return traits_; }
+  KeeperRole keeper() const final;
   absl::Status Open() final;
   // What was lost stays out, with its window, until it is freed.
   absl::StatusOr<Resumed> Resume(const Resumption& from) final;
@@ -94,12 +95,14 @@ class HostMemoryExporter : public Exporter {
   void BeginKeeping();
 
   Syscalls& syscalls_;
-  const std::function<void(const std::string&)> warn_;
+  const std::function<void(const std::string&)> lost_;
+  const bool has_keeper_;
   const std::unique_ptr<DeviceOpener> opener_;
   KeptCopies copies_;
   const ReadyFds deaths_;
-  bool keeps_ = false;
-  int successors_ = 0;  // that were tried
+  bool keeps_ = false;       // or it is not tried
+  bool has_copies_ = false;  // whoever keeps
+  int successors_ = 0;       // that were tried
   bool open_ = false;
   bool drilled_away_ = false;
   std::uint64_t out_bytes_ = 0;

@@ -24,20 +24,17 @@ namespace hlbuf {
 namespace {
 
 using Warn = std::function<void(const std::string&)>;
-using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&, Warn,
-                                                   std::unique_ptr<DeviceOpener>);
+using MakeExporter = std::unique_ptr<Exporter> (*)(const DeviceConfig&, Syscalls&, Keeping);
 
 template <class T>
-std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls, Warn warn,
-                               std::unique_ptr<DeviceOpener> opener) {
-  return std::make_unique<T>(config, syscalls,
-                             Keeping{.opener = std::move(opener), .warn = std::move(warn)});
+std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping) {
+  return std::make_unique<T>(config, syscalls, std::move(keeping));
 }
 
-// The driver kills whoever opened the card when it resets it.
-std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls, Warn,
-                                         std::unique_ptr<DeviceOpener> opener) {
-  return std::make_unique<HabanalabsExporter>(config, syscalls, std::move(opener));
+// The driver kills whoever opened the card when it resets it. Of its death an alarm tells.
+std::unique_ptr<Exporter> MakeHabanalabs(const DeviceConfig& config, Syscalls& syscalls,
+                                         Keeping keeping) {
+  return std::make_unique<HabanalabsExporter>(config, syscalls, std::move(keeping.opener));
 }
 
 struct Kind {
@@ -65,7 +62,8 @@ absl::Status Wrong(const DeviceConfig& config, absl::string_view why) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
-                                                     Syscalls& syscalls, KeeperDialer* keepers) {
+                                                     Syscalls& syscalls, KeeperDialer* keepers,
+                                                     KeeperLost lost) {
   if (config.isolation != "cleared" && config.isolation != "none")
     return Wrong(config, absl::StrCat("isolation is \"cleared\" or \"none\", not \"",
                                       config.isolation, "\""));
@@ -79,11 +77,15 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config,
   const Warn warn = [name = config.name](const std::string& text) {
     Log(LogLevel::kWarning, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
   };
-  std::unique_ptr<DeviceOpener> opener;
+  Keeping keeping;
   if (keepers != nullptr)
-    opener = std::make_unique<KeeperOpener>(config.name, *keepers, KeeperLimits(), warn);
-  return std::make_unique<DeviceWorker>(
-      config.name, kind->make(config, syscalls, warn, std::move(opener)), reactor);
+    keeping.opener = std::make_unique<KeeperOpener>(config.name, *keepers, KeeperLimits(), warn);
+  if (lost != nullptr)
+    keeping.lost = [name = config.name, lost = std::move(lost)](const std::string& text) {
+      lost(name, text);
+    };
+  return std::make_unique<DeviceWorker>(config.name,
+                                        kind->make(config, syscalls, std::move(keeping)), reactor);
 }
 
 }  // namespace hlbuf

@@ -2,7 +2,9 @@
 #ifndef HLBUF_DAEMON_DEVICE_MAKE_BACKENDS_H_
 #define HLBUF_DAEMON_DEVICE_MAKE_BACKENDS_H_
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "daemon/base/reactor.h"
@@ -13,6 +15,9 @@
 
 namespace hlbuf {
 
+// Told of a device whose keeper has died, or cannot be begun, and what that means. Any thread.
+using KeeperLost = std::function<void(const std::string& device, const std::string& text)>;
+
 // The backend that `config` asks for, on a thread of its own, not open yet: whether there is such a
 // device at all, Open() tells. `reactor`, `syscalls` and `keepers`, from which it gets one keeper,
 // live longer. nullptr: nothing is kept over the end of this process.
@@ -20,7 +25,8 @@ namespace hlbuf {
 // Errors: INVALID_ARGUMENT, which names the setting
 absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
                                                      Syscalls& syscalls,
-                                                     KeeperDialer* keepers = nullptr);
+                                                     KeeperDialer* keepers = nullptr,
+                                                     KeeperLost lost = nullptr);
 
 }  // namespace hlbuf
 

@@ -118,6 +118,7 @@ struct Script {
   int damage_fd = -1;
   std::atomic<int> mended = 0;
   std::atomic<std::uint64_t> reserved = 0;
+  std::atomic<KeeperRole> keeper = KeeperRole::kNone;
   std::atomic<bool> grown = false;
   std::atomic<bool> signals_blocked = false;
   std::atomic<std::thread::id> thread;
@@ -172,6 +173,7 @@ class ScriptedExporter final : public Exporter {
     script_.kept_again.assign(fds.begin(), fds.end());
   }
   std::uint64_t reserved_bytes() const override { return script_.reserved; }
+  KeeperRole keeper() const override { return script_.keeper; }
   int alarm_fd() const override { return script_.alarm_fd; }
   int damage_fd() const override { return script_.damage_fd; }
   void Mend() override { ++script_.mended; }
