@@ -117,6 +117,9 @@ class Daemon {
         feed_(events_),
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
+        state_([this](const std::string& text) {
+          broker_.Tell({.kind = EventKind::kJournalFailed, .text = text});
+        }),
         broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_, state_),
         readiness_(events_, broker_, loop, clock_, Notify),
         watchdog_(
@@ -181,9 +184,10 @@ absl::Status Daemon::OpenState() {
     keepers_ = std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
   }
   if (!found_.set_aside.empty())
-    Log(LogLevel::kError,
-        absl::StrCat(found_.set_aside,
-                     "; this service begins with nothing, and what clients had is revoked"));
+    broker_.Tell({.kind = EventKind::kStateLost,
+                  .text = absl::StrCat(
+                      found_.set_aside,
+                      "; this service begins with nothing, and what clients had is revoked")});
   return absl::OkStatus();
 }
 
@@ -196,18 +200,29 @@ absl::Status Daemon::OpenStateIn(const std::string& directory) {
 }
 
 absl::Status Daemon::OpenStoredState() {
-  stored_ = std::make_unique<StoredState>(*store_, loop_, KeeperNames(config()));
+  stored_ = std::make_unique<StoredState>(
+      *store_, loop_, KeeperNames(config()), [this](const std::string& text) {
+        broker_.Tell({.kind = EventKind::kStateUnkept, .text = text});
+      });
   ASSIGN_OR_RETURN(found_, state_.OpenStored(stored_->TakeJournal()));
+  if (found_.aside)
+    absl::StrAppend(&found_.set_aside, "; the service manager keeps it as ",
+                    StoredState::kJournalAside);
   RETURN_IF_ERROR(stored_->PutJournal(state_.fd(), found_.aside));
   keepers_ = std::make_unique<ConnectedKeepers>(config().sockets.keeper, *stored_);
   return absl::OkStatus();
 }
 
 absl::Status Daemon::AddDevices() {
+  const KeeperLost lost = [this](const std::string& device, const std::string& text) {
+    loop_.Post([this, device, text] {
+      broker_.Tell({.kind = EventKind::kKeeperLost, .device = device, .text = text});
+    });
+  };
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
-                     MakeBackend(device, loop_, syscalls_, keepers_.get()));
+                     MakeBackend(device, loop_, syscalls_, keepers_.get(), lost));
     devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
   if (state_.is_open()) {

@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "daemon/base/log.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/persist/journal_reader.h"
 
@@ -100,10 +99,11 @@ bool IsUnreadable(const absl::Status& status) {
 
 void StateJournal::Record(std::unique_ptr<Journal> journal) {
   journal_ = std::move(journal);
-  recorder_ = std::make_unique<JournalRecorder>(*journal_, [](const absl::Status& why) {
-    Log(LogLevel::kError,
+  recorder_ = std::make_unique<JournalRecorder>(*journal_, [this](const absl::Status& why) {
+    broken_ =
         absl::StrCat("what is held cannot be written down any more: ", why.message(),
-                     "; a restart of this service will lose it; let jobs finish, then restart"));
+                     "; a restart of this service will lose it; let jobs finish, then restart");
+    on_trouble_(broken_);
   });
 }
 
@@ -168,7 +168,12 @@ absl::StatusOr<StateJournal::Found> StateJournal::OpenStored(UniqueFd stored) {
 }
 
 absl::Status StateJournal::Reserve(std::size_t records) {
-  return is_open() ? recorder_->Reserve(records) : absl::OkStatus();
+  if (!is_open()) return absl::OkStatus();
+  absl::Status room = recorder_->Reserve(records);
+  full_ = room.ok() ? "" : absl::StrCat("requests are refused: ", room.message());
+  // Clients can bring it about again and again.
+  if (!room.ok() && !std::exchange(full_was_told_, true)) on_trouble_(full_);
+  return room;
 }
 void StateJournal::Write(const Device& device) {
   if (is_open()) recorder_->Write(device);

@@ -2,8 +2,10 @@
 #ifndef HLBUF_DAEMON_STATE_JOURNAL_H_
 #define HLBUF_DAEMON_STATE_JOURNAL_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,6 +24,12 @@ namespace hlbuf {
 // begins with nothing.
 class StateJournal final : public Recorder {
  public:
+  // Told, in words, that no more can be written down: when there is no room for the first time, and
+  // when a write has failed, after which nothing is.
+  using OnTrouble = std::function<void(const std::string&)>;
+  explicit StateJournal(OnTrouble on_trouble = [](const std::string&) {})
+      : on_trouble_(std::move(on_trouble)) {}
+
   struct Found {
     Kept kept;
     std::string set_aside;  // why an earlier journal was, and where it is; empty: none was
@@ -40,6 +48,8 @@ class StateJournal final : public Recorder {
   absl::StatusOr<Found> OpenStored(UniqueFd stored);
 
   bool is_open() const { return journal_ != nullptr; }
+  // As of the last request; empty: there is none.
+  const std::string& trouble() const { return broken_.empty() ? full_ : broken_; }
   int fd() const { return journal_->fd(); }
 
   absl::Status Reserve(std::size_t records) override;
@@ -60,8 +70,12 @@ class StateJournal final : public Recorder {
   absl::Status Create(UniqueFd file);
   void Record(std::unique_ptr<Journal> journal);
 
+  const OnTrouble on_trouble_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JournalRecorder> recorder_;
+  std::string broken_;  // a write has failed
+  std::string full_;    // there was no room
+  bool full_was_told_ = false;
 };
 
 }  // namespace hlbuf

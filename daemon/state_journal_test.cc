@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,6 +130,57 @@ TEST(StateJournal, GivesAStoredOneBackThatItCannotRead) {
   EXPECT_TRUE(found->aside);
   EXPECT_NE(found->set_aside, "");
   EXPECT_TRUE(journal.is_open());
+}
+
+// A journal in a file that cannot grow, with what it says of that.
+struct Bounded {
+  Bounded() {
+    UniqueFd file(::memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    {
+      StateJournal first;
+      const auto opened = first.OpenStored(UniqueFd());
+      EXPECT_TRUE(opened.ok()) << opened.status();
+      struct stat stat = {};
+      ::fstat(first.fd(), &stat);
+      EXPECT_EQ(::ftruncate(file.get(), stat.st_size), 0);
+      EXPECT_EQ(::sendfile(file.get(), first.fd(), nullptr, static_cast<std::size_t>(stat.st_size)),
+                stat.st_size);
+    }
+    EXPECT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW), 0);
+    const auto found = journal.OpenStored(std::move(file));
+    EXPECT_TRUE(found.ok() && found->set_aside.empty()) << found->set_aside;
+  }
+
+  std::vector<std::string> told;
+  StateJournal journal = StateJournal([this](const std::string& text) { told.push_back(text); });
+};
+
+TEST(StateJournal, SaysOnceThatThereIsNoRoomAndThatThereIsAgain) {
+  Bounded bounded;
+  EXPECT_EQ(bounded.journal.trouble(), "");
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(bounded.journal.Reserve(1'000'000).ok());
+  ASSERT_EQ(bounded.told.size(), 1u);
+  EXPECT_EQ(bounded.told[0].find("requests are refused: there is no memory"), 0u)
+      << bounded.told[0];
+  EXPECT_EQ(bounded.journal.trouble(), bounded.told[0]);
+  EXPECT_TRUE(bounded.journal.Reserve(1).ok());
+  EXPECT_EQ(bounded.journal.trouble(), "");
+}
+
+TEST(StateJournal, SaysThatAWriteHasFailedForGood) {
+  Bounded bounded;
+  SessionRecord session;
+  session.peer = PeerOf(1000);
+  for (std::uint64_t id = 1; id < 10'000 && bounded.told.empty(); ++id) {
+    session.id = SessionId{id};
+    bounded.journal.Write(session);
+  }
+  ASSERT_EQ(bounded.told.size(), 1u);
+  EXPECT_EQ(bounded.told[0].find("what is held cannot be written down any more: "), 0u)
+      << bounded.told[0];
+  EXPECT_EQ(bounded.journal.trouble(), bounded.told[0]);
+  WriteSession(bounded.journal);
+  EXPECT_EQ(bounded.told.size(), 1u);
 }
 
 }  // namespace

@@ -13,12 +13,12 @@ namespace hlbuf {
 namespace {
 
 constexpr const char* kJournal = "journal-1";
-constexpr const char* kJournalAside = "journal-bad";
 
 }  // namespace
 
-StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers)
-    : store_(store), poster_(poster), side_(poster) {
+StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers,
+                         OnTrouble on_trouble)
+    : store_(store), poster_(poster), on_trouble_(std::move(on_trouble)), side_(poster) {
   for (const std::string& name : keepers)
     if (std::optional<UniqueFd> connection = store_.Take(name))
       came_.emplace(name, *std::move(connection));
@@ -40,11 +40,13 @@ absl::Status StoredState::Replace(const std::string& name, int fd) {
 
 void StoredState::Put(const std::string& name, UniqueFd connection) {
   poster_.Post([this, name, connection = std::move(connection)] {
+    unput_.erase(name);
     const absl::Status put = Replace(name, connection.get());
     if (put.ok()) return Verify();
-    Log(LogLevel::kError,
+    unput_[name] =
         absl::StrCat("the service manager does not keep the connection ", name, ": ", put.message(),
-                     "; a restart of this service will lose what that device has"));
+                     "; a restart of this service will lose what that device has");
+    on_trouble_(unput_[name]);
   });
 }
 
@@ -55,6 +57,7 @@ void StoredState::Remove(const std::string& name) {
     came_.erase(name);
   }
   poster_.Post([this, name] {
+    unput_.erase(name);
     if (const absl::Status removed = store_.Remove(name); !removed.ok())
       Log(LogLevel::kWarning, absl::StrCat("the service manager may still keep the connection ",
                                            name, ": ", removed.message()));
@@ -65,6 +68,13 @@ UniqueFd StoredState::Take(const std::string& name) {
   const std::lock_guard<std::mutex> locked(lock_);
   auto node = came_.extract(name);
   return node ? std::move(node.mapped()) : UniqueFd();
+}
+
+std::vector<std::string> StoredState::troubles() const {
+  std::vector<std::string> all;
+  if (!unverified_.empty()) all.push_back(unverified_);
+  for (const auto& [name, why] : unput_) all.push_back(why);
+  return all;
 }
 
 void StoredState::Verify() {
@@ -79,9 +89,12 @@ void StoredState::Verify() {
 
 void StoredState::OnVerified(const absl::Status& verified) {
   verifying_ = false;
-  if (!verified.ok())
-    Log(LogLevel::kError, absl::StrCat("what is held may not survive a restart of this service: ",
-                                       verified.message()));
+  verified_ = verified.ok();
+  unverified_ = verified.ok()
+                    ? ""
+                    : absl::StrCat("what is held may not survive a restart of this service: ",
+                                   verified.message());
+  if (!verified.ok()) on_trouble_(unverified_);
   if (std::exchange(verify_again_, false)) Verify();
 }
 

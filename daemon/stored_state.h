@@ -2,9 +2,12 @@
 #ifndef HLBUF_DAEMON_STORED_STATE_H_
 #define HLBUF_DAEMON_STORED_STATE_H_
 
+#include <functional>
 #include <mutex>
 #include <string>
+#include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -20,17 +23,27 @@ namespace hlbuf {
 // connection for each device's keeper.
 //
 // Broker thread, but for what KeeperStore has. What is put there is pushed before anything that was
-// posted later is done; whether the manager has it is asked behind each push, and told to people
-// when it has not.
+// posted later is done; whether the manager has it is asked behind each push.
 class StoredState final : public KeeperStore {
  public:
+  // What the journal of an earlier life is called that could not be read.
+  static constexpr const char* kJournalAside = "journal-bad";
+  // Told, in words, each time that something is found not to be kept.
+  using OnTrouble = std::function<void(const std::string&)>;
+
   // Takes the connections called `keepers`. Both references live longer.
-  StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers);
+  StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers,
+              OnTrouble on_trouble);
   // The journal of the last life; no descriptor: there is none.
   UniqueFd TakeJournal();
   // Stores `journal` in the place of that one; `aside`, if it is one, for people to look at.
   // Errors: those of FdStore::Push()
   absl::Status PutJournal(int journal, const UniqueFd& aside);
+
+  // The manager has said that it keeps everything.
+  bool verified() const { return verified_; }
+  // What it does not keep, as far as is known; empty: nothing.
+  std::vector<std::string> troubles() const;
 
   void Put(const std::string& name, UniqueFd connection) override;
   void Remove(const std::string& name) override;
@@ -45,6 +58,10 @@ class StoredState final : public KeeperStore {
   Poster& poster_;
   std::mutex lock_;  // of came_, which workers ask
   absl::flat_hash_map<std::string, UniqueFd> came_;
+  const OnTrouble on_trouble_;
+  bool verified_ = false;
+  std::string unverified_;                           // why it is not, when it was asked
+  absl::btree_map<std::string, std::string> unput_;  // by their names: why they are not there
   bool verifying_ = false;
   bool verify_again_ = false;
   SideJob side_;  // last: its work ends before the rest
