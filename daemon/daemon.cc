@@ -32,10 +32,12 @@
 #include "daemon/namespaces.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
+#include "daemon/observe/losses.h"
 #include "daemon/observe/metrics.h"
 #include "daemon/observe/refusal_limit.h"
 #include "daemon/passed_descriptors.h"
 #include "daemon/readiness.h"
+#include "daemon/service_facts.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
 #include "daemon/settings_of.h"
@@ -114,6 +116,7 @@ class Daemon {
         events_(static_cast<std::uint64_t>(absl::ToUnixMicros(absl::Now()))),
         audit_(events_, clock_, config.log_level),
         metrics_(events_),
+        losses_(events_),
         feed_(events_),
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
@@ -133,6 +136,7 @@ class Daemon {
   void SayWhatItIs() const;
 
  private:
+  ServiceFacts Facts() const;
   absl::Status OpenState();
   absl::Status OpenStateIn(const std::string& directory);
   absl::Status OpenStoredState();
@@ -146,6 +150,7 @@ class Daemon {
 
   EventLoop& loop_;
   BootClock clock_;
+  const absl::Time started_ = clock_.Now();
   Syscalls syscalls_;
   std::unique_ptr<FdStore> store_;
   std::unique_ptr<StoredState> stored_;  // null: not there
@@ -153,6 +158,7 @@ class Daemon {
   EventLog events_;
   Audit audit_;
   Metrics metrics_;
+  Losses losses_;
   EventLogFeed feed_;
   RefusalLimit limited_;
   SocketWitness witness_;
@@ -178,9 +184,7 @@ absl::Status Daemon::OpenState() {
   } else if (ServiceManagerKeeps(config().sockets)) {
     RETURN_IF_ERROR(OpenStoredState());
   } else {
-    Log(LogLevel::kNotice,
-        "what is held ends with this process: no service manager keeps it, and there is no [state] "
-        "directory to write it down in");
+    Log(LogLevel::kNotice, kNotKept);
     keepers_ = std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
   }
   if (!found_.set_aside.empty())
@@ -290,10 +294,19 @@ absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
   clients_->Hold();
   broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });
   ASSIGN_OR_RETURN(control_,
-                   ControlServer::Start(
-                       broker_, loop_, clock_, feed_, std::move(control), PeerAt,
-                       [this] { return metrics_.Text(broker_); }, ControlSettingsOf(config())));
+                   ControlServer::Start(broker_, loop_, clock_, feed_, std::move(control), PeerAt,
+                                        {.metrics = [this] { return metrics_.Text(broker_); },
+                                         .facts = [this] { return Facts(); }},
+                                        ControlSettingsOf(config())));
   return ArmTimer();
+}
+
+ServiceFacts Daemon::Facts() const {
+  ServiceFacts facts = FactsOf(config(), state_, stored_.get());
+  facts.life = events_.life();
+  facts.started = started_;
+  facts.losses = losses_.All();
+  return facts;
 }
 
 void Daemon::Apply(const Config& read) {

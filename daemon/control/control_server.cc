@@ -95,7 +95,7 @@ void ControlServer::PrepareProcess() {
 }
 
 ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
-                             Identify identify, MetricsText metrics,
+                             Identify identify, ServiceReports reports,
                              const ControlSettings& settings)
     : broker_(broker),
       loop_(loop),
@@ -105,18 +105,18 @@ ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock
       refusals_(clock, {.burst = 8, .interval = absl::Seconds(1)}, 1),
       connections_(loop, settings.window, settings.connections),
       watchers_(feed, clock, deadlines_),
-      service_(loop, broker, connections_, watchers_, std::move(metrics), settings.calls) {}
+      service_(loop, broker, connections_, watchers_, std::move(reports), settings.calls) {}
 
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed, UniqueFd listener,
-    Identify identify, MetricsText metrics, ControlSettings settings) {
+    Identify identify, ServiceReports reports, ControlSettings settings) {
   PrepareProcess();
   static_cast<void>(RefuseDescriptors(listener.get()));  // where it can be done
   KeepGrpc();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   std::unique_ptr<ControlServer> server(new ControlServer(
-      broker, loop, clock, feed, std::move(identify), std::move(metrics), settings));
+      broker, loop, clock, feed, std::move(identify), std::move(reports), settings));
   ControlServer* const self = server.get();
   ASSIGN_OR_RETURN(
       std::unique_ptr<ControlAcceptor> acceptor,

@@ -63,7 +63,7 @@ class ControlServer {
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Broker& broker, EventLoop& loop,
                                                               const Clock& clock, EventFeed& feed,
                                                               UniqueFd listener, Identify identify,
-                                                              MetricsText metrics,
+                                                              ServiceReports reports,
                                                               ControlSettings settings);
   ~ControlServer();
 
@@ -84,7 +84,7 @@ class ControlServer {
 
  private:
   ControlServer(Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed,
-                Identify identify, MetricsText metrics, const ControlSettings& settings);
+                Identify identify, ServiceReports reports, const ControlSettings& settings);
   void Accept(UniqueFd socket);
   void TellRefused(const Domain& domain, pid_t pid, absl::string_view why);
 

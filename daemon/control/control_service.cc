@@ -145,13 +145,24 @@ grpc::ServerUnaryReactor* ControlService::SimulateReset(grpc::CallbackServerCont
   });
 }
 
+grpc::ServerUnaryReactor* ControlService::GetStatus(grpc::CallbackServerContext* context,
+                                                    const v1::GetStatusRequest*,
+                                                    v1::ServiceStatus* response) {
+  return Serve(
+      context, [this, response](const Caller& caller, const std::shared_ptr<Reply>& reply) {
+        const absl::Status allowed = Require(Role::kViewer, caller, "see how the service is");
+        if (allowed.ok()) *response = StatusOf(broker_, reports_.facts());
+        reply->Send(allowed);
+      });
+}
+
 grpc::ServerUnaryReactor* ControlService::GetMetrics(grpc::CallbackServerContext* context,
                                                      const v1::GetMetricsRequest*,
                                                      v1::GetMetricsResponse* response) {
   return Serve(context,
                [this, response](const Caller& caller, const std::shared_ptr<Reply>& reply) {
                  const absl::Status allowed = Require(Role::kViewer, caller, "read the metrics");
-                 if (allowed.ok()) response->set_text(metrics_());
+                 if (allowed.ok()) response->set_text(reports_.metrics());
                  reply->Send(allowed);
                });
 }

@@ -11,6 +11,7 @@
 #include "daemon/control/caller_quota.h"
 #include "daemon/control/changes.h"
 #include "daemon/control/control_connections.h"
+#include "daemon/control/service_status.h"
 #include "daemon/control/watchers.h"
 #include "daemon/core/broker.h"
 #include "hlbuf/v1/control.grpc.pb.h"
@@ -20,17 +21,23 @@ namespace hlbuf {
 // OpenMetrics text, as of now. Broker thread.
 using MetricsText = std::function<std::string()>;
 
+// What is asked for of parts that this one does not know.
+struct ServiceReports {
+  MetricsText metrics;
+  FactsNow facts;
+};
+
 // hlbuf.v1.Control. gRPC's threads enter here and only post; everything is answered from the broker
 // thread, where a caller's identity is looked up once, first of all.
 class ControlService final : public hlbuf::v1::Control::CallbackService {
  public:
   ControlService(Poster& poster, Broker& broker, const ControlConnections& connections,
-                 Watchers& watchers, MetricsText metrics, CallerQuota::Limits calls)
+                 Watchers& watchers, ServiceReports reports, CallerQuota::Limits calls)
       : poster_(poster),
         broker_(broker),
         connections_(connections),
         watchers_(watchers),
-        metrics_(std::move(metrics)),
+        reports_(std::move(reports)),
         changes_(broker),
         quota_("calls in progress", calls) {}
 
@@ -73,6 +80,9 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   grpc::ServerUnaryReactor* SimulateReset(grpc::CallbackServerContext* context,
                                           const hlbuf::v1::SimulateResetRequest* request,
                                           hlbuf::v1::SimulateResetResponse* response) override;
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const hlbuf::v1::GetStatusRequest* request,
+                                      hlbuf::v1::ServiceStatus* response) override;
   grpc::ServerUnaryReactor* GetMetrics(grpc::CallbackServerContext* context,
                                        const hlbuf::v1::GetMetricsRequest* request,
                                        hlbuf::v1::GetMetricsResponse* response) override;
@@ -100,7 +110,7 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
   Broker& broker_;
   const ControlConnections& connections_;
   Watchers& watchers_;
-  const MetricsText metrics_;
+  const ServiceReports reports_;
   Changes changes_;
   CallerQuota quota_;
   bool stopping_ = false;

@@ -91,9 +91,9 @@ TEST(ControlServer, EndsWhereTheLoopDoesNotRun) {
   EventLog log(1);
   EventLogFeed feed(log);
   Broker broker({}, Policy({}, {}), clock, log);
-  absl::StatusOr<std::unique_ptr<ControlServer>> server = ControlServer::Start(
-      broker, *loop, clock, feed, UniqueFd(::dup(listener.get())),
-      [](int) { return absl::UnavailableError("nobody"); }, [] { return std::string(); }, {});
+  absl::StatusOr<std::unique_ptr<ControlServer>> server =
+      ControlServer::Start(broker, *loop, clock, feed, UniqueFd(::dup(listener.get())),
+                           [](int) { return absl::UnavailableError("nobody"); }, {}, {});
   ASSERT_TRUE(server.ok()) << server.status();
   server->reset();  // a start that failed later on
   EXPECT_EQ(*server, nullptr);

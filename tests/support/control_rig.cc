@@ -68,7 +68,8 @@ ControlRig::ControlRig(ControlRigOptions options)
         on_accept_(socket);
         return next_peer_;
       },
-      [this] { return metrics_.Text(*broker_); }, options.settings);
+      {.metrics = [this] { return metrics_.Text(*broker_); }, .facts = [this] { return facts_; }},
+      options.settings);
   const absl::Status timer = thread_.loop().SetTimer(
       [this] { return std::min(broker_->NextDeadline(), server_->NextDeadline()); },
       [this] {
@@ -180,6 +181,10 @@ void ControlRig::ReleaseAll(SessionRecord* session) {
     for (const LeaseRecord* lease : session->leases) ids.push_back(lease->id);
     broker_->Release(*session, ids);
   });
+}
+
+void ControlRig::SetFacts(ServiceFacts facts) {
+  OnLoop([&] { facts_ = std::move(facts); });
 }
 
 void ControlRig::Tell(Event event) {

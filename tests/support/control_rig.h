@@ -62,6 +62,8 @@ class ControlRig {
   // Every lease that it has now.
   void ReleaseAll(SessionRecord* session);
   void Tell(Event event);
+  // What is told of the service from now on.
+  void SetFacts(ServiceFacts facts);
 
   void OnLoop(absl::FunctionRef<void()> task) { thread_.OnLoop(task); }
   bool Until(absl::FunctionRef<bool()> done) { return thread_.Until(done); }
@@ -79,6 +81,7 @@ class ControlRig {
   BootClock clock_;
   EventLog log_;
   EventLogFeed feed_{log_};
+  ServiceFacts facts_;
   Metrics metrics_{log_};
   Syscalls syscalls_;
   LoopThread thread_;
