@@ -30,7 +30,11 @@ constexpr const char* kFooter =
     "             did not answer; 4 nothing failed, but somebody still has a buffer: what "
     "`revoke`,\n"
     "             `drain --wait` and `simulate-reset` ended with, or `plan-reset` expects, or\n"
-    "             `holders` found without a lease. doctor: 1 when it found a problem, else 0.\n"
+    "             `holders` found without a lease; 5 `status`: all works, but something was lost, "
+    "or\n"
+    "             would not survive a restart. status: 1 when a device has FAILED; doctor: 1 when "
+    "it\n"
+    "             found a problem, else 0.\n"
     "Errors are written to standard error as \"hl-bufctl: TEXT (REASON)\", with a reason of\n"
     "proto/hlbuf/v1/errors.proto.";
 
@@ -79,6 +83,7 @@ ExitCode Main(int argc, const char* const* argv) {
   app.fallthrough();
   app.require_subcommand(1);
   AddGlobalOptions(app, invocation);
+  AddStatusCommand(app, invocation);
   AddListCommands(app, invocation);
   AddHoldersCommand(app, invocation);
   AddRevokeCommand(app, invocation);

@@ -10,6 +10,7 @@ namespace hlbuf::ctl {
 
 // Each adds its subcommands to `app`; the one that is named puts itself into `invocation`, which
 // outlives the parsing.
+void AddStatusCommand(CLI::App& app, Invocation& invocation);
 void AddListCommands(CLI::App& app, Invocation& invocation);
 void AddDrainCommands(CLI::App& app, Invocation& invocation);
 void AddRevokeCommand(CLI::App& app, Invocation& invocation);

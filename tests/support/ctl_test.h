@@ -18,7 +18,7 @@
 namespace hlbuf {
 
 constexpr int kAny = -1;
-enum ExitStatus { kOk = 0, kFailed = 1, kBadUsage = 2, kUnreachable = 3, kHeld = 4 };
+enum ExitStatus { kOk = 0, kFailed = 1, kBadUsage = 2, kUnreachable = 3, kHeld = 4, kLost = 5 };
 
 inline std::string IdText(std::uint64_t id) { return absl::StrFormat("%x", id); }
 inline std::string LetGo() { return CountsReferences() ? "PROVEN" : "ACKNOWLEDGED"; }

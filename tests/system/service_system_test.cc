@@ -185,5 +185,30 @@ TEST_F(Service, RefusesRulesAboutUsersWhereItDoesNotSeeThem) {
   EXPECT_TRUE(IsLogged("hl-bufd.toml:4:8: rule.uids: the service's user namespace leaves ids out"));
 }
 
+TEST_F(Service, IsHealthyWhereTheManagerKeepsEverythingAlsoAfterAKill) {
+  LibraryClient alice = Alice();
+  alice.Allocate(kBytes);
+  const auto is_verified = [] {
+    return Contains(Ctl({"status"}).output, "service manager, which has all of it\n");
+  };
+  EXPECT_TRUE(Eventually(is_verified)) << Ctl({"status"}).output;
+  ASSERT_EQ(::kill(MainPid(), SIGKILL), 0);
+  EXPECT_TRUE(Comes(kService, "NRestarts", "1"));
+  EXPECT_TRUE(Eventually(is_verified)) << Ctl({"status"}).output;
+  const Finished status = Ctl({"status"});
+  EXPECT_EQ(status.exit_status, 0) << status.output;
+  EXPECT_TRUE(Contains(status.output, "Lost since the service was started: nothing\n"));
+}
+
+TEST_F(Service, SaysThatTheManagerHasNoRoomForWhatItGives) {
+  DropIn("FileDescriptorStoreMax=1\n");
+  LibraryClient alice = Alice();
+  alice.Allocate(kBytes);
+  EXPECT_TRUE(Eventually([] { return Ctl({"status"}).exit_status == 5; }));
+  EXPECT_TRUE(Contains(Ctl({"status"}).output, "raise FileDescriptorStoreMax= of the unit\n"));
+  EXPECT_TRUE(IsLogged("STATE_UNKEPT"));
+  EXPECT_TRUE(Contains(Ctl({"metrics"}).output, "hlbuf_state_risks_total{kind=\"STATE_UNKEPT\"}"));
+}
+
 }  // namespace
 }  // namespace hlbuf
