@@ -19,12 +19,14 @@ namespace {
 constexpr int kSecondsMax = 3600;
 
 constexpr const char* kHelp =
-    "usage: hl-bufd-keeper [OPTION]...    hl-bufd starts it, one for each device; not for people\n"
+    "usage: hl-bufd-keeper [OPTION]...    hl-bufd or its socket unit starts one for each device;\n"
+    "                                     not for people\n"
     "\n"
-    "Opens an accelerator for hl-bufd, passes it on, and keeps a copy of it and of every buffer\n"
-    "exported from it until hl-bufd tells it to drop one. It is the process that the driver kills\n"
-    "at a hard reset. Descriptor 3 is its connection (SOCK_SEQPACKET); it ends with that, and\n"
-    "ignores SIGTERM, SIGINT, SIGHUP and SIGPIPE. What it keeps: ls -l /proc/PID/fd\n"
+    "Keeps a copy of every buffer of a device until hl-bufd tells it to drop one, and gives them\n"
+    "back to the next hl-bufd after a crash or a restart. It opens accelerators, too, and passes\n"
+    "them on: the driver kills whoever opened one at a hard reset. Descriptor 3 is its connection\n"
+    "(SOCK_SEQPACKET); without --wait it ends with that. It ignores SIGTERM, SIGINT, SIGHUP and\n"
+    "SIGPIPE. What it keeps: ls -l /proc/PID/fd\n"
     "\n"
     "  --any           opens other files than character devices too, for tests\n"
     "  --wait SECONDS  when its connection ends and it keeps anything, waits so long for the next\n"
