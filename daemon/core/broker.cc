@@ -12,10 +12,10 @@
 namespace hlbuf {
 
 Broker::Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
-               Witness* witness, Recorder& recorder)
+               Witness* witness, Recorder& recorder, EpochPage& page)
     : settings_(std::move(settings)),
       policy_(std::move(policy)),
-      ledger_(clock, observer, recorder, settings_.limits, settings_.first_id),
+      ledger_(clock, observer, recorder, page, settings_.limits, settings_.first_id),
       absences_(ledger_, settings_.reattach_grace,
                 [this](SessionRecord& session) { EndAbsence(session); }),
       inquiry_(ledger_, witness),

@@ -75,6 +75,7 @@ struct Grant {
   LeaseId lease;
   std::uint64_t size_bytes = 0;
   std::uint64_t epoch = 0;
+  std::uint32_t epoch_slot = 0;
   int fd = -1;
 };
 
@@ -90,9 +91,11 @@ struct NewDevice {
 // Every refusal is a status of core/error.h: what, why, and what to do about it.
 class Broker {
  public:
-  // `witness`: who can see what other processes have; may be null. `recorder` outlives this.
+  // `witness`: who can see what other processes have; may be null. `recorder` and `page` outlive
+  // this.
   Broker(BrokerSettings settings, Policy policy, const Clock& clock, Observer& observer,
-         Witness* witness = nullptr, Recorder& recorder = Recorder::None());
+         Witness* witness = nullptr, Recorder& recorder = Recorder::None(),
+         EpochPage& page = EpochPage::None());
   ~Broker();
 
   // Devices. Opening begins at once; its outcome is a DEVICE_STATE event.

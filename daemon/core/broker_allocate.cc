@@ -199,6 +199,7 @@ void Broker::OnAllocated(BufferId id, SessionId session_id, Charge lease,
     return RefuseOrWait(std::move(again), outcome, std::move(done));
   }
   buffer.state = Checked(Next(buffer.state, BufferEvent::kExported));
+  ledger_.epochs.MakeCurrent(buffer);
   ledger_.recorder.Write(buffer);
   ledger_.Tell(EventKind::kBufferAllocated, buffer, buffer.name);
   const LeaseId granted = ledger_.Grant(*session, buffer, std::nullopt, std::move(lease)).id;

@@ -125,6 +125,7 @@ absl::StatusOr<Grant> Broker::OpenOne(SessionRecord& session, const OpenItem& it
                .lease = lease.id,
                .size_bytes = buffer->allocation.size_bytes,
                .epoch = buffer->epoch,
+               .epoch_slot = buffer->epoch_slot,
                .fd = buffer->allocation.fd.get()};
 }
 
@@ -165,6 +166,7 @@ absl::StatusOr<Grant> Broker::GrantOf(LeaseId id) const {
                .lease = id,
                .size_bytes = buffer.allocation.size_bytes,
                .epoch = buffer.epoch,
+               .epoch_slot = buffer.epoch_slot,
                .fd = buffer.allocation.fd.get()};
 }
 

@@ -35,6 +35,7 @@ void Draining::Begin(BufferRecord& buffer, BufferEvent on) {
   buffer.draining_since = buffer.unleased_since = ledger_.clock.Now();
   buffer.device->DrainBegan(buffer.bytes.amount());
   ledger_.registry.DropName(buffer);
+  ledger_.epochs.End(buffer);
   ledger_.recorder.Write(buffer);
   Await(buffer);
 }
@@ -201,6 +202,7 @@ void Draining::Lose(BufferRecord& buffer) {
                     .counted_late = out > 0};
   buffer.given_up = out > 0;
   buffer.returning = buffer.blind = false;
+  ledger_.epochs.End(buffer);
   ledger_.recorder.Write(buffer);
   let_go_(buffer, *buffer.verdict);
   if (buffer.given_up) {

@@ -106,6 +106,7 @@ KeptBuffer Keep(const BufferRecord& buffer) {
           .revoked = buffer.revoked,
           .verdict = buffer.verdict,
           .references = buffer.references,
+          .epoch_slot = buffer.epoch_slot,
           .since = buffer.since,
           .draining_since = buffer.draining_since,
           .unleased_since = buffer.unleased_since,

@@ -53,6 +53,7 @@ struct KeptBuffer {
   std::optional<RevokeReason> revoked;
   std::optional<Verdict> verdict;
   std::uint32_t references = 0;
+  std::uint32_t epoch_slot = 0;
   absl::Time since, draining_since, unleased_since;
   // That wait for its verdict: the newest kRevocationsMax. Nobody asks for more of one buffer at a
   // time, and each of the others would get the same verdict.

@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "daemon/base/clock.h"
 #include "daemon/core/deadlines.h"
+#include "daemon/core/epoch_slots.h"
 #include "daemon/core/ids.h"
 #include "daemon/core/lost_buffers.h"
 #include "daemon/core/observer.h"
@@ -27,9 +28,9 @@ namespace hlbuf {
 // Member order is the order of destruction reversed: records give their charges back before the
 // accounts go.
 struct Ledger {
-  Ledger(const Clock& c, Observer& o, Recorder& r, const QuotaLimits& limits,
+  Ledger(const Clock& c, Observer& o, Recorder& r, EpochPage& page, const QuotaLimits& limits,
          std::uint64_t first_id)
-      : clock(c), observer(o), recorder(r), accounts(limits), ids(first_id) {}
+      : clock(c), observer(o), recorder(r), epochs(page), accounts(limits), ids(first_id) {}
 
   // Makes a lease; `charge` is one of Resource::kLeases.
   LeaseRecord& Grant(SessionRecord& session, BufferRecord& buffer, std::optional<Grantee> share,
@@ -67,6 +68,7 @@ struct Ledger {
   const Clock& clock;
   Observer& observer;
   Recorder& recorder;
+  EpochSlots epochs;
   bool suspended = false;  // nothing changes any more but what devices still answer
   Deadlines deadlines;
   Accounts accounts;

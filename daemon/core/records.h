@@ -103,6 +103,7 @@ struct BufferRecord {
   bool given_up = false;                // a reset took its memory while somebody held it
   std::optional<RevokeReason> revoked;  // why, if it ever was
   std::uint32_t references = 0;         // others' references as last counted, while DRAINING
+  std::uint32_t epoch_slot = 0;         // in the epoch page; 0: it is not current, or has none
   std::string name;
   std::vector<std::string> labels;  // key=value
   absl::Time since;

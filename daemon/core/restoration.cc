@@ -53,6 +53,20 @@ void Restoration::TakeRecords() {
   for (KeptBuffer& buffer : kept_.buffers) Take(std::move(buffer));
   for (const KeptLease& lease : kept_.leases) Take(lease);
   for (auto& [id, lost] : given_up_) ledger_.lost.Add(std::move(lost));
+  TakeEpochPage();
+}
+
+// What the page says may be of a moment before or after what is written down, or of another
+// service.
+void Restoration::TakeEpochPage() {
+  std::vector<BufferRecord*> current;
+  for (const auto& [id, buffer] : ledger_.registry.in_order()) {
+    if (buffer->state == BufferState::kLive)
+      current.push_back(buffer);
+    else
+      buffer->epoch_slot = 0;
+  }
+  for (const BufferRecord* moved : ledger_.epochs.Restore(current)) ledger_.recorder.Write(*moved);
 }
 
 void Restoration::Take(const KeptSession& kept) {
@@ -96,6 +110,7 @@ void Restoration::Take(KeptBuffer kept) {
   buffer->blind = kept.blind;
   buffer->revoked = kept.revoked;
   buffer->references = kept.references;
+  buffer->epoch_slot = kept.epoch_slot;
   buffer->name = std::move(kept.name);
   buffer->labels = std::move(kept.labels);
   buffer->since = kept.since;

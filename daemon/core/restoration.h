@@ -41,6 +41,7 @@ class Restoration {
   // Of an operator's revocation whose deadline passed, or nearly so, while nobody was heard.
   static constexpr absl::Duration kLeastLeft = absl::Seconds(2);
 
+  void TakeEpochPage();
   void Take(const KeptSession& kept);
   void Take(KeptBuffer kept);
   void Take(const KeptLease& kept);

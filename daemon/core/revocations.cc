@@ -33,7 +33,7 @@ Revocations::Running& Revocations::Add(RevocationReport report, Done done) {
   return *(running_[owned->report.id] = std::move(owned));
 }
 
-// All is written down before anybody is told.
+// All is written down, and no buffer is current any more, before anybody is told.
 void Revocations::Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
                       absl::Span<LeaseRecord* const> alone) {
   Running& running = *running_.at(id);
@@ -46,6 +46,7 @@ void Revocations::Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
     buffer->revoked = running.report.reason;
     if (buffer->state == BufferState::kLive)
       buffer->state = Checked(Next(buffer->state, BufferEvent::kRevoke));
+    ledger_.epochs.End(*buffer);
     ledger_.recorder.Write(*buffer);
     // Nothing more can be learned of it.
     if (BlindBuffers::IsAcknowledged(*buffer)) acknowledged.push_back(buffer);

@@ -214,6 +214,7 @@ absl::Status Reader::AddBuffer(std::uint64_t key, Row& row) {
                              .references = fixed.verdict_references,
                              .counted_late = fixed.counted_late != 0};
   buffer.references = fixed.references;
+  buffer.epoch_slot = fixed.epoch_slot;
   buffer.since = TimeOf(fixed.since);
   buffer.draining_since = TimeOf(fixed.draining_since);
   buffer.unleased_since = TimeOf(fixed.unleased_since);

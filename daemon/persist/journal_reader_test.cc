@@ -14,6 +14,7 @@
 
 #include "daemon/persist/journal_recorder.h"
 #include "tests/support/broker_rig.h"
+#include "tests/support/fake_epoch_page.h"
 
 namespace hlbuf {
 namespace {
@@ -72,7 +73,8 @@ struct Told {
     recorder.Write(*rig.broker.FindDevice("fake0"), {.key = 3, .bytes = std::string(5'000, 'n')});
   }
 
-  BrokerRig rig;
+  FakeEpochPage page{8};
+  BrokerRig rig{{.page = &page}};
   FakeClient* alice;
   FakeClient* bob;
   LeaseId lease;
@@ -111,6 +113,7 @@ TEST(JournalReader, ReadsWhatWasRecorded) {
   EXPECT_EQ(buffer.window, record.allocation.window);
   EXPECT_EQ(buffer.allocated_by, record.allocated_by);
   EXPECT_EQ(buffer.size_bytes, 2 * kPage);
+  EXPECT_EQ(buffer.epoch_slot, EpochPage::kFirstSlot);
   EXPECT_EQ(read.kept.leases.size(), 2u);
 }
 

@@ -55,6 +55,7 @@ journal::BufferRow RowOf(const BufferRecord& buffer) {
     row.counted_late = buffer.verdict->counted_late;
   }
   row.shares = static_cast<std::uint16_t>(SharesRows(buffer.shares.size()));
+  row.epoch_slot = buffer.epoch_slot;
   return row;
 }
 

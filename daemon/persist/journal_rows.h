@@ -86,8 +86,10 @@ struct BufferRow {  // texts: device, container of the owner, name, then labels
   std::uint8_t verdict;  // its kind and 1; 0: none
   std::uint8_t counted_late;
   std::uint16_t shares;  // how many rows of kShares are good
+  std::uint32_t epoch_slot;
+  std::uint32_t reserved;
 };
-static_assert(sizeof(BufferRow) == 128);
+static_assert(sizeof(BufferRow) == 136);
 
 struct LeaseRow {
   std::uint64_t session;

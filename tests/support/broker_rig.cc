@@ -142,6 +142,10 @@ BrokerSettings BrokerRig::Settings() const {
           .reattach_grace = options_.reattach_grace};
 }
 
+EpochPage& BrokerRig::Page() const {
+  return options_.page != nullptr ? *options_.page : EpochPage::None();
+}
+
 Policy BrokerRig::Rules() const {
   return Policy(options_.rules, {.clients_gid = kClientsGid, .service_uid = kServiceUid});
 }
@@ -149,7 +153,7 @@ Policy BrokerRig::Rules() const {
 BrokerRig::BrokerRig(RigOptions options)
     : options_(std::move(options)),
       broker(Settings(), Rules(), clock, observer, options_.witness,
-             options_.recorder != nullptr ? *options_.recorder : recorder),
+             options_.recorder != nullptr ? *options_.recorder : recorder, Page()),
       device(AddDevice("fake0", options_.traits)) {
   Run();
 }
@@ -168,7 +172,8 @@ void BrokerRig::RestartWithout(absl::string_view gone) {
   broker.Suspend();
   ++lives_;
   std::destroy_at(&broker);
-  std::construct_at(&broker, Settings(), Rules(), clock, observer, options_.witness, recorder);
+  std::construct_at(&broker, Settings(), Rules(), clock, observer, options_.witness, recorder,
+                    Page());
   std::vector<NewDevice> again;
   for (const auto& [name, backend] : owned_)
     if (name != gone) again.push_back({name, std::make_unique<LentBackend>(*backend)});

@@ -73,6 +73,7 @@ struct RigOptions {
   Witness* witness = nullptr;  // outlives the rig
   absl::Duration reattach_grace = absl::Seconds(60);
   Recorder* recorder = nullptr;  // outlives the rig; null: the rig's own
+  EpochPage* page = nullptr;     // outlives the rig; null: none
 };
 
 // A broker with the device "fake0", a clock and clients that a test moves by hand.
@@ -137,6 +138,7 @@ class BrokerRig {
 
  private:
   BrokerSettings Settings() const;
+  EpochPage& Page() const;
   Policy Rules() const;
   std::vector<std::unique_ptr<FakeClient>> clients_;
 };
