@@ -43,8 +43,16 @@ enum {
 /* Bits of `features`. */
 enum {
   /* HELLO: this client can reattach. WELCOME: and has a secret to do so. */
-  HLBUF_WIRE_FEATURE_REATTACH = 1
+  HLBUF_WIRE_FEATURE_REATTACH = 1,
+  /* HELLO: this client maps the epoch page. WELCOME: and its descriptor comes along. */
+  HLBUF_WIRE_FEATURE_EPOCH_PAGE = 2
 };
+
+/* The epoch page: a memfd of 64-bit words, each read by one atomic load. The first one is
+ * HLBUF_WIRE_EPOCH_MAGIC; those before HLBUF_WIRE_EPOCH_FIRST_SLOT say nothing else. The others are
+ * slots: the id of the buffer that is current there, or 0. */
+#define HLBUF_WIRE_EPOCH_MAGIC UINT64_C(0x31484350454c4248) /* "HBLEPCH1" */
+enum { HLBUF_WIRE_EPOCH_FIRST_SLOT = 8 };
 
 enum hlbuf_wire_opcode {
   /* Requests; the answer has the same cookie and opcode | HLBUF_WIRE_REPLY, or is an ERROR. */
@@ -189,6 +197,10 @@ struct hlbuf_wire_allocated {
   uint64_t lease_id;
   uint64_t size_bytes; /* as exported: a multiple of the device's page */
   uint64_t epoch;
+  /* Appended; a frame of 48 fixed bytes says 0. The word of the epoch page that has `buffer_id` as
+   * long as the buffer is current; 0: there is none, and it is not known to be. */
+  uint32_t epoch_slot;
+  uint32_t reserved;
 };
 
 struct hlbuf_wire_open {
@@ -228,6 +240,8 @@ struct hlbuf_wire_opened_item {
   uint64_t lease_id;
   uint64_t size_bytes;
   uint64_t epoch;
+  uint32_t epoch_slot; /* appended; an item of 48 bytes says 0. As in ALLOCATED */
+  uint32_t reserved3;
 };
 
 /* SHARE and UNSHARE. Answered by a bare header (SHARED, UNSHARED). */
@@ -320,11 +334,11 @@ static_assert(sizeof(struct hlbuf_wire_hello) == 32, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_welcome) == 64, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_reattach) == 72, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_allocate) == 48, "layout is ABI");
-static_assert(sizeof(struct hlbuf_wire_allocated) == 48, "layout is ABI");
+static_assert(sizeof(struct hlbuf_wire_allocated) == 56, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_open) == 24, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_open_item) == 24, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_opened) == 24, "layout is ABI");
-static_assert(sizeof(struct hlbuf_wire_opened_item) == 48, "layout is ABI");
+static_assert(sizeof(struct hlbuf_wire_opened_item) == 56, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_share) == 32, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_release) == 24, "layout is ABI");
 static_assert(sizeof(struct hlbuf_wire_device_list) == 24, "layout is ABI");

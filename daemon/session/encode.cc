@@ -3,10 +3,14 @@
 #include <cstring>
 #include <type_traits>
 
+#include "daemon/core/epoch_page.h"
 #include "daemon/core/error.h"
 #include "daemon/session/codec.h"
 
 namespace hlbuf {
+
+static_assert(EpochPage::kMagic == HLBUF_WIRE_EPOCH_MAGIC);
+static_assert(EpochPage::kFirstSlot == HLBUF_WIRE_EPOCH_FIRST_SLOT);
 
 template <class Fixed>
 Fixed& FrameWriter::Begin(std::uint64_t cookie, hlbuf_wire_opcode opcode) {
@@ -59,6 +63,7 @@ Frame FrameWriter::Allocated(std::uint64_t cookie, const Grant& grant) {
   allocated.lease_id = grant.lease.value;
   allocated.size_bytes = grant.size_bytes;
   allocated.epoch = grant.epoch;
+  allocated.epoch_slot = grant.epoch_slot;
   return Finish();
 }
 
@@ -75,6 +80,7 @@ Frame FrameWriter::Opened(std::uint64_t cookie, absl::Span<const absl::StatusOr<
     item.lease_id = result->lease.value;
     item.size_bytes = result->size_bytes;
     item.epoch = result->epoch;
+    item.epoch_slot = result->epoch_slot;
   }
   const std::size_t texts = size_;
   const std::size_t refused = results.size() - opened.fd_count;

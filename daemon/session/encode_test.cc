@@ -48,7 +48,11 @@ std::string TextOf(const Packet& opened, std::size_t index) {
 }
 
 Grant GrantOf(std::uint64_t n) {
-  return {.buffer = BufferId{n}, .lease = LeaseId{n + 1}, .size_bytes = n + 2, .epoch = n + 3};
+  return {.buffer = BufferId{n},
+          .lease = LeaseId{n + 1},
+          .size_bytes = n + 2,
+          .epoch = n + 3,
+          .epoch_slot = static_cast<std::uint32_t>(n + 4)};
 }
 
 TEST_F(EncodeTest, Welcome) {
@@ -80,6 +84,7 @@ TEST_F(EncodeTest, Allocated) {
   EXPECT_EQ(allocated.lease_id, 101U);
   EXPECT_EQ(allocated.size_bytes, 102U);
   EXPECT_EQ(allocated.epoch, 103U);
+  EXPECT_EQ(allocated.epoch_slot, 104U);
 }
 
 TEST_F(EncodeTest, OpenedItemByItem) {
@@ -97,6 +102,7 @@ TEST_F(EncodeTest, OpenedItemByItem) {
   EXPECT_EQ(second.lease_id, 201U);
   EXPECT_EQ(second.size_bytes, 202U);
   EXPECT_EQ(second.epoch, 203U);
+  EXPECT_EQ(second.epoch_slot, 204U);
   const auto refused = packet.ItemAt<hlbuf_wire_opened_item>(1);
   EXPECT_EQ(refused.status, std::uint32_t{HLBUF_WIRE_NOT_FOUND});
   EXPECT_EQ(refused.buffer_id + refused.lease_id + refused.size_bytes + refused.epoch, 0U);
@@ -113,13 +119,13 @@ TEST_F(EncodeTest, OpenedHasRoomForALargestBatchOfRefusals) {
   const std::size_t each = (HLBUF_WIRE_FRAME_BYTES_MAX - sizeof(hlbuf_wire_opened) -
                             HLBUF_WIRE_BATCH_MAX * sizeof(hlbuf_wire_opened_item)) /
                            HLBUF_WIRE_BATCH_MAX;
-  EXPECT_EQ(each, 81U);
+  EXPECT_EQ(each, 73U);
   for (std::size_t i = 0; i < results.size(); ++i)
     ASSERT_EQ(TextOf(packet, i), text.substr(0, each)) << "item " << i;
 }
 
 TEST_F(EncodeTest, OpenedSharesItsRoomAmongThoseThatNeedIt) {
-  const std::string text(10'000, 'x');
+  const std::string text(9'000, 'x');
   std::vector<absl::StatusOr<Grant>> results(HLBUF_WIRE_BATCH_MAX, GrantOf(1));
   results[7] = results[200] = Error(ErrorCode::kPermissionDenied, text);
   const Packet packet = Sent<hlbuf_wire_opened>(writer_.Opened(3, results), HLBUF_WIRE_OPENED);

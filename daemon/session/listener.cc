@@ -30,7 +30,7 @@ UniqueFd Reserve() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }  // namespace
 
 Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd socket,
-                   SessionTiming timing)
+                   SessionTiming timing, int epoch_page)
     : broker_(broker),
       loop_(loop),
       clock_(clock),
@@ -39,6 +39,7 @@ Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd
                .loop = loop,
                .clock = clock,
                .deadlines = deadlines_,
+               .epoch_page = epoch_page,
                .parked =
                    [this] {
                      --open_;
@@ -50,12 +51,13 @@ Listener::Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(Broker& broker, EventLoop& loop,
                                                           const Clock& clock, UniqueFd socket,
-                                                          SessionTiming timing) {
+                                                          SessionTiming timing, int epoch_page) {
   // Accepted sockets inherit it: clients cannot even send descriptors (EPERM). Older kernels do not
   // know it; there every session takes, closes, and ends.
   const int off = 0;
   static_cast<void>(::setsockopt(socket.get(), SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off)));
-  std::unique_ptr<Listener> listener(new Listener(broker, loop, clock, std::move(socket), timing));
+  std::unique_ptr<Listener> listener(
+      new Listener(broker, loop, clock, std::move(socket), timing, epoch_page));
   Listener* const self = listener.get();
   ASSIGN_OR_RETURN(self->watch_, loop.AddIo(self->socket_.get(), EPOLLIN,
                                             [self](std::uint32_t) { self->OnConnection(); }));

@@ -31,10 +31,11 @@ struct SessionTiming {
 // readable, and would keep this loop busy.
 class Listener {
  public:
-  // `socket` is a listening SOCK_SEQPACKET socket.
+  // `socket` is a listening SOCK_SEQPACKET socket. `epoch_page`: a descriptor for clients, which
+  // outlives this; -1: there is none.
   static absl::StatusOr<std::unique_ptr<Listener>> Start(Broker& broker, EventLoop& loop,
                                                          const Clock& clock, UniqueFd socket,
-                                                         SessionTiming timing);
+                                                         SessionTiming timing, int epoch_page = -1);
   ~Listener();
 
   // Who connects waits in the backlog from now on, until Continue().
@@ -63,7 +64,7 @@ class Listener {
 
  private:
   Listener(Broker& broker, EventLoop& loop, const Clock& clock, UniqueFd socket,
-           SessionTiming timing);
+           SessionTiming timing, int epoch_page);
   UniqueFd Accept();
   void OnConnection();
   void RefuseWaiting();

@@ -25,6 +25,11 @@ struct PendingOpened {
   std::uint64_t cookie = 0;
   std::vector<absl::StatusOr<Grant>> results;
 };
+// The descriptor of the epoch page, if there is one for the peer, comes along.
+struct PendingWelcome {
+  std::uint64_t cookie = 0;
+  hlbuf_wire_opcode opcode = HLBUF_WIRE_WELCOME;  // or REATTACHED
+};
 struct PendingFrame {
   std::vector<std::byte> bytes;
   std::string device;  // of a DEVICE notice: the next one of that device replaces it
@@ -35,7 +40,7 @@ struct PendingFrame {
 // leases and revocation, and one DEVICE notice per device.
 class Outbox {
  public:
-  using Item = std::variant<PendingFrame, PendingAllocated, PendingOpened>;
+  using Item = std::variant<PendingFrame, PendingWelcome, PendingAllocated, PendingOpened>;
 
   bool empty() const { return items_.empty(); }
   Item& front() { return items_.front(); }

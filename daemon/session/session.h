@@ -35,6 +35,7 @@ struct SessionContext {
   EventLoop& loop;
   const Clock& clock;
   Deadlines& deadlines;
+  int epoch_page;  // for those who ask for it, read-only; -1: there is none
   // Nothing more is sent to the session's peer; told once.
   absl::AnyInvocable<void()> parked;
   // The session has ended and nothing of it is in flight any more; it is destroyed later, not from
@@ -106,7 +107,7 @@ class Session final : public Notices {
   std::uint64_t ReattachedLeasesMax(SessionId asked) const;
   std::optional<LeaseId> AllocatedBefore(std::uint64_t cookie);
   static absl::Status CheckVersion(std::uint32_t version);
-  Welcome WelcomeWith(const SessionSecret& secret) const;
+  Welcome WelcomeOf(const SessionRecord& record) const;
   absl::Status HandleAllocate(std::uint64_t cookie, Frame frame);
   void OnAllocated(std::uint64_t cookie, absl::StatusOr<LeaseId> lease);
   absl::Status HandleOpen(std::uint64_t cookie, Frame frame);
@@ -119,6 +120,7 @@ class Session final : public Notices {
   void SendOrKeep(Frame frame, absl::string_view device);
   bool ReadyToSend();
   // UNAVAILABLE: not now; keep it. Anything else was answered, one way or the other.
+  absl::Status SendWelcome(const PendingWelcome& welcome);
   absl::Status SendOpened(std::uint64_t cookie, absl::Span<const absl::StatusOr<Grant>> results);
   absl::Status SendAllocated(std::uint64_t cookie, LeaseId lease);
   // UNAVAILABLE: not now; keep it. RESOURCE_EXHAUSTED: too many descriptors. After any other error
@@ -127,6 +129,7 @@ class Session final : public Notices {
   void RetrySoon();
   void EndSoon(absl::string_view why);
   absl::Status SendGrants(Frame frame, absl::Span<const absl::StatusOr<Grant>> grants);
+  absl::Status SendCharged(Frame frame, absl::Span<const int> fds);
   absl::Status SendPending(Outbox::Item& item);
   absl::Status SendPendingOpened(PendingOpened& opened);
   void Pump();
@@ -166,6 +169,7 @@ class Session final : public Notices {
   Deadlines::Handle retry_ = {};
   std::uint64_t ping_nonce_ = 0;  // of the unanswered PING; 0: none
   absl::Time ping_sent_;
+  bool wants_page_ = false;          // its client maps the epoch page
   std::shared_ptr<Session*> alive_;  // for answers of the worker that come after the end
 };
 

@@ -38,6 +38,7 @@ absl::Status Session::HandleReattach(std::uint64_t cookie, Frame frame) {
   if (parts_ == nullptr)
     parts_ = std::make_unique<ReattachParts>(cookie, ReattachedLeasesMax(part.asked.session));
   const bool more = part.more;
+  wants_page_ = (part.hello.features & HLBUF_WIRE_FEATURE_EPOCH_PAGE) != 0;
   absl::Status added = parts_->Add(cookie, std::move(part));
   if (!added.ok() && ErrorCodeOf(added) == ErrorCode::kQuotaExceeded)
     return RefuseReattach(cookie, added);
@@ -65,9 +66,7 @@ absl::Status Session::Reattach(std::uint64_t cookie, const Reattachment& asked) 
   record_ = back->session;
   repeats_.insert(asked.unanswered.begin(), asked.unanswered.end());
   // What the broker had to tell meanwhile waits behind the answer.
-  const Frame answer =
-      context_.out.Welcome(cookie, HLBUF_WIRE_REATTACHED, WelcomeWith(record_->secret));
-  outbox_.PushFront(PendingFrame{.bytes = {answer.begin(), answer.end()}});
+  outbox_.PushFront(PendingWelcome{.cookie = cookie, .opcode = HLBUF_WIRE_REATTACHED});
   const absl::Span<const RevokedLease> ended = back->ended;
   for (std::size_t at = 0; at < ended.size(); at += HLBUF_WIRE_LEASES_MAX)
     outbox_.PushFrame(context_.out.Revoke(RevokeReason::kLost, absl::UnixEpoch(),

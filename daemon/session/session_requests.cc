@@ -66,8 +66,13 @@ absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
   RETURN_IF_ERROR(CheckVersion(hello.version));
   // Who cannot come back has nothing to be kept for.
   if ((hello.features & HLBUF_WIRE_FEATURE_REATTACH) != 0) record_->secret = RandomSecret();
+  wants_page_ = (hello.features & HLBUF_WIRE_FEATURE_EPOCH_PAGE) != 0;
   context_.broker.Greet(*record_, std::move(hello.client));
-  Send(context_.out.Welcome(cookie, HLBUF_WIRE_WELCOME, WelcomeWith(record_->secret)));
+  Outbox::Item welcome = PendingWelcome{.cookie = cookie, .opcode = HLBUF_WIRE_WELCOME};
+  if (!outbox_.empty() || !ReadyToSend() || absl::IsUnavailable(SendPending(welcome))) {
+    outbox_.Push(std::move(welcome));
+    WatchFor();
+  }
   return absl::OkStatus();
 }
 
@@ -78,15 +83,15 @@ absl::Status Session::CheckVersion(std::uint32_t version) {
                             +HLBUF_WIRE_VERSION));
 }
 
-Welcome Session::WelcomeWith(const SessionSecret& secret) const {
+Welcome Session::WelcomeOf(const SessionRecord& record) const {
   // At least 1: a client could make nothing of 0, and learns from the refusal what is the matter.
   const std::uint64_t batch_max =
       std::clamp<std::uint64_t>(in_flight_max_, 1, HLBUF_WIRE_BATCH_MAX);
-  return {.session = record_->id,
-          .features = secret.empty() ? 0U : std::uint64_t{HLBUF_WIRE_FEATURE_REATTACH},
+  return {.session = record.id,
+          .features = record.secret.empty() ? 0U : std::uint64_t{HLBUF_WIRE_FEATURE_REATTACH},
           .batch_max = static_cast<std::uint32_t>(batch_max),
           .requests_max = kRequestsMax,
-          .secret = secret};
+          .secret = record.secret};
 }
 
 absl::Status Session::HandleAllocate(std::uint64_t cookie, Frame frame) {

@@ -85,17 +85,36 @@ absl::Status Session::SendGrants(Frame frame, absl::Span<const absl::StatusOr<Gr
   for (const absl::StatusOr<Grant>& grant : grants)
     if (grant.ok()) context_.fds.push_back(grant->fd);
   CrashPoint("before-grant");
-  const absl::Status sent = Transmit(frame, context_.fds);
+  const absl::Status sent = SendCharged(frame, context_.fds);
   CrashPoint("after-grant");
-  if (sent.ok() && !context_.fds.empty()) {
+  return sent;
+}
+
+absl::Status Session::SendCharged(Frame frame, absl::Span<const int> fds) {
+  const absl::Status sent = Transmit(frame, fds);
+  if (sent.ok() && !fds.empty()) {
     grant_out_ = true;
     context_.unread.Add(*this);
     // What was refused is not on its way.
-    record_->in_flight.Split(record_->in_flight.amount() - context_.fds.size()).GiveBack();
+    record_->in_flight.Split(record_->in_flight.amount() - fds.size()).GiveBack();
   } else {
     context_.broker.GiveBackInFlight(*record_);
   }
   return sent;
+}
+
+// A peer for whose descriptor there is no room does without the page.
+absl::Status Session::SendWelcome(const PendingWelcome& pending) {
+  Welcome welcome = WelcomeOf(*record_);
+  if (wants_page_ && context_.epoch_page >= 0 && TakeInFlight(1).ok()) {
+    const std::uint64_t others = std::exchange(
+        welcome.features, welcome.features | std::uint64_t{HLBUF_WIRE_FEATURE_EPOCH_PAGE});
+    const absl::Status sent = SendCharged(
+        context_.out.Welcome(pending.cookie, pending.opcode, welcome), {&context_.epoch_page, 1});
+    if (!absl::IsResourceExhausted(sent)) return sent;
+    welcome.features = others;
+  }
+  return Transmit(context_.out.Welcome(pending.cookie, pending.opcode, welcome));
 }
 
 absl::Status Session::SendOpened(std::uint64_t cookie,
@@ -126,6 +145,7 @@ absl::Status Session::SendAllocated(std::uint64_t cookie, LeaseId lease) {
 
 absl::Status Session::SendPending(Outbox::Item& item) {
   if (const auto* frame = std::get_if<PendingFrame>(&item)) return Transmit(frame->bytes);
+  if (const auto* welcome = std::get_if<PendingWelcome>(&item)) return SendWelcome(*welcome);
   if (const auto* allocated = std::get_if<PendingAllocated>(&item))
     return SendAllocated(allocated->cookie, allocated->lease);
   return SendPendingOpened(std::get<PendingOpened>(item));

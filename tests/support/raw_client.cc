@@ -12,7 +12,13 @@ namespace hlbuf {
 
 namespace {
 
-std::vector<std::byte> Hello(std::uint64_t cookie, std::uint64_t features) {
+std::string AsText(const std::vector<std::uint64_t>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(numbers[0])};
+}
+
+}  // namespace
+
+std::vector<std::byte> HelloOfFrame(std::uint64_t cookie, std::uint64_t features) {
   const std::string name = "raw";
   return MakeFrame<hlbuf_wire_hello>({.version = HLBUF_WIRE_VERSION,
                                       .client_bytes = static_cast<std::uint32_t>(name.size()),
@@ -20,23 +26,17 @@ std::vector<std::byte> Hello(std::uint64_t cookie, std::uint64_t features) {
                                      HLBUF_WIRE_HELLO, cookie, name);
 }
 
-std::string AsText(const std::vector<std::uint64_t>& numbers) {
-  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(numbers[0])};
-}
-
-}  // namespace
-
-std::vector<std::byte> HelloFrame(std::uint64_t cookie) { return Hello(cookie, 0); }
+std::vector<std::byte> HelloFrame(std::uint64_t cookie) { return HelloOfFrame(cookie, 0); }
 
 std::vector<std::byte> HelloAgainFrame(std::uint64_t cookie) {
-  return Hello(cookie, HLBUF_WIRE_FEATURE_REATTACH);
+  return HelloOfFrame(cookie, HLBUF_WIRE_FEATURE_REATTACH);
 }
 
 std::vector<std::byte> ReattachFrame(std::uint64_t cookie, const ReattachAsk& ask) {
   const std::string name = "raw";
   hlbuf_wire_reattach fixed = {.version = ask.version,
                                .client_bytes = static_cast<std::uint32_t>(name.size()),
-                               .features = HLBUF_WIRE_FEATURE_REATTACH,
+                               .features = ask.features,
                                .session_id = ask.session,
                                .lease_count = static_cast<std::uint32_t>(ask.leases.size()),
                                .cookie_count = static_cast<std::uint32_t>(ask.cookies.size()),

@@ -63,6 +63,8 @@ std::vector<std::byte> MakeFrame(Fixed fixed, hlbuf_wire_opcode opcode, std::uin
 std::vector<std::byte> HelloFrame(std::uint64_t cookie = 1);
 // HELLO of a client that can reattach.
 std::vector<std::byte> HelloAgainFrame(std::uint64_t cookie = 1);
+// HELLO of a client that can do this.
+std::vector<std::byte> HelloOfFrame(std::uint64_t cookie, std::uint64_t features);
 struct ReattachAsk {
   std::uint64_t session = 0;
   std::uint8_t secret[HLBUF_WIRE_SECRET_BYTES] = {};
@@ -70,6 +72,7 @@ struct ReattachAsk {
   std::vector<std::uint64_t> cookies;
   bool more = false;
   std::uint32_t version = HLBUF_WIRE_VERSION;
+  std::uint64_t features = HLBUF_WIRE_FEATURE_REATTACH;
 };
 std::vector<std::byte> ReattachFrame(std::uint64_t cookie, const ReattachAsk& ask);
 std::vector<std::byte> AllocateFrame(std::uint64_t cookie, std::uint64_t size_bytes,

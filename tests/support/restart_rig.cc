@@ -24,12 +24,18 @@ RestartRig::RestartRig(RestartRigOptions options) : options_(std::move(options))
   ListeningSocket listening = *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt);
   file_ = std::move(listening.file);
   socket_ = std::move(listening.socket);
+  LosePage();
   Start();
 }
 
 RestartRig::~RestartRig() {
   if (broker_ != nullptr) Kill();
   std::filesystem::remove_all(directory_);
+}
+
+void RestartRig::LosePage(std::uint32_t slots) {
+  page_ = std::make_unique<SharedEpochPage>();
+  EXPECT_TRUE(page_->Create(slots).ok());
 }
 
 BrokerSettings RestartRig::Settings() const {
@@ -43,12 +49,13 @@ BrokerSettings RestartRig::Settings() const {
 void RestartRig::Start() {
   loop_ = *EventLoop::Create();
   broker_ = std::make_unique<Broker>(Settings(), Policy({}, {.service_uid = ::getuid()}), clock_,
-                                     told_, nullptr, recorder_);
+                                     told_, nullptr, recorder_, *page_);
   std::vector<NewDevice> devices;
   devices.push_back({.name = "memory0", .backend = std::make_unique<MemoryBackend>(*loop_, fds_)});
   broker_->Restore(recorder_.kept(), std::move(devices));
   listener_ = *Listener::Start(*broker_, *loop_, clock_,
-                               UniqueFd(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)), {});
+                               UniqueFd(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)), {},
+                               page_->read_only());
   const absl::Status timer = loop_->SetTimer(
       [this] { return std::min(broker_->NextDeadline(), listener_->NextDeadline()); },
       [this] {

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
+#include "daemon/persist/shared_epoch_page.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "tests/support/kept_recorder.h"
@@ -28,6 +29,8 @@ struct RestartRigOptions {
 
 class RestartRig {
  public:
+  static constexpr std::uint32_t kPageSlots = 1'000;
+
   explicit RestartRig(RestartRigOptions options = RestartRigOptions());
   ~RestartRig();
 
@@ -39,6 +42,8 @@ class RestartRig {
   // As on SIGTERM: clients are told to come back. Then it ends.
   void Stop();
   void Start();
+  // Between two lives: as a service whose epoch page nobody kept for it.
+  void LosePage(std::uint32_t slots = kPageSlots);
   void Restart() {
     Kill();
     Start();
@@ -71,6 +76,7 @@ class RestartRig {
   Told told_;
   KeptRecorder recorder_;
   KeptFds fds_;
+  std::unique_ptr<SharedEpochPage> page_;
   std::uint64_t lives_ = 0;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Broker> broker_;

@@ -24,19 +24,20 @@ SessionRig::SessionRig(SessionRigOptions options) {
   directory_ = ::mkdtemp(directory);
   path_ = directory_ + "/buf.sock";
   loop_ = *EventLoop::Create();
+  EXPECT_TRUE(page_.Create(1'000).ok());
   BrokerSettings settings;
   settings.limits = options.limits;
   settings.operator_grace = absl::Seconds(30);
   settings.enforcement = options.enforcement;
   broker_ = std::make_unique<Broker>(settings, Policy({}, {.service_uid = ::getuid()}), clock_,
-                                     recorder_);
+                                     recorder_, nullptr, hlbuf::Recorder::None(), page_);
   broker_->AddDevice("software0",
                      *MakeBackend({.name = "software0", .size_bytes = 1 << 30, .drills = true},
                                   *loop_, syscalls_));
   ListeningSocket listening = *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt);
   file_ = std::move(listening.file);
-  listener_ =
-      *Listener::Start(*broker_, *loop_, clock_, std::move(listening.socket), options.timing);
+  listener_ = *Listener::Start(*broker_, *loop_, clock_, std::move(listening.socket),
+                               options.timing, page_.read_only());
   const absl::Status timer = loop_->SetTimer(
       [this] {
         ++rounds_;

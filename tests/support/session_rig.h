@@ -14,6 +14,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
 #include "daemon/device/syscalls.h"
+#include "daemon/persist/shared_epoch_page.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "tests/support/raw_client.h"
@@ -69,6 +70,7 @@ class SessionRig {
   BootClock clock_;
   Recorder recorder_;
   Syscalls syscalls_;
+  SharedEpochPage page_;
   std::uint64_t rounds_ = 0;  // broker thread
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Broker> broker_;
