@@ -4,23 +4,25 @@
 
 #include "client/src/client.h"
 
-hlbuf_buffer* hlbuf_buffer_new(hlbuf_client* client, int fd, uint64_t buffer_id, uint64_t lease_id,
-                               uint64_t size_bytes, uint64_t epoch) {
+hlbuf_buffer* hlbuf_buffer_new(hlbuf_client* client, int fd, const struct hlbuf_grant* grant) {
   hlbuf_buffer* buffer = malloc(sizeof(*buffer));
   if (buffer == NULL) {
     close(fd);
     return NULL;
   }
   *buffer = (hlbuf_buffer){.client = client,
-                           .buffer_id = buffer_id,
-                           .lease_id = lease_id,
-                           .size_bytes = size_bytes,
-                           .epoch = epoch,
+                           .buffer_id = grant->buffer_id,
+                           .lease_id = grant->lease_id,
+                           .size_bytes = grant->size_bytes,
+                           .epoch = grant->epoch,
+                           .epoch_slot = grant->epoch_slot,
                            .references = 1,
                            .leased = true};
   atomic_init(&buffer->context, NULL);
   atomic_init(&buffer->fd, fd);
   atomic_init(&buffer->revoked, false);
+  atomic_init(&buffer->own_word, grant->buffer_id);
+  hlbuf_epoch_look(buffer);
   hlbuf_leases_insert(&client->leases, buffer);
   ++client->references;
   return buffer;
@@ -45,6 +47,7 @@ void hlbuf_client_unlock_unref(hlbuf_client* client) {
   pthread_mutex_unlock(&client->lock);
   if (!last) return;
   hlbuf_leases_destroy(&client->leases);
+  hlbuf_epoch_page_destroy(&client->page);
   pthread_cond_destroy(&client->noticed);
   pthread_mutex_destroy(&client->lock);
   free(client);

@@ -195,6 +195,7 @@ int main(void) {
   EXPECT(error.code == HLBUF_E_SERVICE_GONE);
   EXPECT(told.revocations == 1 && told.goodbyes == 1);
   EXPECT(hlbuf_buffer_fd(buffer) == -1 && hlbuf_buffer_is_revoked(buffer));
+  EXPECT(!hlbuf_buffer_is_current(buffer));
   EXPECT(hlbuf_allocate(client, &wanted, &buffer, &error) == HLBUF_E_SERVICE_GONE);
   hlbuf_buffer_release(buffer);
   hlbuf_client_close(client);

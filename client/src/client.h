@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "client/src/epoch_page.h"
 #include "client/src/leases.h"
 #include "client/src/outbox.h"
 #include "client/src/packet.h"
@@ -66,6 +67,7 @@ struct hlbuf_client {
   uint64_t calls_started;
 
   struct hlbuf_reconnect reconnect;
+  struct hlbuf_epoch_page page;
   struct hlbuf_leases leases;
   struct hlbuf_outbox outbox;
   struct hlbuf_notices notices;
@@ -93,10 +95,13 @@ struct hlbuf_buffer {
   uint64_t lease_id;
   uint64_t size_bytes;
   uint64_t epoch;
+  uint32_t epoch_slot;
   /* Read without the lock. */
   _Atomic(void*) context;
   atomic_int fd;
   atomic_bool revoked;
+  _Atomic(const _Atomic(uint64_t)*) word; /* has `buffer_id` while the buffer is current */
+  _Atomic(uint64_t) own_word;             /* another value: not current any more */
   /* Under the lock. */
   unsigned references; /* the program's handle, the queue of revocations, a running callback */
   bool leased;         /* in the table of leases: neither given back nor ended with the session */
@@ -164,9 +169,15 @@ void hlbuf_thread_stop(hlbuf_client* client);
 
 /* ---- buffer.c */
 
+struct hlbuf_grant {
+  uint64_t buffer_id;
+  uint64_t lease_id;
+  uint64_t size_bytes;
+  uint64_t epoch;
+  uint32_t epoch_slot;
+};
 /* Takes over `fd`, which is closed on failure; NULL: no memory. */
-hlbuf_buffer* hlbuf_buffer_new(hlbuf_client* client, int fd, uint64_t buffer_id, uint64_t lease_id,
-                               uint64_t size_bytes, uint64_t epoch);
+hlbuf_buffer* hlbuf_buffer_new(hlbuf_client* client, int fd, const struct hlbuf_grant* grant);
 void hlbuf_buffer_unref(hlbuf_buffer* buffer);
 /* Ends the lease on this side. Returns the descriptor for the caller to close, or -1. */
 int hlbuf_buffer_detach(hlbuf_buffer* buffer);

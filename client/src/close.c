@@ -23,6 +23,7 @@ static void close_buffers(hlbuf_client* client) {
   for (hlbuf_buffer* b; (b = hlbuf_leases_pop(&client->leases)) != NULL;) {
     b->leased = false;
     atomic_store(&b->revoked, true);
+    hlbuf_epoch_end(b);
     const int fd = atomic_exchange(&b->fd, -1);
     if (fd >= 0) close(fd);
   }

@@ -107,6 +107,7 @@ static enum hlbuf_took take_welcome(struct hlbuf_call* call, hlbuf_client* clien
       frame.version != HLBUF_WIRE_VERSION || frame.batch_max == 0)
     return HLBUF_TOOK_BREACH;
   client->session_id = frame.session_id;
+  if (!hlbuf_epoch_page_take(client, &frame)) return HLBUF_TOOK_BREACH;
   hlbuf_secret_take(client, &frame);
   client->reconnect.up_since = hlbuf_now();
   if (frame.batch_max < client->batch_max) client->batch_max = frame.batch_max;
@@ -119,8 +120,10 @@ static int say_hello(hlbuf_client* client, int64_t deadline, hlbuf_error* error)
   struct {
     struct hlbuf_wire_hello fixed;
     char name[HLBUF_WIRE_NAME_BYTES_MAX + 1];
-  } frame = {.fixed = {.version = HLBUF_WIRE_VERSION, .client_bytes = (uint32_t)r->name_bytes}};
-  if (r->timeout_ms != 0) frame.fixed.features = HLBUF_WIRE_FEATURE_REATTACH;
+  } frame = {.fixed = {.version = HLBUF_WIRE_VERSION,
+                       .client_bytes = (uint32_t)r->name_bytes,
+                       .features = HLBUF_WIRE_FEATURE_EPOCH_PAGE}};
+  if (r->timeout_ms != 0) frame.fixed.features |= HLBUF_WIRE_FEATURE_REATTACH;
   memcpy(frame.name, r->name, r->name_bytes);
   const size_t bytes = sizeof(frame.fixed) + r->name_bytes;
   frame.fixed.header = (struct hlbuf_wire_header){.frame_bytes = (uint32_t)bytes,

@@ -85,9 +85,9 @@ void Conversation::Send(const Bytes& frame, const std::vector<int>& fds) {
   static_cast<void>(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL));
 }
 
-void Conversation::Greet(hlbuf_wire_welcome welcome) {
+void Conversation::Greet(hlbuf_wire_welcome welcome, const std::vector<int>& fds) {
   const Request hello = Expect(HLBUF_WIRE_HELLO);
-  Send(MakeFrame(HLBUF_WIRE_WELCOME, hello.cookie(), welcome));
+  Send(MakeFrame(HLBUF_WIRE_WELCOME, hello.cookie(), welcome), fds);
 }
 
 hlbuf_wire_welcome Conversation::WelcomeOf(std::uint8_t secret) {
@@ -117,8 +117,9 @@ Reattach Conversation::ExpectReattach() {
   return all;
 }
 
-void Conversation::Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome) {
-  Send(MakeFrame(HLBUF_WIRE_REATTACHED, reattach.fixed.header.cookie, welcome));
+void Conversation::Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome,
+                          const std::vector<int>& fds) {
+  Send(MakeFrame(HLBUF_WIRE_REATTACHED, reattach.fixed.header.cookie, welcome), fds);
 }
 
 Reattach Conversation::TakeBack(std::uint8_t secret) {
@@ -129,14 +130,15 @@ Reattach Conversation::TakeBack(std::uint8_t secret) {
   return asked;
 }
 
-void Conversation::Grant(const Request& open, std::uint64_t first_lease) {
+void Conversation::Grant(const Request& open, std::uint64_t first_lease, std::uint32_t first_slot) {
   const std::size_t count = open.As<hlbuf_wire_open>().item_count;
   std::vector<hlbuf_wire_opened_item> items(count);
   for (std::size_t i = 0; i < count; ++i)
     items[i] = {.buffer_id = 1000 + first_lease + i,
                 .lease_id = first_lease + i,
                 .size_bytes = 4096,
-                .epoch = 1};
+                .epoch = 1,
+                .epoch_slot = first_slot == 0 ? 0 : first_slot + static_cast<std::uint32_t>(i)};
   const hlbuf_wire_opened fixed = {.item_count = static_cast<std::uint16_t>(count),
                                    .item_bytes = sizeof(items[0]),
                                    .fd_count = static_cast<std::uint16_t>(count)};

@@ -86,16 +86,18 @@ class Conversation {
   void HangUp() { socket_.Reset(); }
   int socket() const { return socket_.get(); }
 
-  void Greet(hlbuf_wire_welcome welcome = kWelcome);
+  void Greet(hlbuf_wire_welcome welcome = kWelcome, const std::vector<int>& fds = {});
   // By a WELCOME that lets the client come back.
   void GreetForGood() { Greet(WelcomeOf(1)); }
   Reattach ExpectReattach();
-  void Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome);
+  void Answer(const Reattach& reattach, const hlbuf_wire_welcome& welcome,
+              const std::vector<int>& fds = {});
   // Expects a REATTACH by `secret` and answers it with the next one.
   Reattach TakeBack(std::uint8_t secret = 1);
   // Answers an OPEN of `count` items by buffers 1000 + n, leases first_lease + n, all with the same
   // memory.
-  void Grant(const Request& open, std::uint64_t first_lease);
+  // With `first_slot` the buffers are in the epoch page from there on.
+  void Grant(const Request& open, std::uint64_t first_lease, std::uint32_t first_slot = 0);
   void Revoke(std::vector<std::uint64_t> leases, std::uint32_t reason = HLBUF_WIRE_REVOKE_OPERATOR,
               std::uint64_t deadline_boottime_ns = 77);
   void Ping(std::uint64_t nonce);

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/src/grants.h"
 
+#include <stddef.h>
+
 #include "client/src/errors.h"
 
 enum { FIRST_OWN_CODE = 100 };
+
+/* What they had before the epoch page. */
+enum {
+  ALLOCATED_BYTES_MIN = offsetof(struct hlbuf_wire_allocated, epoch_slot),
+  OPENED_ITEM_BYTES_MIN = offsetof(struct hlbuf_wire_opened_item, epoch_slot)
+};
 
 bool hlbuf_is_refusal(uint32_t status) { return status != HLBUF_OK && status < FIRST_OWN_CODE; }
 
@@ -23,23 +31,29 @@ static int fail_memory(hlbuf_error* error) {
   return hlbuf_fail(error, HLBUF_E_OUT_OF_MEMORY, "no memory for a buffer's record");
 }
 
-static bool read_allocated(const struct hlbuf_packet* packet, struct hlbuf_wire_allocated* frame) {
-  return hlbuf_packet_fixed(packet, frame, sizeof(*frame)) && frame->lease_id != 0 &&
+static bool read_allocated(const hlbuf_client* client, struct hlbuf_wire_allocated* frame) {
+  const struct hlbuf_packet* packet = &client->packet;
+  return hlbuf_packet_grown(packet, frame, sizeof(*frame), ALLOCATED_BYTES_MIN) &&
+         frame->lease_id != 0 && frame->reserved == 0 &&
+         hlbuf_epoch_slot_is_sound(client, frame->epoch_slot) &&
          (packet->fd_count == 1 || packet->fds_cut);
 }
 
 enum hlbuf_took hlbuf_take_allocated(struct hlbuf_call* call, hlbuf_client* client) {
   struct hlbuf_wire_allocated frame;
-  if (!read_allocated(&client->packet, &frame)) return HLBUF_TOOK_BREACH;
+  if (!read_allocated(client, &frame)) return HLBUF_TOOK_BREACH;
   if (client->packet.fds_cut) {
     hlbuf_packet_close_fds(&client->packet);
     hlbuf_outbox_release(client, &frame.lease_id, 1);
     call->code = fail_no_descriptors(call->error);
     return HLBUF_TOOK;
   }
-  hlbuf_buffer* buffer =
-      hlbuf_buffer_new(client, hlbuf_packet_take_fd(&client->packet, 0), frame.buffer_id,
-                       frame.lease_id, frame.size_bytes, frame.epoch);
+  const struct hlbuf_grant grant = {.buffer_id = frame.buffer_id,
+                                    .lease_id = frame.lease_id,
+                                    .size_bytes = frame.size_bytes,
+                                    .epoch = frame.epoch,
+                                    .epoch_slot = frame.epoch_slot};
+  hlbuf_buffer* buffer = hlbuf_buffer_new(client, hlbuf_packet_take_fd(&client->packet, 0), &grant);
   if (buffer == NULL) hlbuf_outbox_release(client, &frame.lease_id, 1);
   *(hlbuf_buffer**)call->into = buffer;
   call->code = buffer == NULL ? fail_memory(call->error) : hlbuf_succeed(call->error);
@@ -51,27 +65,30 @@ struct opened {
   struct hlbuf_items items;
 };
 
-static bool item_is_sound(const struct opened* opened, const struct hlbuf_wire_opened_item* item) {
+static bool item_is_sound(const hlbuf_client* client, const struct opened* opened,
+                          const struct hlbuf_wire_opened_item* item) {
   struct hlbuf_span text;
-  if (item->reserved != 0 || item->reserved2 != 0) return false;
-  if (item->status == HLBUF_OK) return item->lease_id != 0;
+  if (item->reserved != 0 || item->reserved2 != 0 || item->reserved3 != 0) return false;
+  if (item->status == HLBUF_OK)
+    return item->lease_id != 0 && hlbuf_epoch_slot_is_sound(client, item->epoch_slot);
   return hlbuf_is_refusal(item->status) &&
          hlbuf_span_cut(opened->items.texts, item->text_offset, item->text_bytes, &text);
 }
 
 /* All or nothing: no item is believed before all were checked. */
-static bool read_opened(const struct hlbuf_packet* packet, struct opened* opened) {
+static bool read_opened(const hlbuf_client* client, struct opened* opened) {
+  const struct hlbuf_packet* packet = &client->packet;
   struct hlbuf_wire_opened* frame = &opened->frame;
   if (!hlbuf_packet_fixed(packet, frame, sizeof(*frame)) || frame->reserved != 0 ||
       frame->item_count > HLBUF_WIRE_BATCH_MAX ||
-      !hlbuf_packet_items(packet, frame->item_count, frame->item_bytes,
-                          sizeof(struct hlbuf_wire_opened_item), &opened->items))
+      !hlbuf_packet_items(packet, frame->item_count, frame->item_bytes, OPENED_ITEM_BYTES_MIN,
+                          &opened->items))
     return false;
   size_t granted = 0;
   for (size_t i = 0; i < frame->item_count; ++i) {
     struct hlbuf_wire_opened_item item;
     hlbuf_items_copy(&opened->items, i, &item, sizeof(item));
-    if (!item_is_sound(opened, &item)) return false;
+    if (!item_is_sound(client, opened, &item)) return false;
     granted += item.status == HLBUF_OK;
   }
   return frame->fd_count == granted && (packet->fd_count == granted || packet->fds_cut);
@@ -99,8 +116,13 @@ static void take_item(hlbuf_client* client, const struct opened* opened,
     hlbuf_set_refusal(&result->error, item->status, text);
     return;
   }
-  result->buffer = hlbuf_buffer_new(client, hlbuf_packet_take_fd(&client->packet, fd_index),
-                                    item->buffer_id, item->lease_id, item->size_bytes, item->epoch);
+  const struct hlbuf_grant grant = {.buffer_id = item->buffer_id,
+                                    .lease_id = item->lease_id,
+                                    .size_bytes = item->size_bytes,
+                                    .epoch = item->epoch,
+                                    .epoch_slot = item->epoch_slot};
+  result->buffer =
+      hlbuf_buffer_new(client, hlbuf_packet_take_fd(&client->packet, fd_index), &grant);
   if (result->buffer != NULL) {
     hlbuf_succeed(&result->error);
   } else {
@@ -112,7 +134,7 @@ static void take_item(hlbuf_client* client, const struct opened* opened,
 enum hlbuf_took hlbuf_take_opened(struct hlbuf_call* call, hlbuf_client* client) {
   const struct hlbuf_open_outcome* outcome = call->into;
   struct opened opened;
-  if (!read_opened(&client->packet, &opened) || opened.frame.item_count != outcome->count)
+  if (!read_opened(client, &opened) || opened.frame.item_count != outcome->count)
     return HLBUF_TOOK_BREACH;
   if (client->packet.fds_cut) {
     give_back(client, &opened);
@@ -133,11 +155,11 @@ enum hlbuf_took hlbuf_take_opened(struct hlbuf_call* call, hlbuf_client* client)
 bool hlbuf_grants_discard(hlbuf_client* client, uint16_t opcode) {
   if (opcode == HLBUF_WIRE_OPENED) {
     struct opened opened;
-    if (!read_opened(&client->packet, &opened)) return false;
+    if (!read_opened(client, &opened)) return false;
     give_back(client, &opened);
   } else if (opcode == HLBUF_WIRE_ALLOCATED) {
     struct hlbuf_wire_allocated frame;
-    if (!read_allocated(&client->packet, &frame)) return false;
+    if (!read_allocated(client, &frame)) return false;
     hlbuf_packet_close_fds(&client->packet);
     hlbuf_outbox_release(client, &frame.lease_id, 1);
   }

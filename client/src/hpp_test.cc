@@ -127,6 +127,7 @@ TEST_F(Owners, CallbacksMayBeLambdasAndMoveWithTheClient) {
   EXPECT_EQ(revoked.get_future().get(), 1U);
   gone.get_future().wait();
   EXPECT_TRUE(buffer.is_revoked());
+  EXPECT_FALSE(buffer.is_current());
 }
 
 TEST_F(Owners, DevicesGrowsUntilAllAreThere) {

@@ -33,7 +33,8 @@ soname=$(sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p' <<<"$dynamic")
 
 exported=$(nm --dynamic --defined-only --with-symbol-versions "$library" |
   awk '$2 != "A" {print $3}' | sort)
-published=$(sed -n 's/^ *\(hlbuf_[a-z0-9_]*\);$/\1@@HLBUF_0/p' "$map" | sort)
+published=$(awk '/^HLBUF_/ {node = $1} /^ *hlbuf_[a-z0-9_]*;$/ {sub(";", ""); print $1 "@@" node}' "$map" |
+  sort)
 if [[ $exported != "$published" ]]; then
   diff <(echo "$published") <(echo "$exported") >&2 || true # diff's status says that they differ
   complain "exports (>) something else than $map publishes (<)"

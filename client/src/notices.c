@@ -30,6 +30,7 @@ static void mark_revoked(hlbuf_client* client, hlbuf_buffer* buffer, uint32_t re
   buffer->reason = reason;
   if (sooner) buffer->deadline_boottime_ns = deadline_boottime_ns;
   queue_revocation(&client->notices, buffer);
+  hlbuf_epoch_end(buffer);
   atomic_store_explicit(&buffer->revoked, true, memory_order_release);
 }
 

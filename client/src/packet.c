@@ -107,7 +107,9 @@ bool hlbuf_packet_items(const struct hlbuf_packet* packet, size_t count, size_t 
 }
 
 void hlbuf_items_copy(const struct hlbuf_items* items, size_t index, void* item, size_t bytes) {
-  memcpy(item, items->first + index * items->item_bytes, bytes);
+  memset(item, 0, bytes);
+  memcpy(item, items->first + index * items->item_bytes,
+         items->item_bytes < bytes ? items->item_bytes : bytes);
 }
 
 bool hlbuf_span_cut(struct hlbuf_span whole, size_t offset, size_t bytes, struct hlbuf_span* part) {

@@ -72,7 +72,7 @@ struct hlbuf_items {
 bool hlbuf_packet_items(const struct hlbuf_packet* packet, size_t count, size_t item_bytes,
                         size_t known_bytes, struct hlbuf_items* items);
 
-/* Copies the first `bytes` of item `index`. */
+/* Copies the first `bytes` of item `index`; what the sender does not have is zero. */
 void hlbuf_items_copy(const struct hlbuf_items* items, size_t index, void* item, size_t bytes);
 
 /* False unless `bytes` at `offset` lie inside `whole`. */

@@ -80,10 +80,11 @@ static bool send_part(hlbuf_client* client, const struct hlbuf_wire_reattach* fr
 void hlbuf_reattach_send(hlbuf_client* client) {
   struct hlbuf_reconnect* r = &client->reconnect;
   while (r->link == HLBUF_LINK_REATTACHING && !r->all_sent) {
-    struct hlbuf_wire_reattach frame = {.version = HLBUF_WIRE_VERSION,
-                                        .client_bytes = (uint32_t)r->name_bytes,
-                                        .features = HLBUF_WIRE_FEATURE_REATTACH,
-                                        .session_id = client->session_id};
+    struct hlbuf_wire_reattach frame = {
+        .version = HLBUF_WIRE_VERSION,
+        .client_bytes = (uint32_t)r->name_bytes,
+        .features = HLBUF_WIRE_FEATURE_REATTACH | HLBUF_WIRE_FEATURE_EPOCH_PAGE,
+        .session_id = client->session_id};
     memcpy(frame.secret, r->secret, sizeof(frame.secret));
     const size_t count = next_part(r, &frame);
     frame.header = (struct hlbuf_wire_header){
@@ -110,7 +111,7 @@ static bool take_reattached(hlbuf_client* client) {
   struct hlbuf_wire_welcome frame;
   if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) ||
       frame.version != HLBUF_WIRE_VERSION || frame.batch_max == 0 ||
-      frame.session_id != client->session_id)
+      frame.session_id != client->session_id || !hlbuf_epoch_page_take(client, &frame))
     return false;
   hlbuf_secret_take(client, &frame);
   hlbuf_connection_up(client);

@@ -99,7 +99,7 @@ TEST_F(ServiceGone, WhenItDoesNotAnswerInTime) {
 TEST_F(ServiceGone, AtOnceForAProgramThatWantsItSo) {
   FakeDaemon daemon([&](Conversation& talk) {
     const Request hello = talk.Expect(HLBUF_WIRE_HELLO);
-    EXPECT_EQ(hello.As<hlbuf_wire_hello>().features, 0U);
+    EXPECT_EQ(hello.As<hlbuf_wire_hello>().features & HLBUF_WIRE_FEATURE_REATTACH, 0U);
     talk.Send(MakeFrame(HLBUF_WIRE_WELCOME, hello.cookie(), Conversation::WelcomeOf(1)));
     talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 5);
   });

@@ -91,6 +91,7 @@ static bool is_notice(uint16_t opcode) {
 
 static bool has_stray_fds(const struct hlbuf_packet* packet, uint16_t opcode) {
   return opcode != HLBUF_WIRE_ALLOCATED && opcode != HLBUF_WIRE_OPENED &&
+         opcode != HLBUF_WIRE_WELCOME && opcode != HLBUF_WIRE_REATTACHED &&
          (packet->fd_count > 0 || packet->fds_cut);
 }
 

@@ -20,8 +20,7 @@
  * frees a client, hlbuf_buffer_release() a buffer, in either order.
  *
  * Threads: any thread may call anything at any time; requests of several threads travel together
- * over the one connection. The exceptions are the two functions that free: nothing may use a handle
- * during or after its free.
+ * over the one connection. But nothing may use a handle during or after the call that frees it.
  *
  * Time: no call waits longer than the client's timeout. A signal handler does not shorten it.
  *
@@ -312,8 +311,7 @@ typedef struct hlbuf_open_result {
 } hlbuf_open_result;
 
 /* Leases 1..HLBUF_OPEN_MAX buffers by one message. HLBUF_OK means that every item was answered:
- * results[i] has the outcome of items[i]. Otherwise nothing is leased, and `results` holds no
- * buffer.
+ * results[i] has the outcome of items[i]. Else nothing is leased, and `results` has no buffer.
  *
  * Errors of the whole: QUOTA_EXCEEDED, BUSY, INVALID_ARGUMENT, NO_DESCRIPTORS */
 HLBUF_API int hlbuf_open_many(hlbuf_client* client, const hlbuf_open_item* items, size_t count,
@@ -327,12 +325,10 @@ HLBUF_API void hlbuf_buffer_release(hlbuf_buffer* buffer);
 /* The same for many, with a message for up to 1024 of them; entries may be NULL. */
 HLBUF_API void hlbuf_buffers_release(hlbuf_buffer* const* buffers, size_t count);
 
-/* Borrowed, close-on-exec: a dma-buf, or a memfd when the device is simulated. -1 once the buffer
- * was released after a revocation, or was taken. It may be closed as soon as a revocation was
- * answered HLBUF_REVOKE_RELEASE. */
+/* Borrowed, close-on-exec: a dma-buf, or a memfd when the device is simulated. -1 once it was
+ * taken, or released after a revocation: as soon as that was answered HLBUF_REVOKE_RELEASE. */
 HLBUF_API int hlbuf_buffer_fd(const hlbuf_buffer* buffer);
-/* Like hlbuf_buffer_fd(), but the descriptor is yours from now on: close it before the buffer is
- * released. */
+/* The same, but the descriptor is yours from now on: close it before the buffer is released. */
 HLBUF_API int hlbuf_buffer_take_fd(hlbuf_buffer* buffer);
 
 HLBUF_API uint64_t hlbuf_buffer_id(const hlbuf_buffer* buffer);       /* never used again */
@@ -340,9 +336,16 @@ HLBUF_API uint64_t hlbuf_buffer_lease_id(const hlbuf_buffer* buffer); /* of this
 HLBUF_API uint64_t hlbuf_buffer_size_bytes(const hlbuf_buffer* buffer);
 HLBUF_API uint64_t hlbuf_buffer_epoch(const hlbuf_buffer* buffer); /* life of the device */
 
-/* True as soon as this library has read a revocation, or the end of the session; one atomic load.
- */
+/* True as soon as this library read a revocation or the end of the session; one atomic load. */
 HLBUF_API bool hlbuf_buffer_is_revoked(const hlbuf_buffer* buffer);
+
+/* For caches, by (buffer id, epoch), of what was made of a buffer: whether an entry is still good.
+ * One load of memory that the daemon shares with its clients: no lock, system call or dispatch.
+ * False, for ever, once any client was told of a reset, or that an operator asks for the buffer,
+ * and once this one has read that its lease is over. It is advice: it can be over by the time that
+ * it is used, and stands still while the service is away, until this client has it back. Where the
+ * memory cannot be mapped: false. From a daemon without it: !hlbuf_buffer_is_revoked(). */
+HLBUF_API bool hlbuf_buffer_is_current(const hlbuf_buffer* buffer);
 
 /* A pointer of yours, NULL at first, that the library only keeps. */
 HLBUF_API void hlbuf_buffer_set_context(hlbuf_buffer* buffer, void* context);

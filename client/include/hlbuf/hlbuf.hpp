@@ -114,6 +114,8 @@ class Buffer {
   std::uint64_t size_bytes() const { return hlbuf_buffer_size_bytes(get()); }
   std::uint64_t epoch() const { return hlbuf_buffer_epoch(get()); }
   bool is_revoked() const { return hlbuf_buffer_is_revoked(get()); }
+  // As hlbuf_buffer_is_current(): whether a cache may still use what it made of the buffer.
+  bool is_current() const { return hlbuf_buffer_is_current(get()); }
   hlbuf_buffer* get() const { return handle_.get(); }
   void Release() { handle_.reset(); }
 
