@@ -36,6 +36,7 @@
 #include "daemon/observe/metrics.h"
 #include "daemon/observe/refusal_limit.h"
 #include "daemon/passed_descriptors.h"
+#include "daemon/persist/shared_epoch_page.h"
 #include "daemon/readiness.h"
 #include "daemon/service_facts.h"
 #include "daemon/session/listener.h"
@@ -123,7 +124,7 @@ class Daemon {
         state_([this](const std::string& text) {
           broker_.Tell({.kind = EventKind::kJournalFailed, .text = text});
         }),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_, state_),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_, state_, page_),
         readiness_(events_, broker_, loop, clock_, Notify),
         watchdog_(
             WatchdogPatience(), loop, clock_,
@@ -140,6 +141,7 @@ class Daemon {
   absl::Status OpenState();
   absl::Status OpenStateIn(const std::string& directory);
   absl::Status OpenStoredState();
+  void OpenEpochPage(UniqueFd earlier);
   absl::Status AddDevices();
   absl::Status Serve(UniqueFd clients, UniqueFd control);
   absl::Status ArmTimer();
@@ -163,6 +165,7 @@ class Daemon {
   RefusalLimit limited_;
   SocketWitness witness_;
   StateJournal state_;
+  SharedEpochPage page_;
   Broker broker_;
   Readiness readiness_;
   Watchdog watchdog_;
@@ -187,6 +190,7 @@ absl::Status Daemon::OpenState() {
     Log(LogLevel::kNotice, kNotKept);
     keepers_ = std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
   }
+  OpenEpochPage(stored_ != nullptr ? stored_->TakeEpochPage() : UniqueFd());
   if (!found_.set_aside.empty())
     broker_.Tell({.kind = EventKind::kStateLost,
                   .text = absl::StrCat(
@@ -201,6 +205,28 @@ absl::Status Daemon::OpenStateIn(const std::string& directory) {
       DefaultKeeperPath(), absl::StrCat(directory, "/keepers"),
       [](const std::string& text) { Log(LogLevel::kWarning, text); });
   return absl::OkStatus();
+}
+
+// Each buffer costs a descriptor: so many have room. Clients can do without the page.
+void Daemon::OpenEpochPage(UniqueFd earlier) {
+  const auto slots = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(config().caps.nofile, SharedEpochPage::kSlotsMax));
+  if (earlier) {
+    const absl::Status adopted = page_.Adopt(std::move(earlier), slots);
+    // Its descriptor stays stored.
+    if (adopted.ok()) return page_.TakeMemory().Reset();
+    Log(LogLevel::kNotice,
+        absl::StrCat("the epoch page of an earlier process is of no use: ", adopted.message(),
+                     "; clients get another one when they are back"));
+  }
+  absl::Status made = page_.Create(slots);
+  const UniqueFd memory = page_.TakeMemory();
+  if (made.ok() && stored_ != nullptr) made = stored_->PutEpochPage(memory.get());
+  if (!made.ok())
+    Log(LogLevel::kError,
+        absl::StrCat("the epoch page, by which caches of clients know that a buffer is current, ",
+                     page_.end() == 0 ? "is not there" : "is lost with a restart of this service",
+                     ": ", made.message()));
 }
 
 absl::Status Daemon::OpenStoredState() {
@@ -289,7 +315,7 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
 
 absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
   ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
-                                             SessionTimingOf(config())));
+                                             SessionTimingOf(config()), page_.read_only()));
   // Their descriptors have to be back before clients ask for them.
   clients_->Hold();
   broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });

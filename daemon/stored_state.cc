@@ -13,6 +13,7 @@ namespace hlbuf {
 namespace {
 
 constexpr const char* kJournal = "journal-1";
+constexpr const char* kEpochPage = "epoch-page-1";
 
 }  // namespace
 
@@ -29,6 +30,14 @@ UniqueFd StoredState::TakeJournal() { return store_.Take(kJournal).value_or(Uniq
 absl::Status StoredState::PutJournal(int journal, const UniqueFd& aside) {
   RETURN_IF_ERROR(Replace(kJournal, journal));
   if (aside) RETURN_IF_ERROR(Replace(kJournalAside, aside.get()));
+  Verify();
+  return absl::OkStatus();
+}
+
+UniqueFd StoredState::TakeEpochPage() { return store_.Take(kEpochPage).value_or(UniqueFd()); }
+
+absl::Status StoredState::PutEpochPage(int page) {
+  RETURN_IF_ERROR(Replace(kEpochPage, page));
   Verify();
   return absl::OkStatus();
 }

@@ -19,8 +19,8 @@
 
 namespace hlbuf {
 
-// What this service has in the service manager's store for its next life: the journal, and one
-// connection for each device's keeper.
+// What this service has in the service manager's store for its next life: the journal, the epoch
+// page, and one connection for each device's keeper.
 //
 // Broker thread, but for what KeeperStore has. What is put there is pushed before anything that was
 // posted later is done; whether the manager has it is asked behind each push.
@@ -39,6 +39,9 @@ class StoredState final : public KeeperStore {
   // Stores `journal` in the place of that one; `aside`, if it is one, for people to look at.
   // Errors: those of FdStore::Push()
   absl::Status PutJournal(int journal, const UniqueFd& aside);
+  // Likewise the epoch page.
+  UniqueFd TakeEpochPage();
+  absl::Status PutEpochPage(int page);
 
   // The manager has said that it keeps everything.
   bool verified() const { return verified_; }

@@ -54,6 +54,10 @@ std::vector<std::uint64_t> LibraryClient::AllocateMany(std::size_t count,
   return ids;
 }
 
+bool LibraryClient::IsCurrent(const HeldBuffer& buffer) {
+  return process_.Must(absl::StrCat("library-is-current ", buffer.place)).Number() == 1;
+}
+
 UniqueFd LibraryClient::GiveAt(std::uint64_t place) {
   return process_.Give(process_.Must(absl::StrCat("library-fd ", place)).Int());
 }

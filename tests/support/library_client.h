@@ -47,6 +47,8 @@ class LibraryClient {
   void Share(std::uint64_t id, const std::string& kind, std::uint32_t grantee);
   void Unshare(std::uint64_t id, const std::string& kind, std::uint32_t grantee);
   void Release(const HeldBuffer& buffer);
+  // Without reading anything.
+  bool IsCurrent(const HeldBuffer& buffer);
   void ReleaseAll() { process_.Must("library-release-all"); }
   // A copy of the descriptor of the buffer at `place`, as OpenMany() and allocations count them.
   UniqueFd GiveAt(std::uint64_t place);

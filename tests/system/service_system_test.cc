@@ -126,6 +126,24 @@ TEST_F(Service, ComesBackWhenItIsKilled) {
   EXPECT_NE(MainPid(), first);
 }
 
+// She asks nothing of the next life: what it says of her buffer is in the memory that she mapped.
+TEST_F(Service, KeepsItsEpochPageWhenItIsKilled) {
+  LibraryClient alice = Alice();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  EXPECT_TRUE(alice.IsCurrent(made));
+  ASSERT_EQ(::kill(MainPid(), SIGKILL), 0);
+  EXPECT_TRUE(Comes(kService, "NRestarts", "1"));
+  const Finished devices = Ctl({"devices"});
+  EXPECT_EQ(devices.exit_status, 0) << devices.output;
+  EXPECT_TRUE(alice.IsCurrent(made));
+  std::future<Finished> reset = std::async(std::launch::async, [] {
+    return Ctl({"simulate-reset", "software0", "--grace", "20s"});
+  });
+  EXPECT_TRUE(Eventually([&] { return !alice.IsCurrent(made); }));
+  alice.AwaitNotice("revoke ");
+  EXPECT_EQ(reset.get().exit_status, 0);
+}
+
 TEST_F(Service, IsNeverGivenUp) {
   Must({"start", kService});
   for (int i = 1; i <= 8; ++i) {  // more than systemd's default limit

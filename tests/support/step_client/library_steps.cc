@@ -96,6 +96,11 @@ class LibraryUser {
     return Done(absl::StrCat(hlbuf_buffer_fd(buffers_.at(step.Number(1)))));
   }
 
+  // library-is-current PLACE: 1 or 0, by the page alone
+  Outcome IsCurrent(Step& step) {
+    return Done(hlbuf_buffer_is_current(buffers_.at(step.Number(1))) ? "1" : "0");
+  }
+
   // library-release-all
   Outcome ReleaseAll(Step&) {
     hlbuf_buffers_release(buffers_.data(), buffers_.size());
@@ -218,6 +223,7 @@ void AddLibrarySteps(StepTable& table) {
   add("library-allocate-many", &LibraryUser::AllocateMany);
   add("library-start-thread", &LibraryUser::StartThread);
   add("library-fd", &LibraryUser::Fd);
+  add("library-is-current", &LibraryUser::IsCurrent);
   add("library-release-all", &LibraryUser::ReleaseAll);
   add("library-open-id", &LibraryUser::OpenId);
   add("library-open-name", &LibraryUser::OpenName);
