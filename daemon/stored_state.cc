@@ -25,12 +25,17 @@ StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::s
       came_.emplace(name, *std::move(connection));
 }
 
-UniqueFd StoredState::TakeJournal() { return store_.Take(kJournal).value_or(UniqueFd()); }
+UniqueFd StoredState::TakeJournal() {
+  (void)store_.Take(kJournalAside);
+  UniqueFd journal = store_.Take(kJournal).value_or(UniqueFd());
+  has_journal_ = bool(journal);
+  return journal;
+}
 
 absl::Status StoredState::PutJournal(int journal, const UniqueFd& aside) {
-  RETURN_IF_ERROR(Replace(kJournal, journal));
+  if (aside || !has_journal_) RETURN_IF_ERROR(Replace(kJournal, journal));
   if (aside) RETURN_IF_ERROR(Replace(kJournalAside, aside.get()));
-  Verify();
+  poster_.Post([this] { Verify(); });  // when what nobody took has been removed
   return absl::OkStatus();
 }
 
@@ -67,9 +72,10 @@ void StoredState::Remove(const std::string& name) {
   }
   poster_.Post([this, name] {
     unput_.erase(name);
-    if (const absl::Status removed = store_.Remove(name); !removed.ok())
-      Log(LogLevel::kWarning, absl::StrCat("the service manager may still keep the connection ",
-                                           name, ": ", removed.message()));
+    const absl::Status removed = store_.Remove(name);
+    if (removed.ok()) return Verify();
+    Log(LogLevel::kWarning, absl::StrCat("the service manager may still keep the connection ", name,
+                                         ": ", removed.message()));
   });
 }
 
@@ -98,13 +104,16 @@ void StoredState::Verify() {
 
 void StoredState::OnVerified(const absl::Status& verified) {
   verifying_ = false;
+  // What was told meanwhile is in that count, or is not.
+  if (std::exchange(verify_again_, false)) return Verify();
   verified_ = verified.ok();
-  unverified_ = verified.ok()
-                    ? ""
-                    : absl::StrCat("what is held may not survive a restart of this service: ",
-                                   verified.message());
-  if (!verified.ok()) on_trouble_(unverified_);
-  if (std::exchange(verify_again_, false)) Verify();
+  unverified_.clear();
+  if (verified.ok()) return;
+  unverified_ = absl::StrCat(absl::IsFailedPrecondition(verified)
+                                 ? "a keeper that was given up may live on: "
+                                 : "what is held may not survive a restart of this service: ",
+                             verified.message());
+  on_trouble_(unverified_);
 }
 
 }  // namespace hlbuf

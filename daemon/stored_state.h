@@ -23,7 +23,8 @@ namespace hlbuf {
 // page, and one connection for each device's keeper.
 //
 // Broker thread, but for what KeeperStore has. What is put there is pushed before anything that was
-// posted later is done; whether the manager has it is asked behind each push.
+// posted later is done. Whether the manager has what it should, and no more, is asked behind each
+// push and removal.
 class StoredState final : public KeeperStore {
  public:
   // What the journal of an earlier life is called that could not be read.
@@ -34,10 +35,12 @@ class StoredState final : public KeeperStore {
   // Takes the connections called `keepers`. Both references live longer.
   StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers,
               OnTrouble on_trouble);
-  // The journal of the last life; no descriptor: there is none.
+  // The journal of the last life; no descriptor: there is none. One that was set aside stays stored
+  // until another one is.
   UniqueFd TakeJournal();
-  // Stores `journal` in the place of that one; `aside`, if it is one, for people to look at.
-  // Errors: those of FdStore::Push()
+  // Stores `journal`, if it is not the one that was taken: that stays where it is, for between a
+  // removal and a push there would be none. With `aside`, which is that one then, it takes its
+  // place, and that one another, for people to look at. Errors: those of FdStore::Push()
   absl::Status PutJournal(int journal, const UniqueFd& aside);
   // Likewise the epoch page.
   UniqueFd TakeEpochPage();
@@ -62,6 +65,7 @@ class StoredState final : public KeeperStore {
   std::mutex lock_;  // of came_, which workers ask
   absl::flat_hash_map<std::string, UniqueFd> came_;
   const OnTrouble on_trouble_;
+  bool has_journal_ = false;
   bool verified_ = false;
   std::string unverified_;                           // why it is not, when it was asked
   absl::btree_map<std::string, std::string> unput_;  // by their names: why they are not there

@@ -2,10 +2,16 @@
 #include "daemon/stored_state.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "tests/support/descriptors.h"
 #include "tests/support/fake_fd_store.h"
 #include "tests/support/loop_thread.h"
+#include "tests/support/posted.h"
 
 namespace hlbuf {
 namespace {
@@ -74,6 +80,74 @@ TEST_F(StoredStateTest, SaysWhatCouldNotBePut) {
   });
   state_->Remove("a name with blanks");
   EXPECT_TRUE(thread_.Until([&] { return state_->troubles().empty(); }));
+}
+
+using Names = std::vector<std::string>;
+
+ino_t InodeOf(const UniqueFd& fd) {
+  struct stat its = {};
+  EXPECT_EQ(::fstat(fd.get(), &its), 0);
+  return its.st_ino;
+}
+
+class StoredStateLivesTest : public testing::Test {
+ protected:
+  StoredStateLivesTest() { NextLife(); }
+  // The next life of a service with one device.
+  void NextLife() {
+    state.reset();
+    store = std::make_unique<FdStore>(PassedDescriptors(kept.Passed()),
+                                      [this] { return kept.Count(); });
+    state =
+        std::make_unique<StoredState>(*store, posted, Names{"keeper-a"}, [](const std::string&) {});
+  }
+  std::size_t Removals() {
+    std::size_t removals = 0;
+    for (const std::string& told : kept.Told())
+      if (told.find("FDSTOREREMOVE=1") != std::string::npos) ++removals;
+    return removals;
+  }
+
+  FakeFdStore kept{8};
+  Posted posted;
+  std::unique_ptr<FdStore> store;
+  std::unique_ptr<StoredState> state;
+  UniqueFd journal = Memfd("journal");
+};
+
+// A service that is killed between a removal and a push has nothing.
+TEST_F(StoredStateLivesTest, LeavesAJournalThatItGoesOnWithWhereItIs) {
+  EXPECT_FALSE(state->TakeJournal());
+  EXPECT_TRUE(state->PutJournal(journal.get(), {}).ok());
+  for (int life = 0; life < 3; ++life) {
+    NextLife();
+    const UniqueFd taken = state->TakeJournal();
+    EXPECT_EQ(InodeOf(taken), InodeOf(journal));
+    EXPECT_TRUE(state->PutJournal(taken.get(), {}).ok());
+    EXPECT_EQ(store->RemoveUntaken(), Names());
+  }
+  EXPECT_EQ(kept.Names(), Names{"journal-1"});
+  EXPECT_EQ(Removals(), 0U);
+}
+
+TEST_F(StoredStateLivesTest, KeepsTheJournalThatWasSetAsideLast) {
+  UniqueFd last = Memfd("first");
+  EXPECT_TRUE(state->PutJournal(last.get(), {}).ok());
+  for (int life = 0; life < 3; ++life) {
+    NextLife();
+    const UniqueFd bad = state->TakeJournal();
+    EXPECT_EQ(InodeOf(bad), InodeOf(last));
+    last = Memfd("next");
+    EXPECT_TRUE(state->PutJournal(last.get(), bad).ok());
+    EXPECT_EQ(store->RemoveUntaken(), Names());
+    EXPECT_EQ(kept.Names(), (Names{"journal-bad", "journal-1"}));
+    const auto passed = kept.Passed();
+    EXPECT_EQ(InodeOf(passed[0].second), InodeOf(bad));
+    EXPECT_EQ(InodeOf(passed[1].second), InodeOf(last));
+  }
+  NextLife();
+  EXPECT_TRUE(state->PutJournal(state->TakeJournal().get(), {}).ok());
+  EXPECT_EQ(store->RemoveUntaken(), Names()) << "people may look at it later, too";
 }
 
 }  // namespace
