@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A service that does nothing but store: fd_store_probe NAME... takes each name from its last life,
-// or stores a new memfd under it, removes all others, and says in its status how that went.
+// or stores a new memfd under it, removes all others, and says in its status how that went. +NAME
+// stores a new one in the place of what is there; NAME=OTHER stores what NAME is as OTHER, too.
 #include <sys/mman.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -21,13 +22,33 @@ std::string WriterOf(int memfd) {
   return ::pread(memfd, text, sizeof(text) - 1, 0) > 0 ? text : "?";
 }
 
-std::string TakeOrStore(hlbuf::FdStore& store, const std::string& name) {
-  if (const auto came = store.Take(name)) return absl::StrCat(name, " of ", WriterOf(came->get()));
-  const hlbuf::UniqueFd memfd(::memfd_create(name.c_str(), MFD_CLOEXEC));
+hlbuf::UniqueFd NewMemfd(const std::string& name) {
+  hlbuf::UniqueFd memfd(::memfd_create(name.c_str(), MFD_CLOEXEC));
   const std::string writer = std::to_string(::getpid());
-  if (::pwrite(memfd.get(), writer.data(), writer.size(), 0) < 0) return "cannot write";
-  const absl::Status pushed = store.Push(name, memfd.get());
+  return ::pwrite(memfd.get(), writer.data(), writer.size(), 0) < 0 ? hlbuf::UniqueFd()
+                                                                    : std::move(memfd);
+}
+
+std::string Push(hlbuf::FdStore& store, const std::string& name, const hlbuf::UniqueFd& fd) {
+  const absl::Status pushed = store.Push(name, fd.get());
   return absl::StrCat(name, " new", pushed.ok() ? "" : absl::StrCat(": ", pushed.message()));
+}
+
+std::string TakeOrStore(hlbuf::FdStore& store, const std::string& argument) {
+  if (argument[0] == '+') {
+    const std::string name = argument.substr(1);
+    store.Take(name).reset();
+    if (!store.Remove(name).ok()) return "cannot remove";
+    return Push(store, name, NewMemfd(name));
+  }
+  const std::size_t equals = argument.find('=');
+  const std::string name = argument.substr(0, equals);
+  if (const auto came = store.Take(name)) return absl::StrCat(name, " of ", WriterOf(came->get()));
+  const hlbuf::UniqueFd memfd = NewMemfd(name);
+  std::string said = Push(store, name, memfd);
+  if (equals != std::string::npos)
+    absl::StrAppend(&said, "; ", Push(store, argument.substr(equals + 1), memfd));
+  return said;
 }
 
 }  // namespace

@@ -63,7 +63,30 @@ TEST_F(FdStoreUnit, LosesWhatTheNextLifeDoesNotKnow) {
   EXPECT_EQ(Count(), "1");
 }
 
-TEST_F(FdStoreUnit, SaysWhenThereIsNoRoom) {
+TEST_F(FdStoreUnit, Scenario15_HasOneUnderANameThatWasStoredAgain) {
+  Store("journal");
+  Must({"start", kService});
+  Store("+journal");
+  Must({"restart", kService});
+  const pid_t second = MainPid();
+  EXPECT_EQ(Status(), "journal new; verified");
+  EXPECT_EQ(Count(), "1");
+  Store("journal");
+  Must({"restart", kService});
+  EXPECT_EQ(Status(), absl::StrCat("journal of ", second, "; verified"));
+}
+
+// systemd leaves a file that it has where it is, and says nothing.
+TEST_F(FdStoreUnit, Scenario15_SaysWhenAFileIsStoredUnderAnotherName) {
+  Store("journal=epochs");
+  Must({"start", kService});
+  EXPECT_EQ(Count(), "1");
+  EXPECT_TRUE(Contains(Status(),
+                       "journal new; epochs new; the service manager keeps 1 "
+                       "descriptors, not 2"));
+}
+
+TEST_F(FdStoreUnit, Scenario16_SaysWhenThereIsNoRoom) {
   Store("journal epochs", "FileDescriptorStoreMax=1");
   Must({"start", kService});
   EXPECT_TRUE(Contains(Status(), "keeps 1 descriptors, not 2"));

@@ -55,6 +55,16 @@ testing::AssertionResult InstalledService::Comes(const std::string& unit,
          << property << " of " << unit << " is " << Show(unit, property) << ", not " << value;
 }
 
+std::vector<std::string> InstalledService::KeeperUnits() {
+  std::istringstream listed(Systemctl({"list-units", "--plain", "--no-legend", "--state=running",
+                                       "hl-bufd-keeper@*.service"})
+                                .output);
+  std::vector<std::string> units;
+  for (std::string line; std::getline(listed, line);)
+    units.push_back(line.substr(0, line.find(' ')));
+  return units;
+}
+
 std::string InstalledService::StatusField(const std::string& name) {
   std::istringstream status(ReadAll(absl::StrCat("/proc/", MainPid(), "/status")));
   for (std::string line; std::getline(status, line);)

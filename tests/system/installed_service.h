@@ -37,6 +37,10 @@ class InstalledService : public testing::Test {
   static testing::AssertionResult Comes(const std::string& unit, const std::string& property,
                                         const std::string& value);
   static pid_t MainPid() { return std::stoi(Show(kService, "MainPID")); }
+  // The units of the keepers that run.
+  static std::vector<std::string> KeeperUnits();
+  // Of the only one.
+  static pid_t KeeperPid() { return std::stoi(Show(KeeperUnits().at(0), "MainPID")); }
   // A field of /proc/PID/status of the service.
   static std::string StatusField(const std::string& name);
 
