@@ -20,10 +20,10 @@ constexpr const char* kDefaultConfig = "/etc/hl-bufd/hl-bufd.toml";
 
 constexpr const char* kFooter =
     "Without a configuration file hl-bufd serves one software device and says so.\n"
-    "SIGTERM and SIGINT stop it: every client is told, every lease ends. SIGHUP has it read the\n"
-    "configuration again: rules, roles, limits, times, enforcement and the log level hold at "
-    "once,\n"
-    "devices and sockets need a restart. A bad one is refused, and the old one kept.\n"
+    "SIGTERM and SIGINT stop it: every client is told; what is held is kept for the next process\n"
+    "where systemd or [state] keeps it, else it ends. SIGHUP has it read the configuration again:\n"
+    "rules, roles, limits, times, enforcement and the log level hold at once, devices and sockets\n"
+    "need a restart. A bad one is refused, and the old one kept.\n"
     "\n"
     "Exit status: 0 stopped as asked, 1 could not start or run, 2 bad command line, 3 bad "
     "configuration.\n"
