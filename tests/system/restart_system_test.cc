@@ -86,6 +86,17 @@ TEST_F(ServiceRestart, KeepsWhatIsHeldWhenTheWatchdogKillsIt) {
   ExpectKept();
 }
 
+TEST_F(ServiceRestart, OfAllThatBelongsToTheTargetKeepsWhatIsHeld) {
+  Must({"start", kTarget});
+  HoldABuffer();
+  const pid_t first = MainPid(), keeper = KeeperPid();
+  Must({"restart", kTarget});
+  EXPECT_TRUE(Comes(kService, "ActiveState", "active"));
+  EXPECT_NE(MainPid(), first);
+  ExpectKept();
+  EXPECT_EQ(KeeperPid(), keeper);
+}
+
 // The new service talks to a keeper that the old one's package brought.
 TEST_F(ServiceRestart, KeepsWhatIsHeldOverAnUpgrade) {
   HoldABuffer();
