@@ -104,6 +104,44 @@ TEST_F(CardUnits, LetAKeeperOpenNoOtherDevice) {
   EXPECT_TRUE((*keeper)->Open("/dev/null").ok());
 }
 
+// Nothing is opened, and nothing exported, a second time.
+TEST_F(CardUnits, KeepTheCardOpenAndWhatIsHeldOverARestart) {
+  Must({"start", kTarget});
+  ASSERT_TRUE(Serves());
+  const pid_t keeper = KeeperPid();
+  LibraryClient alice = Alice();
+  const HeldBuffer made = alice.Allocate(kBytes, "weights");
+  Must({"restart", kService});
+  ASSERT_TRUE(Serves());
+  EXPECT_EQ(KeeperPid(), keeper);
+  const HeldBuffer again = alice.Open(made.id);
+  EXPECT_EQ(again.epoch, made.epoch);
+  struct stat one = {}, other = {};
+  EXPECT_EQ(::fstat(alice.process().Give(made.fd).get(), &one), 0);
+  EXPECT_EQ(::fstat(alice.process().Give(again.fd).get(), &other), 0);
+  EXPECT_EQ(one.st_ino, other.st_ino);
+  EXPECT_EQ(card_.HardResets(), 0u);
+}
+
+// What is held then is nobody's business any more, but the card cannot be opened before it is let
+// go.
+TEST_F(CardUnits, HaveAStopEndTheEpochAndTheNextOneWaitForWhoHoldsTheCard) {
+  Must({"start", kTarget});
+  ASSERT_TRUE(Serves());
+  LibraryClient alice = Alice();
+  alice.KeepWhatIsRevoked();
+  const HeldBuffer made = alice.Allocate(kBytes);
+  Must({"stop", kTarget});
+  EXPECT_TRUE(Eventually([] { return KeeperUnits().empty(); }));
+  Must({"start", kTarget});
+  EXPECT_TRUE(
+      StartsWith(alice.AwaitNotice("revoke "), absl::StrCat("revoke ", made.id, " SERVICE_GONE")));
+  EXPECT_TRUE(Contains(Bob().RefusalToAllocate(kBytes), "DEVICE_UNAVAILABLE"));
+  alice.Release(made);
+  EXPECT_TRUE(Serves());
+  EXPECT_GT(Bob().Allocate(kBytes).epoch, made.epoch);
+}
+
 TEST_F(CardUnits, StopTheKeeperWithTheTarget) {
   Must({"start", kTarget});
   ASSERT_TRUE(Serves());
