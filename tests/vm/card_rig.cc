@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -54,14 +55,20 @@ CardTest::Shared& CardTest::shared_ = CardTest::OfAllTests();
 namespace {
 
 DaemonOptions OptionsOf(const CardOptions& options) {
-  return {.kind = "habanalabs",
-          .drills = options.drills,
-          .device_keys = options.device_keys,
-          .config = absl::StrCat("[timing]\nreset_grace = \"", options.grace,
-                                 "\"\n[limits.domain]\nbytes = \"1GiB\"\n"
-                                 "[log]\nlevel = \"debug\"\n",
-                                 options.config),
-          .device_is_there = options.device_is_there};
+  std::vector<std::string> environment;
+  if (!options.crash_point.empty())
+    environment.push_back("HLBUF_CRASH_POINT=" + options.crash_point);
+  return {
+      .kind = "habanalabs",
+      .drills = options.drills,
+      .device_keys = options.device_keys,
+      .config = absl::StrCat("[timing]\nreset_grace = \"", options.grace, "\"\n", options.timing,
+                             "[limits.domain]\nbytes = \"1GiB\"\n"
+                             "[log]\nlevel = \"debug\"\n",
+                             options.config),
+      .device_is_there = options.device_is_there,
+      .supervised = options.supervised,
+      .environment = std::move(environment)};
 }
 
 }  // namespace
@@ -109,6 +116,13 @@ void CardTest::TearDown() {
 ControlClient& CardTest::Control() {
   if (control_ == nullptr) control_ = std::make_unique<ControlClient>(daemon().control_socket());
   return *control_;
+}
+
+void CardTest::AwaitNextLife(int life) {
+  EXPECT_TRUE(daemon().supervisor().HasEnded(life - 1)) << "it lives";
+  EXPECT_TRUE(daemon().supervisor().BecomesReady(life)) << daemon().Log();
+  control_.reset();
+  asker_.reset();
 }
 
 Program CardTest::Command(std::vector<std::string> arguments) const {

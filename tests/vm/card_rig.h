@@ -25,8 +25,11 @@ struct CardOptions {
   std::string grace = "1s";
   bool drills = true;       // then the service asks for hard resets itself
   std::string device_keys;  // TOML, of dev0
+  std::string timing;       // TOML, lines of [timing]
   std::string config;       // TOML, more sections
   bool device_is_there = true;
+  bool supervised = false;  // killed, it comes back and goes on
+  std::string crash_point;  // "NAME:COUNT", of its first life
 };
 
 // What the kernel has logged since this object was made.
@@ -57,6 +60,9 @@ class CardTest : public DaemonTest {
 
   ControlClient& Control();
   LibraryClient Client(const User& user) { return {user, daemon().client_socket()}; }
+  // Once a supervised service has died: until its next life, with whom this test speaks from now
+  // on, is ready. Its device may not be.
+  void AwaitNextLife(int life);
   // hl-bufctl, as root.
   Program Command(std::vector<std::string> arguments) const;
   Finished Ctl(std::vector<std::string> arguments) const { return RunToEnd(Command(arguments)); }
