@@ -25,10 +25,13 @@ class ServiceWatchdog : public InstalledService {
     Must({"start", kService});
     first_ = MainPid();
   }
-  // Stops one thread, as the loss of its processor would; the others run.
+  // Stops one thread, as the loss of its processor would; the others run. One that has done its
+  // work meanwhile runs no more.
   void Freeze(pid_t thread) {
+    const int seized = ::ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) == 0 ? 0 : errno;
+    if (seized == ESRCH) return;
+    ASSERT_EQ(seized, 0) << std::strerror(seized);
     frozen_.insert(thread);
-    ASSERT_EQ(::ptrace(PTRACE_SEIZE, thread, nullptr, nullptr), 0) << std::strerror(errno);
     ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr), 0) << std::strerror(errno);
     int status = 0;
     ASSERT_EQ(::waitpid(thread, &status, __WALL), thread);
