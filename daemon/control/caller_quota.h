@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,27 +18,29 @@ namespace hlbuf {
 //
 // A uid's callers with a role are counted apart from those without, which may get fewer and never
 // the last quarter: however many connections a container of uid 0 opens, the administrator still
-// gets in.
+// gets in. Remote callers are counted by name, and do not get that quarter either.
 class CallerQuota {
  public:
   struct Limits {
-    std::size_t uid = 0;
+    std::size_t uid = 0;  // of a remote name, too
     std::size_t all = 0;
     std::size_t uid_without_role = std::numeric_limits<std::size_t>::max();  // where that is less
+    bool keeps_quarter = true;  // else there is nobody whom the last quarter is kept for
   };
 
   // One thing that a caller has; given back when destroyed. The quota outlives it.
   class [[nodiscard]] Slot {
    public:
     Slot() = default;
-    Slot(Slot&& other) noexcept : quota_(std::exchange(other.quota_, nullptr)), key_(other.key_) {}
+    Slot(Slot&& other) noexcept
+        : quota_(std::exchange(other.quota_, nullptr)), key_(std::move(other.key_)) {}
     Slot& operator=(Slot&& other) noexcept;
     ~Slot() { GiveBack(); }
 
    private:
     friend class CallerQuota;
-    using Key = std::pair<uid_t, bool>;  // uid, has a role
-    Slot(CallerQuota* quota, Key key) : quota_(quota), key_(key) {}
+    using Key = std::tuple<uid_t, bool, std::string>;  // uid, has a role, name if remote
+    Slot(CallerQuota* quota, Key key) : quota_(quota), key_(std::move(key)) {}
     void GiveBack();
 
     CallerQuota* quota_ = nullptr;

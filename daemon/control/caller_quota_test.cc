@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "daemon/core/error.h"
 
 namespace hlbuf {
@@ -65,6 +66,28 @@ TEST(CallerQuota, KeepsAQuarterForCallersWithARole) {
   for (int i = 0; i < 6; ++i) slots.push_back(*quota.Take(CallerOf(1000u + static_cast<uid_t>(i))));
   EXPECT_EQ(Room(quota, CallerOf(2000)), 0u);
   EXPECT_EQ(Room(quota, CallerOf(2000, Role::kViewer)), 2u);
+}
+
+TEST(CallerQuota, CountsRemoteCallersByName) {
+  CallerQuota quota("things", {.uid = 2, .all = 8, .uid_without_role = 1});
+  const auto remote = [](const std::string& name) {
+    return Caller{.peer = {}, .role = Role::kAdmin, .name = name};
+  };
+  std::vector<CallerQuota::Slot> slots;
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_EQ(Room(quota, remote(name)), 2u);
+    for (int i = 0; i < 2; ++i) slots.push_back(*quota.Take(remote(name)));
+    EXPECT_EQ(quota.Take(remote(name)).status().message(),
+              absl::StrCat(name, " has 2 things, which is the limit; end some"));
+  }
+  EXPECT_EQ(quota.Take(remote("d")).status().message(),
+            "the service has 6 things; the limit is 6 for callers over TCP; try again later");
+  EXPECT_EQ(Room(quota, CallerOf(0, Role::kAdmin)), 2u) << "the administrator still gets in";
+}
+
+TEST(CallerQuota, KeepsNothingWhereThereIsNobodyToKeepItFor) {
+  CallerQuota quota("things", {.uid = 100, .all = 8, .keeps_quarter = false});
+  EXPECT_EQ(Room(quota, {.peer = {}, .role = Role::kNone, .name = "address 192.0.2.7"}), 8u);
 }
 
 TEST(CallerQuota, CountsAContainersRootApartFromTheAdministrator) {

@@ -61,11 +61,13 @@ std::string SomeIds(const std::vector<BufferId>& ids) {
 
 absl::Status Changes::Authorize(const Caller& caller, const std::string& what) {
   const absl::Status allowed = Require(Role::kOperator, caller, what);
-  broker_.Tell(
-      {.kind = allowed.ok() ? EventKind::kOperatorRequest : EventKind::kRequestRefused,
-       .domain = caller.peer.domain(),
-       .pid = caller.peer.pid,
-       .text = allowed.ok() ? absl::StrCat("asks to ", what) : std::string(allowed.message())});
+  // The fields of an event are for processes.
+  const std::string who = caller.is_remote() ? absl::StrCat(CallerText(caller), " ") : "";
+  broker_.Tell({.kind = allowed.ok() ? EventKind::kOperatorRequest : EventKind::kRequestRefused,
+                .domain = caller.peer.domain(),
+                .pid = caller.peer.pid,
+                .text = allowed.ok() ? absl::StrCat(who, "asks to ", what)
+                                     : std::string(allowed.message())});
   return allowed;
 }
 

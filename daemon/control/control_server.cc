@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
+#include "daemon/control/grpc_log.h"
 #include "daemon/core/error.h"
 
 namespace hlbuf {
@@ -32,6 +33,8 @@ constexpr std::size_t kTransportBytesMax = 64 << 20;
 // Of the calls that gRPC itself serves on threads (reflection), for each of the two servers; ours
 // take none.
 constexpr int kThreadsMax = 8;
+
+enum WayIn { kLocal, kTcp, kWaysIn };
 
 int Millis(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
@@ -74,15 +77,18 @@ void Limit(grpc::ServerBuilder& builder, const ControlSettings& settings) {
   builder.SetResourceQuota(quota);
 }
 
+void SayThatItServes(grpc::Server& server) {
+  server.GetHealthCheckService()->SetServingStatus(
+      std::string(hlbuf::v1::Control::service_full_name()), true);
+}
+
 // Null: gRPC could not.
 std::unique_ptr<grpc::Server> Build(ControlService& service, const ControlSettings& settings) {
   grpc::ServerBuilder builder;
   Limit(builder, settings);
   builder.RegisterService(&service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server != nullptr)
-    server->GetHealthCheckService()->SetServingStatus(
-        std::string(hlbuf::v1::Control::service_full_name()), true);
+  if (server != nullptr) SayThatItServes(*server);
   return server;
 }
 
@@ -101,17 +107,19 @@ ControlServer::ControlServer(Broker& broker, EventLoop& loop, const Clock& clock
       loop_(loop),
       clock_(clock),
       identify_(std::move(identify)),
+      settings_(settings),
       roles_(settings.roles),
-      refusals_(clock, {.burst = 8, .interval = absl::Seconds(1)}, 1),
+      refusals_(clock, {.burst = 8, .interval = absl::Seconds(1)}, kWaysIn),
       connections_(loop, settings.window, settings.connections),
       watchers_(feed, clock, deadlines_),
-      service_(loop, broker, connections_, watchers_, std::move(reports), settings.calls) {}
+      service_(loop, broker, callers_, watchers_, std::move(reports), settings.calls) {}
 
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     Broker& broker, EventLoop& loop, const Clock& clock, EventFeed& feed, UniqueFd listener,
     Identify identify, ServiceReports reports, ControlSettings settings) {
   PrepareProcess();
   static_cast<void>(RefuseDescriptors(listener.get()));  // where it can be done
+  TakeGrpcLog();
   KeepGrpc();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -162,28 +170,60 @@ void ControlServer::SetRoles(RoleGroups roles) {
   connections_.SetRoles([this](const Peer& peer) { return RoleOf(peer, roles_); });
 }
 
+void ControlServer::SetCertificateRoles(CertificateRoles roles) {
+  callers_.SetCertificateRoles(std::move(roles));
+}
+
+absl::Status ControlServer::ListenTcp(UniqueFd listener, TlsTexts tls) {
+  if (stopper_.joinable()) return Error(ErrorCode::kShuttingDown, "the service ends");
+  grpc::ServerBuilder builder;
+  Limit(builder, settings_);
+  builder.RegisterService(&service_);
+  ASSIGN_OR_RETURN(tcp_,
+                   TcpControl::Start(loop_, clock_, deadlines_, std::move(listener), std::move(tls),
+                                     builder, settings_.window, settings_.tcp_connections,
+                                     [this](absl::string_view address, absl::string_view why) {
+                                       TellRefusedOverTcp(address, why);
+                                     }));
+  SayThatItServes(tcp_->server());
+  return absl::OkStatus();
+}
+
+std::vector<grpc::Server*> ControlServer::Servers() {
+  std::vector<grpc::Server*> servers = {server_.get(), roleless_server_.get()};
+  if (tcp_ != nullptr) servers.push_back(&tcp_->server());
+  return servers;
+}
+
 void ControlServer::Probe(HealthProbe::Done done) {
   if (!stopper_.joinable()) return probe_->Ask(std::move(done));
   loop_.Post([done = std::move(done)]() mutable { std::move(done)(false); });
 }
 
 void ControlServer::TellRefused(const Domain& domain, pid_t pid, absl::string_view why) {
-  if (!refusals_.Admit(0)) return;
+  if (!refusals_.Admit(kLocal)) return;
   broker_.Tell({.kind = EventKind::kRequestRefused,
                 .domain = domain,
                 .pid = pid,
                 .text = absl::StrCat("control connection: ", why)});
 }
 
+// Counted apart: what comes from a network does not hide what happens here.
+void ControlServer::TellRefusedOverTcp(absl::string_view address, absl::string_view why) {
+  if (!refusals_.Admit(kTcp)) return;
+  broker_.Tell({.kind = EventKind::kRequestRefused,
+                .text = absl::StrCat("control connection from ", address, ": ", why)});
+}
+
 void ControlServer::Stop(absl::Duration patience, absl::AnyInvocable<void() &&> done) {
   acceptor_.reset();
-  for (grpc::Server* server : {server_.get(), roleless_server_.get()})
-    server->GetHealthCheckService()->Shutdown();
+  if (tcp_ != nullptr) tcp_->StopAccepting();
+  for (grpc::Server* server : Servers()) server->GetHealthCheckService()->Shutdown();
   service_.Stop();
   // Not on this thread: open calls need it to be answered.
-  stopper_ = std::thread([this, patience, done = std::move(done)]() mutable {
+  stopper_ = std::thread([this, servers = Servers(), patience, done = std::move(done)]() mutable {
     const auto deadline = absl::ToChronoTime(absl::Now() + patience);
-    for (grpc::Server* server : {server_.get(), roleless_server_.get()}) {
+    for (grpc::Server* server : servers) {
       server->Shutdown(deadline);
       server->Wait();
     }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -14,12 +15,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/rate_limit.h"
+#include "daemon/control/callers.h"
 #include "daemon/control/control_acceptor.h"
 #include "daemon/control/control_connections.h"
 #include "daemon/control/control_service.h"
 #include "daemon/control/event_feed.h"
 #include "daemon/control/health_probe.h"
 #include "daemon/control/role.h"
+#include "daemon/control/tcp_control.h"
 #include "daemon/control/watchers.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/deadlines.h"
@@ -35,18 +38,20 @@ struct ControlSettings {
   // Watchers are calls, too. Each may have one response of up to about 300 kB on its way. A call
   // may have the broker thread look at a page of records: those that anybody can make are few.
   CallerQuota::Limits calls = {.uid = 128, .all = 512, .uid_without_role = 8};
+  // Those over TCP, which come on top: `uid` is for each address.
+  CallerQuota::Limits tcp_connections = {.uid = 8, .all = 16, .keeps_quarter = false};
   // A connection that says nothing for `keepalive_time` is asked, and closed when it does not
   // answer within `keepalive_timeout`.
   absl::Duration keepalive_time = absl::Seconds(30);
   absl::Duration keepalive_timeout = absl::Seconds(10);
 };
 
-// The control API on a unix socket: hlbuf.v1.Control, grpc.health.v1 and server reflection. Who
-// sees what is decided by role; health and reflection are everybody's.
+// The control API on a unix socket, and over TCP if wanted: hlbuf.v1.Control, grpc.health.v1 and
+// server reflection. Who sees what is decided by role; health and reflection are everybody's.
 //
 // gRPC serves reflection on a few threads of a server's own, and a call has one of them for as long
 // as its caller likes. Hence two servers with the same services: callers without a role, who can be
-// anybody, take no thread from those who have one.
+// anybody, take no thread from those who have one. What is over TCP has a third one.
 //
 // Broker thread. Destroyed while the loop runs, Stop() must have finished; where the loop does not
 // run, all calls are cut.
@@ -69,6 +74,12 @@ class ControlServer {
 
   // Holds for calls that come from now on, of connections that there are, too.
   void SetRoles(RoleGroups roles);
+  // The same over TCP. Until then nobody has a role there.
+  void SetCertificateRoles(CertificateRoles roles);
+  // Takes connections over TCP as well, of a listening socket. It listens to one at the most.
+  absl::Status ListenTcp(UniqueFd listener, TlsTexts tls);
+  // Null: it does not listen.
+  TcpControl* tcp() { return tcp_.get(); }
   // Whether both servers answer that they serve; `done` is called from the loop. One at a time.
   void Probe(HealthProbe::Done done);
 
@@ -87,19 +98,24 @@ class ControlServer {
                 Identify identify, ServiceReports reports, const ControlSettings& settings);
   void Accept(UniqueFd socket);
   void TellRefused(const Domain& domain, pid_t pid, absl::string_view why);
+  void TellRefusedOverTcp(absl::string_view address, absl::string_view why);
+  std::vector<grpc::Server*> Servers();
 
   Broker& broker_;
   EventLoop& loop_;
   const Clock& clock_;
   Identify identify_;
+  const ControlSettings settings_;
   RoleGroups roles_;
   Deadlines deadlines_;
   RateLimit<int> refusals_;
   ControlConnections connections_;
+  Callers callers_{connections_};
   Watchers watchers_;
   ControlService service_;
   std::unique_ptr<grpc::Server> server_;           // of callers with a role
   std::unique_ptr<grpc::Server> roleless_server_;  // of all others
+  std::unique_ptr<TcpControl> tcp_;
   std::unique_ptr<HealthProbe> probe_;
   std::unique_ptr<ControlAcceptor> acceptor_;
   std::thread stopper_;

@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "daemon/base/status_macros.h"
 #include "daemon/control/listing.h"
 #include "daemon/control/plan_to_proto.h"
@@ -22,14 +21,11 @@ absl::Status Stopping() {
 
 }  // namespace
 
-absl::StatusOr<ControlService::Admission> ControlService::Admit(const std::string& grpc_peer) {
+absl::StatusOr<ControlService::Admission> ControlService::Admit(const Asker& asker) {
   if (stopping_) return Stopping();
-  const Caller* const caller = connections_.Find(grpc_peer);
-  if (caller == nullptr)
-    return absl::UnauthenticatedError(
-        absl::StrCat("the service does not know who is behind ", grpc_peer, "; connect again"));
-  ASSIGN_OR_RETURN(CallerQuota::Slot slot, quota_.Take(*caller));
-  return Admission{.caller = *caller, .slot = std::move(slot)};
+  ASSIGN_OR_RETURN(Caller caller, callers_.Find(asker));
+  ASSIGN_OR_RETURN(CallerQuota::Slot slot, quota_.Take(caller));
+  return Admission{.caller = std::move(caller), .slot = std::move(slot)};
 }
 
 template <class Answer>
@@ -37,8 +33,8 @@ grpc::ServerUnaryReactor* ControlService::Serve(grpc::CallbackServerContext* con
                                                 Answer answer) {
   auto* const call = new UnaryCall(poster_);
   poster_.Post(
-      [this, reply = call->MakeReply(), peer = context->peer(), answer = std::move(answer)] {
-        absl::StatusOr<Admission> admission = Admit(peer);
+      [this, reply = call->MakeReply(), asker = Asker::Of(*context), answer = std::move(answer)] {
+        absl::StatusOr<Admission> admission = Admit(asker);
         if (!admission.ok()) return reply->Send(admission.status());
         reply->Hold(std::move(admission->slot));
         answer(admission->caller, reply);
@@ -170,8 +166,8 @@ grpc::ServerUnaryReactor* ControlService::GetMetrics(grpc::CallbackServerContext
 grpc::ServerWriteReactor<v1::WatchEventsResponse>* ControlService::WatchEvents(
     grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
   auto* const stream = new WatchStream(poster_, watchers_);
-  poster_.Post([this, stream, watch = stream->MakeWatch(), peer = context->peer(), request] {
-    absl::StatusOr<Admission> admission = Admit(peer);
+  poster_.Post([this, stream, watch = stream->MakeWatch(), asker = Asker::Of(*context), request] {
+    absl::StatusOr<Admission> admission = Admit(asker);
     if (!admission.ok()) return watch->End(admission.status());
     stream->Hold(std::move(admission->slot));
     const absl::Status known = CheckDevice(broker_, admission->caller, request->device());

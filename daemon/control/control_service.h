@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "daemon/base/poster.h"
 #include "daemon/control/caller_quota.h"
+#include "daemon/control/callers.h"
 #include "daemon/control/changes.h"
-#include "daemon/control/control_connections.h"
 #include "daemon/control/service_status.h"
 #include "daemon/control/watchers.h"
 #include "daemon/core/broker.h"
@@ -31,11 +31,11 @@ struct ServiceReports {
 // thread, where a caller's identity is looked up once, first of all.
 class ControlService final : public hlbuf::v1::Control::CallbackService {
  public:
-  ControlService(Poster& poster, Broker& broker, const ControlConnections& connections,
-                 Watchers& watchers, ServiceReports reports, CallerQuota::Limits calls)
+  ControlService(Poster& poster, Broker& broker, const Callers& callers, Watchers& watchers,
+                 ServiceReports reports, CallerQuota::Limits calls)
       : poster_(poster),
         broker_(broker),
-        connections_(connections),
+        callers_(callers),
         watchers_(watchers),
         reports_(std::move(reports)),
         changes_(broker),
@@ -94,8 +94,8 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
     Caller caller;
     CallerQuota::Slot slot;
   };
-  // Errors: UNAUTHENTICATED, SHUTTING_DOWN, QUOTA_EXCEEDED.
-  absl::StatusOr<Admission> Admit(const std::string& grpc_peer);
+  // Errors: those of Callers::Find(), SHUTTING_DOWN, QUOTA_EXCEEDED.
+  absl::StatusOr<Admission> Admit(const Asker& asker);
   // `answer`, on the broker thread: void(const Caller&, const std::shared_ptr<Reply>&).
   template <class Answer>
   grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, Answer answer);
@@ -108,7 +108,7 @@ class ControlService final : public hlbuf::v1::Control::CallbackService {
 
   Poster& poster_;
   Broker& broker_;
-  const ControlConnections& connections_;
+  const Callers& callers_;
   Watchers& watchers_;
   const ServiceReports reports_;
   Changes changes_;

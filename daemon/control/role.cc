@@ -33,6 +33,7 @@ Role RoleOf(const Peer& peer, const RoleGroups& groups) {
 }
 
 std::string CallerText(const Caller& caller) {
+  if (caller.is_remote()) return absl::StrCat(caller.name, " at ", caller.from);
   return absl::StrCat(caller.peer.domain().Text(), ", pid ", caller.peer.pid);
 }
 
@@ -40,9 +41,11 @@ absl::Status Require(Role needed, const Caller& caller, absl::string_view what) 
   if (caller.role >= needed) return absl::OkStatus();
   return Error(
       ErrorCode::kPermissionDenied,
-      absl::StrCat(caller.peer.domain().Text(), " has the role ", RoleText(caller.role), "; to ",
-                   what, " takes ", RoleText(needed),
-                   ", which comes with a group of [roles] in the configuration",
+      absl::StrCat(caller.is_remote() ? caller.name : caller.peer.domain().Text(), " has the role ",
+                   RoleText(caller.role), "; to ", what, " takes ", RoleText(needed),
+                   ", which comes with ",
+                   caller.is_remote() ? "a name in [control_tcp]" : "a group of [roles]",
+                   " in the configuration",
                    caller.peer.container.empty() ? "" : ", and never inside of a container"));
 }
 

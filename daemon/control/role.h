@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,13 +32,18 @@ struct RoleGroups {
 // themselves, and none for a peer that is not known().
 Role RoleOf(const Peer& peer, const RoleGroups& groups);
 
-// The process behind a control connection, as it was when it connected.
+// Who is behind a control connection: a process of this machine, as it was when it connected, or,
+// over TCP, nobody whom this kernel knows, with a name.
 struct Caller {
   Peer peer;
   Role role = Role::kNone;
+  std::string name = {};  // over TCP: `certificate "alice"`; empty for processes
+  std::string from = {};  // over TCP: its address
+
+  bool is_remote() const { return !name.empty(); }
 };
 
-// "uid 1000, pid 4711", for messages.
+// "uid 1000, pid 4711", or `certificate "alice" at 192.0.2.7:40000`, for messages.
 std::string CallerText(const Caller& caller);
 
 // PERMISSION_DENIED unless the caller's role is at least `needed`; `what` is what it wanted.

@@ -60,6 +60,10 @@ TEST(Role, AllowsWhatALowerOneAllows) {
   EXPECT_EQ(refused.message(),
             "uid 1000 has the role operator; to stop it takes admin, which comes with a group of "
             "[roles] in the configuration");
+  const Caller remote = {.peer = {}, .role = Role::kViewer, .name = "certificate \"alice\""};
+  EXPECT_EQ(Require(Role::kOperator, remote, "revoke").message(),
+            "certificate \"alice\" has the role viewer; to revoke takes operator, which comes with "
+            "a name in [control_tcp] in the configuration");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a caller may see. Devices are nobody's own: every known caller sees them, as the data plane
-// shows them to every client. Of the rest, a caller without a role sees what is its own domain's.
+// shows them to every client. Of the rest, a caller without a role sees what is its own domain's;
+// over TCP nobody has a domain, so that is nothing.
 #ifndef HLBUF_DAEMON_CONTROL_VISIBILITY_H_
 #define HLBUF_DAEMON_CONTROL_VISIBILITY_H_
 
@@ -13,7 +14,9 @@
 
 namespace hlbuf {
 
-inline bool MaySeeDevices(const Caller& caller) { return caller.peer.known(); }
+inline bool MaySeeDevices(const Caller& caller) {
+  return caller.peer.known() || caller.role >= Role::kViewer;
+}
 inline bool MaySeeAll(const Caller& caller) { return caller.role >= Role::kViewer; }
 
 // Its own, and those that it holds a lease of.

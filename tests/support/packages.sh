@@ -15,8 +15,8 @@ packages_of() {
     case $group in
       build) echo gcc g++ cmake ninja-build pkg-config ccache libabsl-dev libgrpc++-dev \
         libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libsystemd-dev \
-        libtomlplusplus-dev libcli11-dev libxxhash-dev ;;
-      test) echo git libgtest-dev libbenchmark-dev librapidcheck-dev python3 util-linux ;;
+        libssl-dev libtomlplusplus-dev libcli11-dev libxxhash-dev ;;
+      test) echo git libgtest-dev libbenchmark-dev librapidcheck-dev openssl python3 util-linux ;;
       lint) echo clang-format git shellcheck python3 ;;
       fuzz) echo clang libclang-rt-14-dev ;;
       container) echo systemd systemd-container ;;
