@@ -72,6 +72,7 @@ std::string MaskBeyondAscii(absl::string_view text) {
 void ReadAll(TableReader& root, const Machine& machine, Config& config) {
   ReadSockets(root, machine, config.sockets);
   ReadRoles(root, machine, config.roles);
+  ReadControlTcp(root, config.control_tcp);
   ReadDevices(root, machine, config);
   ReadRules(root, machine, config);
   ReadLimits(root, machine, config);

@@ -11,7 +11,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "daemon/base/inet_address.h"
 #include "daemon/base/log.h"
+#include "daemon/control/certificate.h"
+#include "daemon/control/tls_files.h"
 #include "daemon/core/enforcement.h"
 #include "daemon/core/policy.h"
 #include "daemon/device/device_config.h"
@@ -41,6 +44,15 @@ struct RolesConfig {
   std::vector<gid_t> admin;
 };
 
+// The control API over TCP.
+struct ControlTcpConfig {
+  std::optional<InetAddress> listen;  // nullopt: it is off
+  TlsFiles files;
+  CertificateRoles roles;
+  // What is in the files; parsing does not read them.
+  TlsTexts tls;
+};
+
 struct TimingConfig {
   absl::Duration hello_timeout = absl::Seconds(2);
   absl::Duration operator_grace = absl::Seconds(10);
@@ -57,6 +69,7 @@ struct StateConfig {
 struct Config {
   SocketsConfig sockets;
   RolesConfig roles;
+  ControlTcpConfig control_tcp;
   std::vector<DeviceConfig> devices;  // at least one, with different names
   std::string default_device;         // one of them
   std::vector<Rule> rules;

@@ -53,6 +53,17 @@ constexpr Bad kBad[] = {
     {"[roles]\nadmin = 5\n",
      "f.toml:2:9: roles.admin: found 5; expected an array, each element a group of this system, by "
      "name or by number, 0 to 4294967294 except 65534 (nobody)"},
+    // Over TCP.
+    {"[control_tcp]\nlisten = \"localhost:9443\"\n",
+     "f.toml:2:10: control_tcp.listen: found \"localhost:9443\"; expected a numeric address and a "
+     "port, as in \"127.0.0.1:9443\" or \"[::1]:9443\""},
+    {"[control_tcp]\nlisten = \"127.0.0.1:9443\"\nkey = \"/k\"\nclient_ca = \"ca.crt\"\n",
+     "f.toml:1:1: control_tcp.certificate: is missing; expected an absolute path\n"
+     "f.toml:4:13: control_tcp.client_ca: found \"ca.crt\"; expected an absolute path"},
+    {"[control_tcp]\nadmin = [\"\"]\n",
+     "f.toml:2:10: control_tcp.admin: found \"\"; expected the common name of a certificate, or a "
+     "URI of its alternative names, as in \"spiffe://example.org/operator\": 1 to 255 printable "
+     "characters"},
     // Sockets.
     {"[sockets]\nclient = \"@hl-bufd\"\n",
      "f.toml:2:10: sockets.client: found \"@hl-bufd\"; expected an absolute path of at most 107 "

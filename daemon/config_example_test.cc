@@ -126,9 +126,9 @@ std::vector<std::string> KnownKeys(absl::string_view header) {
 
 TEST(ConfigExample, LeavesNoKeyOut) {
   const std::string example = SwitchedOn(ReadFile(ExamplePath()));
-  for (const char* table :
-       {"", "[sockets]", "[roles]", "[[device]]", "[[rule]]", "[limits]", "[limits.service]",
-        "[limits.uid]", "[limits.domain]", "[timing]", "[enforcement]", "[log]"}) {
+  for (const char* table : {"", "[sockets]", "[roles]", "[control_tcp]", "[[device]]", "[[rule]]",
+                            "[limits]", "[limits.service]", "[limits.uid]", "[limits.domain]",
+                            "[timing]", "[enforcement]", "[log]"}) {
     const std::size_t begin = example.find(std::string(absl::StripSuffix(table, "]")));
     ASSERT_NE(begin, std::string::npos) << table;
     for (const std::string& key : KnownKeys(table)) {

@@ -94,6 +94,24 @@ void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles) {
   table->RejectOthers();
 }
 
+void ReadControlTcp(TableReader& root, ControlTcpConfig& tcp) {
+  std::optional<TableReader> table = root.Table("control_tcp");
+  if (!table.has_value()) return;
+  table->Read("listen", ListenAddress(), tcp.listen);
+  for (const auto& [key, path] :
+       {std::pair("certificate", &tcp.files.certificate), std::pair("key", &tcp.files.key),
+        std::pair("client_ca", &tcp.files.client_ca)}) {
+    if (tcp.listen.has_value())
+      table->Require(key, AbsolutePath(), *path);
+    else
+      table->Read(key, AbsolutePath(), *path);
+  }
+  table->ReadList("viewer", CertificateName(), tcp.roles.viewer);
+  table->ReadList("operator", CertificateName(), tcp.roles.operators);
+  table->ReadList("admin", CertificateName(), tcp.roles.admin);
+  table->RejectOthers();
+}
+
 void ReadLimits(TableReader& root, const Machine& machine, Config& config) {
   const Means means = MeansOf(machine, config.devices);
   if (machine.nofile < NofileMin(means.devices))

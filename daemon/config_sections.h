@@ -11,6 +11,7 @@ namespace hlbuf {
 
 void ReadSockets(TableReader& root, const Machine& machine, SocketsConfig& sockets);
 void ReadRoles(TableReader& root, const Machine& machine, RolesConfig& roles);
+void ReadControlTcp(TableReader& root, ControlTcpConfig& tcp);
 // [[device]] and default_device.
 void ReadDevices(TableReader& root, const Machine& machine, Config& config);
 // [[rule]]; the devices have been read.

@@ -35,6 +35,7 @@ TEST(Config, IsOneSoftwareDeviceWhenNothingIsConfigured) {
   EXPECT_EQ(config.sockets.control, "/run/hl-bufd/control/control.sock");
   EXPECT_EQ(config.sockets.holders, "/run/hl-bufd/holders/holders.sock");
   EXPECT_EQ(config.sockets.keeper, "/run/hl-bufd/keeper/keeper.sock");
+  EXPECT_FALSE(config.control_tcp.listen.has_value());
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
   EXPECT_EQ(config.caps.nofile, 20'000u);
 }
@@ -79,6 +80,14 @@ keeper = "/tmp/keeper.sock"
 viewer = [5]
 operator = ["operators", 7]
 admin = [0]
+[control_tcp]
+listen = "[::1]:9443"
+certificate = "/tmp/server.crt"
+key = "/tmp/server.key"
+client_ca = "/tmp/clients.crt"
+viewer = ["Alice A."]
+operator = ["bob", "spiffe://example.org/operator"]
+admin = ["carol"]
 [[device]]
 name = "arena"
 kind = "udmabuf"
@@ -134,6 +143,15 @@ level = "debug"
   EXPECT_EQ(config.roles.viewer, std::vector<gid_t>{5});
   EXPECT_EQ(config.roles.operators, (std::vector<gid_t>{901, 7}));
   EXPECT_EQ(config.roles.admin, std::vector<gid_t>{0});
+  ASSERT_TRUE(config.control_tcp.listen.has_value());
+  EXPECT_EQ(config.control_tcp.listen->Text(), "[::1]:9443");
+  EXPECT_EQ(config.control_tcp.files.certificate, "/tmp/server.crt");
+  EXPECT_EQ(config.control_tcp.files.key, "/tmp/server.key");
+  EXPECT_EQ(config.control_tcp.files.client_ca, "/tmp/clients.crt");
+  EXPECT_EQ(config.control_tcp.roles.viewer, std::vector<std::string>{"Alice A."});
+  EXPECT_EQ(config.control_tcp.roles.operators,
+            (std::vector<std::string>{"bob", "spiffe://example.org/operator"}));
+  EXPECT_EQ(config.control_tcp.roles.admin, std::vector<std::string>{"carol"});
 
   ASSERT_EQ(config.devices.size(), 3u);
   EXPECT_EQ(config.devices[0].kind, "udmabuf");

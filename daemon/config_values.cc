@@ -150,6 +150,28 @@ ValueKind<std::string> AbsolutePath() {
           }};
 }
 
+ValueKind<std::optional<InetAddress>> ListenAddress() {
+  return Text<std::optional<InetAddress>>(
+      "a numeric address and a port, as in \"127.0.0.1:9443\" or \"[::1]:9443\"",
+      [](const std::string& text) -> std::optional<std::optional<InetAddress>> {
+        const std::optional<InetAddress> address = InetAddress::Parse(text);
+        if (!address.has_value()) return std::nullopt;
+        return address;
+      });
+}
+
+ValueKind<std::string> CertificateName() {
+  constexpr std::size_t kBytesMax = 255;
+  return Text<std::string>(
+      absl::StrCat("the common name of a certificate, or a URI of its alternative names, as in "
+                   "\"spiffe://example.org/operator\": 1 to ",
+                   kBytesMax, " printable characters"),
+      [](const std::string& text) {
+        const bool good = !text.empty() && text.size() <= kBytesMax && IsPrintable(text);
+        return good ? std::optional(text) : std::nullopt;
+      });
+}
+
 ValueKind<std::string> SocketPath() {
   constexpr std::size_t kPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
   return Text<std::string>(

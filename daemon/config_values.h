@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "daemon/base/inet_address.h"
 #include "daemon/config_reader.h"
 #include "daemon/machine.h"
 
@@ -38,6 +39,10 @@ ValueKind<std::string> FileName();
 // Of one function of a device, with its domain: "0000:19:00.0". As sysfs has it: in lower case.
 ValueKind<std::string> PciAddress();
 ValueKind<std::string> AbsolutePath();
+// A numeric address and a port.
+ValueKind<std::optional<InetAddress>> ListenAddress();
+// The common name of a certificate, or a URI of its alternative names.
+ValueKind<std::string> CertificateName();
 // Where a unix socket can be, and is protected by its directory.
 ValueKind<std::string> SocketPath();
 // Octal, of reading and writing, which is what sockets look at.

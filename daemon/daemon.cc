@@ -21,6 +21,7 @@
 #include "daemon/base/status_macros.h"
 #include "daemon/config_warnings.h"
 #include "daemon/control/control_server.h"
+#include "daemon/control_tcp.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/enforcement.h"
 #include "daemon/device/keeper_dialer.h"
@@ -144,6 +145,7 @@ class Daemon {
   void OpenEpochPage(UniqueFd earlier);
   absl::Status AddDevices();
   absl::Status Serve(UniqueFd clients, UniqueFd control);
+  void TellOfTcp(const absl::Status& served);
   absl::Status ArmTimer();
   const Config& config() const { return reload_.running(); }
   void Apply(const Config& read);
@@ -324,6 +326,9 @@ absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
                                         {.metrics = [this] { return metrics_.Text(broker_); },
                                          .facts = [this] { return Facts(); }},
                                         ControlSettingsOf(config())));
+  ControlTcpConfig tcp = config().control_tcp;
+  const absl::Status read = ReadTls(tcp);
+  TellOfTcp(read.ok() ? ServeTcp(tcp, *control_) : read);
   return ArmTimer();
 }
 
@@ -335,12 +340,22 @@ ServiceFacts Daemon::Facts() const {
   return facts;
 }
 
+// What is wrong with the network, or with a certificate, is no reason to let clients down.
+void Daemon::TellOfTcp(const absl::Status& served) {
+  if (served.ok()) return readiness_.SetTrouble("");
+  const std::string trouble = absl::StrCat("there is no control API over TCP: ", served.message());
+  Log(LogLevel::kError, absl::StrCat(trouble, "; mend that and reload the service"));
+  readiness_.SetTrouble(trouble);
+}
+
 void Daemon::Apply(const Config& read) {
   SetLogLevel(read.log_level);
   audit_.set_level(read.log_level);
   broker_.Reconfigure(PolicyOf(read), SettingsOf(read));
   clients_->SetTiming(SessionTimingOf(read));
   control_->SetRoles(RolesOf(read));
+  // Not read: it stays as it is until a restart.
+  if (read.control_tcp.tls != TlsTexts()) TellOfTcp(ServeTcp(read.control_tcp, *control_));
   SayWarnings(read);
   SayWhatIsEnforced(read.enforcement);
 }

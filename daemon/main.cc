@@ -11,6 +11,7 @@
 #include "daemon/base/log.h"
 #include "daemon/config.h"
 #include "daemon/config_warnings.h"
+#include "daemon/control_tcp.h"
 #include "daemon/daemon.h"
 #include "daemon/may_signal.h"
 
@@ -22,8 +23,10 @@ constexpr const char* kFooter =
     "Without a configuration file hl-bufd serves one software device and says so.\n"
     "SIGTERM and SIGINT stop it: every client is told; what is held is kept for the next process\n"
     "where systemd or [state] keeps it, else it ends. SIGHUP has it read the configuration again:\n"
-    "rules, roles, limits, times, enforcement and the log level hold at once, devices and sockets\n"
-    "need a restart. A bad one is refused, and the old one kept.\n"
+    "rules, roles, limits, times, enforcement, the log level and the certificates of "
+    "[control_tcp]\n"
+    "hold at once, devices and sockets need a restart. A bad one is refused, and the old one "
+    "kept.\n"
     "\n"
     "Exit status: 0 stopped as asked, 1 could not start or run, 2 bad command line, 3 bad "
     "configuration.\n"
@@ -38,6 +41,15 @@ absl::StatusOr<hlbuf::Config> Configure(const std::string& path) {
   if (::access(kDefaultConfig, F_OK) == 0 || errno != ENOENT)
     return hlbuf::LoadConfig(kDefaultConfig);
   return hlbuf::ParseConfig("", "built-in configuration", hlbuf::ThisMachine());
+}
+
+// With the files that it names: what the service takes while it runs, or not at all. A start goes
+// on without them.
+absl::StatusOr<hlbuf::Config> ConfigureWhole(const std::string& path) {
+  absl::StatusOr<hlbuf::Config> config = Configure(path);
+  if (!config.ok()) return config;
+  const absl::Status read = hlbuf::ReadTls(config->control_tcp);
+  return read.ok() ? config : read;
 }
 
 // With what the start would warn of. Only the capabilities are left out: those of whoever runs this
@@ -89,7 +101,8 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kBadUsage;
   }
 
-  const absl::StatusOr<hlbuf::Config> config = Configure(config_path);
+  const absl::StatusOr<hlbuf::Config> config =
+      check_only ? ConfigureWhole(config_path) : Configure(config_path);
   if (!config.ok()) {
     if (check_only)
       std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
@@ -99,7 +112,8 @@ int main(int argc, char** argv) {
   }
   if (check_only) return SayThatItIsGood(*config);
   absl::Status ran = ArmForTests();
-  if (ran.ok()) ran = hlbuf::RunDaemon(*config, [config_path] { return Configure(config_path); });
+  if (ran.ok())
+    ran = hlbuf::RunDaemon(*config, [config_path] { return ConfigureWhole(config_path); });
   if (ran.ok()) return 0;
   hlbuf::Log(hlbuf::LogLevel::kError, std::string(ran.message()));
   return kFailed;

@@ -46,7 +46,8 @@ std::string Readiness::Status() const {
   std::vector<std::string> devices;
   for (const auto& device : broker_.devices()) devices.push_back(TextOf(*device));
   const std::string status =
-      absl::StrCat("Serving ", absl::StrJoin(devices, ", "), remark_.empty() ? "" : "; ", remark_);
+      absl::StrCat("Serving ", absl::StrJoin(devices, ", "), trouble_.empty() ? "" : "; ", trouble_,
+                   remark_.empty() ? "" : "; ", remark_);
   return absl::StrReplaceAll(status, {{"\n", " "}});  // the next line would be another message
 }
 
@@ -75,6 +76,10 @@ void Readiness::EndReload(std::string remark) {
   if (!std::exchange(reloading_, false) || stopping_) return;
   told_ = Status();
   notify_(absl::StrCat("READY=1\nSTATUS=", told_));
+}
+
+void Readiness::SetTrouble(std::string trouble) {
+  trouble_ = std::move(trouble).substr(0, kRemarkBytesMax);
 }
 
 void Readiness::TellStopping() {

@@ -29,6 +29,8 @@ class Readiness final : private EventSink {
   // of it with the devices: nothing, if that is empty.
   void BeginReload();
   void EndReload(std::string remark);
+  // What else is to be said, until it is empty again.
+  void SetTrouble(std::string trouble);
   // From now on nothing is told but this.
   void TellStopping();
 
@@ -50,6 +52,7 @@ class Readiness final : private EventSink {
   bool stopping_ = false;
   bool reloading_ = false;  // and the service manager was told so
   std::string remark_;
+  std::string trouble_;
   std::string told_;
   EventLog::Subscription subscription_;  // last: it calls this
 };

@@ -66,6 +66,17 @@ TEST_F(ReadinessTest, DoesNotWaitForADeviceThatFailedButTellsWhenItComes) {
   EXPECT_EQ(told.back(), "STATUS=Serving a (READY)");
 }
 
+TEST_F(ReadinessTest, SaysWhatIsWrongBesideTheDevicesUntilItIsMended) {
+  FakeBackend& backend = Add("a");
+  readiness.SetTrouble("it rains");
+  Answer(backend);
+  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY); it rains");
+  readiness.BeginReload();
+  readiness.SetTrouble("");
+  readiness.EndReload("");
+  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY)");
+}
+
 TEST_F(ReadinessTest, LosesPatienceWithADriver) {
   FakeBackend& backend = Add("a");
   Advance(Readiness::kPatience - absl::Milliseconds(1));

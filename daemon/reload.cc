@@ -40,6 +40,10 @@ Reread MergeConfig(const Config& running, Config read) {
     read.caps = running.caps;
     read.devices = running.devices;
   }
+  if (read.control_tcp.listen != running.control_tcp.listen) {
+    merged.need_restart.emplace_back("control_tcp");
+    read.control_tcp = running.control_tcp;
+  }
   if (read.state.directory != running.state.directory) {
     merged.need_restart.emplace_back("state");
     read.state = running.state;

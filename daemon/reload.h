@@ -24,9 +24,9 @@ struct Reread {
   // Where the new one differs and only a restart helps: "sockets", "device", ...
   std::vector<std::string> need_restart;
 };
-// Rules, roles, limits, times, enforcement and the log level are those of `read`; devices, sockets
-// and state stay as they are `running`. So do the limits when the devices differ, because they
-// follow from those.
+// Rules, roles, limits, times, enforcement, the log level and what TLS shows and believes are those
+// of `read`; devices, sockets, state and where to listen over TCP stay as they are `running`. So do
+// the limits when the devices differ, because they follow from those.
 Reread MergeConfig(const Config& running, Config read);
 
 // Reads the configuration again when asked to, on a thread of its own: the file, and the groups

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "tests/support/fake_backend.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_machine.h"
@@ -66,6 +68,30 @@ size = "1GiB"
       << "they follow from the devices";
   EXPECT_EQ(merged.need_restart,
             (std::vector<std::string>{"sockets", "device", "limits", "default_device"}));
+}
+
+constexpr const char* kTcp =
+    "[control_tcp]\nlisten = \"127.0.0.1:9443\"\ncertificate = \"/a\"\nkey = \"/b\"\n"
+    "client_ca = \"/c\"\n";
+
+TEST(MergeConfig, TakesCertificatesAndTheirRoles) {
+  const Reread merged = MergeConfig(
+      Parsed(kTcp),
+      Parsed(absl::StrCat(absl::StrReplaceAll(kTcp, {{"/a", "/new"}}), "admin = [\"alice\"]\n")));
+  EXPECT_TRUE(merged.need_restart.empty());
+  EXPECT_EQ(merged.config.control_tcp.files.certificate, "/new");
+  EXPECT_EQ(merged.config.control_tcp.roles.admin, std::vector<std::string>{"alice"});
+}
+
+TEST(MergeConfig, KeepsWhereItListensOverTcpAndSaysSo) {
+  for (const std::string& other :
+       {std::string(), absl::StrReplaceAll(kTcp, {{"9443", "9444"}, {"/a", "/new"}})}) {
+    const Reread merged = MergeConfig(Parsed(kTcp), Parsed(other));
+    EXPECT_EQ(merged.need_restart, std::vector<std::string>{"control_tcp"});
+    ASSERT_TRUE(merged.config.control_tcp.listen.has_value());
+    EXPECT_EQ(merged.config.control_tcp.listen->Text(), "127.0.0.1:9443");
+    EXPECT_EQ(merged.config.control_tcp.files.certificate, "/a");
+  }
 }
 
 TEST(MergeConfig, KeepsTheDirectoryOfItsStateAndSaysSo) {

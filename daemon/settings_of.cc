@@ -4,6 +4,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/time/clock.h"
 
 namespace hlbuf {
@@ -51,6 +53,12 @@ ControlSettings ControlSettingsOf(const Config& config) {
   ControlSettings settings;
   settings.roles = RolesOf(config);
   settings.connections.all = config.caps.control_connections;
+  if (config.control_tcp.listen.has_value()) {
+    CallerQuota::Limits& tcp = settings.tcp_connections;
+    tcp.all = settings.connections.all / 4;
+    tcp.uid = std::max<std::size_t>(tcp.all / 2, 1);
+    settings.connections.all -= tcp.all;
+  }
   settings.connections.uid = settings.connections.all / 2;
   return settings;
 }
