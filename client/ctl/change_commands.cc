@@ -49,7 +49,7 @@ ExitCode Concluded(ExitCode code, const v1::Revocation& revocation) {
 
 ExitCode Revoke(const Invocation& invocation, const v1::RevokeBuffersRequest& request) {
   LongCall call;
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   v1::RevokeBuffersResponse response;
   const grpc::Status status =
@@ -69,7 +69,7 @@ std::string HowToEnd(const v1::SimulateResetRequest& request) {
 
 ExitCode SimulateReset(const Invocation& invocation, const v1::SimulateResetRequest& request) {
   LongCall call;
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   v1::SimulateResetResponse response;
   const grpc::Status status = call.Run(**stub, &Calls::SimulateReset, request,

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "client/ctl/commands.h"
 #include "client/ctl/console.h"
 
@@ -13,13 +19,15 @@ namespace {
 constexpr const char* kDefaultSocket = "/run/hl-bufd/control/control.sock";
 
 constexpr const char* kFooter =
-    "`hl-bufctl COMMAND --help` explains a command. --socket and --output may stand before or "
+    "`hl-bufctl COMMAND --help` explains a command. Options of hl-bufctl may stand before or "
     "after\n"
     "the command.\n"
     "\n"
     "What you see and may do follows from your groups, as the daemon's configuration names them:\n"
     "everybody sees the devices and what is his own, a viewer sees everything, an operator also\n"
-    "revokes, drains and drills. The service's own user and root are admin.\n"
+    "revokes, drains and drills. The service's own user and root are admin. With --server it "
+    "follows\n"
+    "from the names in your certificate.\n"
     "\n"
     "With --output json a list is one document, {\"buffers\": [...]}, with the names of the fields "
     "as\n"
@@ -53,6 +61,39 @@ std::optional<CLI::ParseError> UnknownCommand(const CLI::App& app) {
   return CLI::ParseError("unknown command '" + words[0] + "'", CLI::ExitCodes::ExtrasError);
 }
 
+// HOST:PORT, with a bracket around what has colons itself.
+std::string CheckServer(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  std::uint32_t port = 0;
+  const bool good = colon != std::string::npos && colon > 0 &&
+                    absl::SimpleAtoi(address.substr(colon + 1), &port) && port > 0 &&
+                    port <= UINT16_MAX && (address.find(':') == colon || address[colon - 1] == ']');
+  if (good) return "";
+  return absl::StrCat("'", address, "' is no HOST:PORT; write node7:9443 or [::1]:9443");
+}
+
+void AddServerOptions(CLI::App& app, TlsServer& server) {
+  app.add_option("--server", server.address,
+                 "the daemon of another machine, over TCP with TLS, instead of the socket")
+      ->type_name("HOST:PORT")
+      ->check(CheckServer);
+  const auto add = [&app](const std::string& name, std::string& path, const std::string& what) {
+    app.add_option(name, path, "with --server, " + what)->type_name("FILE");
+  };
+  add("--ca", server.ca, "who signs its certificate, in PEM form");
+  add("--cert", server.certificate, "your certificate");
+  add("--key", server.key, "the key of your certificate");
+}
+
+// All of them or none: CLI11 can say so, but does it in the middle of --help.
+void CheckIsWhole(const TlsServer& server) {
+  const bool wanted[] = {server.address.empty(), server.ca.empty(), server.certificate.empty(),
+                         server.key.empty()};
+  if (std::adjacent_find(std::begin(wanted), std::end(wanted), std::not_equal_to<>()) !=
+      std::end(wanted))
+    throw CLI::ValidationError("--server", "it takes --ca, --cert and --key, and none goes alone");
+}
+
 void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
   invocation.socket = kDefaultSocket;
   app.add_option("--socket", invocation.socket,
@@ -60,6 +101,7 @@ void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
                      std::string(kDefaultSocket))
       ->type_name("PATH")
       ->envname("HLBUF_CONTROL");
+  AddServerOptions(app, invocation.server);
   app.add_option_function<std::string>(
          "--output",
          [&invocation](const std::string& output) {
@@ -96,6 +138,7 @@ ExitCode Main(int argc, const char* const* argv) {
   app.footer(kFooter);  // after them: commands inherit it
   try {
     app.parse(argc, argv);
+    CheckIsWhole(invocation.server);
   } catch (const CLI::ParseError& error) {
     if (app.exit(UnknownCommand(app).value_or(error)) != 0) return ExitCode::kBadUsage;
     std::cout.flush();

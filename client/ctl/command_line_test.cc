@@ -84,6 +84,13 @@ TEST(CommandLine, IsRefusedWhenItMakesNoSense) {
       {"doctor", "0000:19:00.0"},
       {"simulate-reset"},
       {"simulate-reset", "dev0", "--drill", "x"},
+      {"devices", "--server", "node7:9443"},
+      {"devices", "--server", "node7:9443", "--ca", "/a", "--cert", "/b"},
+      {"devices", "--ca", "/a", "--cert", "/b", "--key", "/c"},
+      {"devices", "--server", "node7", "--ca", "/a", "--cert", "/b", "--key", "/c"},
+      {"devices", "--server", "::1:9443", "--ca", "/a", "--cert", "/b", "--key", "/c"},
+      {"devices", "--server", "node7:0", "--ca", "/a", "--cert", "/b", "--key", "/c"},
+      {"devices", "--server", "node7:65536", "--ca", "/a", "--cert", "/b", "--key", "/c"},
       {"watch", "--since", "12"},
       {"watch", "--kind", "lease"}};
   for (const auto& words : wrong) {
@@ -139,6 +146,27 @@ TEST(CommandLine, NamesTheOptionThatWasWritten) {
   EXPECT_TRUE(Has(Ctl({"buffers", "--uid", "abc"}).error, "--uid: 'abc' is no uid"));
   EXPECT_TRUE(Has(Ctl({"buffers", "--owner", "abc"}).error, "--owner: 'abc' is no uid"));
   EXPECT_TRUE(Has(Ctl({"leases", "--uid", "abc"}).error, "--uid: 'abc' is no uid"));
+}
+
+TEST(CommandLine, NamesTheFileThatItCannotReadForAServer) {
+  const Ran ran = Ctl({"devices", "--server", "[::1]:9443", "--ca", "/nowhere/ca", "--cert",
+                       "/nowhere/b", "--key", "/nowhere/c"});
+  EXPECT_EQ(ran.code, ExitCode::kFailed);
+  EXPECT_EQ(ran.error, "hl-bufctl: cannot read --ca /nowhere/ca: No such file or directory\n");
+  const Ran garbage = Ctl({"devices", "--server", "node7:9443", "--ca", "/dev/null", "--cert",
+                           "/nowhere/b", "--key", "/nowhere/c"});
+  EXPECT_EQ(garbage.error, "hl-bufctl: cannot read --ca /dev/null: it has nothing in PEM form\n");
+}
+
+TEST(CommandLine, LooksAtThisMachineForWhatOnlyThisMachineCanTell) {
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{
+           {"holders", "dev0"}, {"doctor"}, {"journal", "dump"}}) {
+    std::vector<const char*> all = words;
+    all.insert(all.end(), {"--server", "node7:9443", "--ca", "/a", "--cert", "/b", "--key", "/c"});
+    const Ran ran = Ctl(all);
+    EXPECT_EQ(ran.code, ExitCode::kBadUsage);
+    EXPECT_TRUE(Has(ran.error, "run it on the machine of the service, without --server"));
+  }
 }
 
 TEST(CommandLine, SaysThatASocketsNameIsTooLong) {

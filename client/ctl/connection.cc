@@ -59,9 +59,21 @@ absl::StatusOr<std::unique_ptr<Stub>> Connect(const std::string& path) {
   return v1::Control::NewStub(grpc::CreateInsecureChannelFromFd("hl-bufd", socket));
 }
 
+absl::StatusOr<std::unique_ptr<Stub>> Connect(const Invocation& invocation) {
+  return invocation.server.address.empty() ? Connect(invocation.socket)
+                                           : ConnectTls(invocation.server);
+}
+
+bool IsHere(const Invocation& invocation, const std::string& what) {
+  if (invocation.server.address.empty()) return true;
+  PrintError(absl::StrCat(what, " looks at the machine that it runs on: run it on the machine of ",
+                          "the service, without --server"));
+  return false;
+}
+
 ExitCode Unreachable(const absl::Status& status) {
   PrintError(std::string(status.message()));
-  return ExitCode::kUnreachable;
+  return absl::IsFailedPrecondition(status) ? ExitCode::kFailed : ExitCode::kUnreachable;
 }
 
 }  // namespace hlbuf::ctl

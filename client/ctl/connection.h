@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/ctl/exit_code.h"
+#include "client/ctl/invocation.h"
 #include "hlbuf/v1/control.grpc.pb.h"
 
 namespace hlbuf::ctl {
@@ -22,6 +23,17 @@ inline constexpr absl::Duration kPatience = absl::Seconds(20);
 //
 // Errors: UNAVAILABLE with a message for people.
 absl::StatusOr<std::unique_ptr<Stub>> Connect(const std::string& path);
+
+// A connection by TLS, which is made with the first call.
+//
+// Errors: FAILED_PRECONDITION with a message for people: a file cannot be read.
+absl::StatusOr<std::unique_ptr<Stub>> ConnectTls(const TlsServer& server);
+
+// To the one or the other, as the command line says.
+absl::StatusOr<std::unique_ptr<Stub>> Connect(const Invocation& invocation);
+
+// Whether the service of this machine is meant. If not, says that `what` looks at this machine.
+bool IsHere(const Invocation& invocation, const std::string& what);
 
 // Says why there is no connection.
 ExitCode Unreachable(const absl::Status& status);

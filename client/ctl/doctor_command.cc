@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "client/ctl/commands.h"
+#include "client/ctl/connection.h"
 #include "client/ctl/console.h"
 #include "client/ctl/doctor/examination.h"
 #include "client/ctl/doctor/report.h"
@@ -33,6 +34,7 @@ std::vector<std::string> ProgramDirectories() {
 }
 
 ExitCode Doctor(const Invocation& invocation) {
+  if (!IsHere(invocation, "doctor")) return ExitCode::kBadUsage;
   const std::vector<doctor::Finding> findings =
       doctor::Examine({.socket = invocation.socket, .program_directories = ProgramDirectories()});
   const ExitCode printed = Print(invocation.output == Output::kJson ? doctor::ReportJson(findings)

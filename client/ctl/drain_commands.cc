@@ -81,7 +81,7 @@ grpc::Status DrainUntil(Stub& stub, v1::DrainDeviceRequest request, absl::Time d
 }
 
 ExitCode DrainDevice(const Invocation& invocation, const DrainOptions& options) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   const absl::Duration patience =
       options.wait ? options.timeout.value_or(absl::InfiniteDuration()) : absl::ZeroDuration();
@@ -97,7 +97,7 @@ ExitCode DrainDevice(const Invocation& invocation, const DrainOptions& options) 
 ExitCode RevokeHoldings(const Invocation& invocation, v1::RevokeHoldingsRequest request,
                         bool wait) {
   LongCall call;
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   request.set_no_wait(!wait);
   v1::RevokeHoldingsResponse response;
@@ -112,7 +112,7 @@ ExitCode RevokeHoldings(const Invocation& invocation, v1::RevokeHoldingsRequest 
 }
 
 ExitCode Undrain(const Invocation& invocation, const v1::UndrainDeviceRequest& request) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
@@ -123,7 +123,7 @@ ExitCode Undrain(const Invocation& invocation, const v1::UndrainDeviceRequest& r
 }
 
 ExitCode PlanReset(const Invocation& invocation, const v1::PlanResetRequest& request) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));

@@ -132,7 +132,8 @@ absl::StatusOr<HoldersAnswer> Look(const Question& question, const DaemonSide& d
 }
 
 ExitCode ShowHolders(const Invocation& invocation, const Question& question) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  if (!IsHere(invocation, "holders")) return ExitCode::kBadUsage;
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   DaemonSide daemon;
   const grpc::Status status = FetchDaemonSide(**stub, question.name, daemon);

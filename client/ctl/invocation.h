@@ -11,9 +11,18 @@ namespace hlbuf::ctl {
 
 enum class Output { kTable, kJson };
 
+// A service on another machine, and the files with which both ends show who they are.
+struct TlsServer {
+  std::string address;  // "node7:9443"; empty: the service of this machine is meant
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
+
 // What the command line asked for.
 struct Invocation {
   std::string socket;
+  TlsServer server;
   Output output = Output::kTable;
   // Set by the subcommand that was named; run when the whole command line has been read.
   std::function<ExitCode(const Invocation&)> run;

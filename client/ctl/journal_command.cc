@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/ctl/commands.h"
+#include "client/ctl/connection.h"
 #include "client/ctl/console.h"
 #include "client/ctl/installed_program.h"
 #include "client/ctl/listener_process.h"
@@ -75,6 +76,7 @@ ExitCode Run(const std::string& program, std::vector<std::string> words) {
 }
 
 ExitCode LookIntoJournal(const Invocation& invocation, Question question) {
+  if (!IsHere(invocation, "journal")) return ExitCode::kBadUsage;
   if (question.program.empty()) question.program = FindInstalledProgram(kName);
   if (question.program.empty())
     return Fail(ExitCode::kFailed, absl::StrCat("there is no ", kName, "; name it by --program"));

@@ -37,7 +37,7 @@ to it may not all have been received.)";
 template <class Request, class Response>
 ExitCode List(const Invocation& invocation, UnaryCall<Request, Response> call,
               const Request& request) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   Response all;
   const grpc::Status status = Fetch(**stub, call, request, all);

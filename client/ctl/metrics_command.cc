@@ -21,7 +21,7 @@ it would take counters for untyped. Write it to another name in its directory, t
 Needs the role viewer.)";
 
 ExitCode PrintMetrics(const Invocation& invocation, bool prometheus) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));

@@ -36,8 +36,9 @@ std::optional<std::uint32_t> ReadNumber(const std::string& text) {
 }  // namespace
 
 void Explain(CLI::App& command, const std::string& text) {
-  command.footer(text +
-                 "\n\n`hl-bufctl --help` explains --socket, --output, roles and the exit status.");
+  command.footer(
+      text +
+      "\n\n`hl-bufctl --help` explains --socket, --server, --output, roles and the exit status.");
 }
 
 void AddValues(CLI::App& command, const std::string& noun, const std::string& description,

@@ -2,6 +2,7 @@
 #include "client/ctl/rpc_error.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/ctl/console.h"
@@ -33,11 +34,30 @@ std::string InWordsOfCommands(const std::string& message) {
                                        {"session_id is ", "--session is "}});
 }
 
+// What gRPC's words for a handshake that failed mean to whoever typed the command. A server does
+// not say why it takes a certificate for bad: it closes the connection.
+std::string TlsAdvice(const std::string& message) {
+  if (!absl::StrContains(message, "failed to connect to all addresses")) return "";
+  if (absl::StrContains(message, "certificate verify failed"))
+    return "; the certificate of the daemon is not signed by what --ca has, or not valid now";
+  if (absl::StrContains(message, "is not in peer certificate"))
+    return "; the certificate of the daemon is for another name; use one that it has in --server";
+  if (absl::StrContains(message, "WRONG_VERSION_NUMBER") ||
+      absl::StrContains(message, "wrong version number"))
+    return "; what listens there speaks no TLS";
+  if (absl::StrContains(message, "Socket closed") ||
+      absl::StrContains(message, "Connection reset by peer"))
+    return "; the daemon takes certificates that its client_ca signs, while they are valid, and "
+           "only "
+           "so many connections of an address";
+  return "";
+}
+
 std::string Text(const std::string& message, const std::string& reason, int code) {
   const std::string name =
       reason.empty() ? absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) : reason;
-  return absl::StrCat(message.empty() ? "no reason was given" : InWordsOfCommands(message), " (",
-                      name, ")");
+  return absl::StrCat(message.empty() ? "no reason was given" : InWordsOfCommands(message),
+                      TlsAdvice(message), " (", name, ")");
 }
 
 }  // namespace

@@ -51,6 +51,20 @@ TEST(ErrorText, NamesTheCodeWhereNobodyGaveAReason) {
   EXPECT_EQ(ErrorText(Refusal("OTHER", "example.org")), "dev0 is RESETTING (UNAVAILABLE)");
 }
 
+TEST(ErrorText, ExplainsAHandshakeThatFailed) {
+  const auto text = [](const std::string& error) {
+    return ErrorText(grpc::Status(grpc::StatusCode::UNAVAILABLE,
+                                  "failed to connect to all addresses; last error: " + error));
+  };
+  EXPECT_NE(text("Ssl handshake failed: certificate verify failed").find("by what --ca has"),
+            std::string::npos);
+  EXPECT_NE(text("Peer name node7 is not in peer certificate").find("is for another name"),
+            std::string::npos);
+  EXPECT_NE(text("Socket closed").find("its client_ca signs"), std::string::npos);
+  EXPECT_EQ(text("Connection refused"),
+            "failed to connect to all addresses; last error: Connection refused (UNAVAILABLE)");
+}
+
 TEST(ExitCodeOf, TellsARefusalFromADaemonThatIsNotThere) {
   EXPECT_EQ(ExitCodeOf(grpc::Status::OK), ExitCode::kOk);
   EXPECT_EQ(ExitCodeOf(OverTheWire(Refusal("DEVICE_UNAVAILABLE", "hlbuf"))), ExitCode::kFailed);

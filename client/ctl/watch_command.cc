@@ -52,7 +52,7 @@ void WaitUntilOver(const EventReader& reader) {
 
 ExitCode Watch(const Invocation& invocation, const v1::WatchEventsRequest& request) {
   std::optional<StopSignals> signals(std::in_place);
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   std::atomic<bool> printed = true;
   EventReader reader(**stub, request, [&](const v1::WatchEventsResponse& response) {
