@@ -171,9 +171,9 @@ void DeviceWorker::Free(Allocation allocation, Done<absl::Status> done) {
 void DeviceWorker::FreeBlind(std::vector<std::uint64_t> windows, Done<std::vector<bool>> done) {
   queue_.Put(Lane::kPrompt,
              [this, windows = std::move(windows), done = std::move(done)]() mutable -> Completion {
-               return [this, freed = exporter_->FreeBlind(windows),
-                       reserved = exporter_->reserved_bytes(), done = std::move(done)]() mutable {
-                 reserved_bytes_ = reserved;
+               return [this, freed = exporter_->FreeBlind(windows), standing = StandingNow(),
+                       done = std::move(done)]() mutable {
+                 standing_ = standing;
                  std::move(done)(std::move(freed));
                };
              });
