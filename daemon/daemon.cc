@@ -24,10 +24,9 @@
 #include "daemon/control_tcp.h"
 #include "daemon/core/broker.h"
 #include "daemon/core/enforcement.h"
-#include "daemon/device/keeper_dialer.h"
 #include "daemon/device/make_backends.h"
 #include "daemon/event_log_feed.h"
-#include "daemon/fd_store.h"
+#include "daemon/inheritance.h"
 #include "daemon/listen.h"
 #include "daemon/may_signal.h"
 #include "daemon/namespaces.h"
@@ -37,14 +36,11 @@
 #include "daemon/observe/metrics.h"
 #include "daemon/observe/refusal_limit.h"
 #include "daemon/passed_descriptors.h"
-#include "daemon/persist/shared_epoch_page.h"
 #include "daemon/readiness.h"
 #include "daemon/service_facts.h"
 #include "daemon/session/listener.h"
 #include "daemon/session/peer_identity.h"
 #include "daemon/settings_of.h"
-#include "daemon/state_journal.h"
-#include "daemon/stored_state.h"
 #include "daemon/watchdog.h"
 #include "daemon/witness/socket_witness.h"
 
@@ -99,18 +95,6 @@ void SayWhatIsEnforced(const EnforcementSettings& enforcement) {
                    ForceText(enforcement.revocations)));
 }
 
-// Those that are spawned end with this service's unit.
-bool ServiceManagerKeeps(const SocketsConfig& sockets) {
-  const bool is_there = ::sd_notify(0, "STATUS=Starting") > 0;
-  return is_there && ::access(sockets.keeper.c_str(), F_OK) == 0;
-}
-
-std::vector<std::string> KeeperNames(const Config& config) {
-  std::vector<std::string> names;
-  for (const DeviceConfig& device : config.devices) names.push_back(KeeperName(device.name));
-  return names;
-}
-
 class Daemon {
  public:
   Daemon(const Config& config, ConfigSource source, EventLoop& loop)
@@ -122,10 +106,12 @@ class Daemon {
         feed_(events_),
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
-        state_([this](const std::string& text) {
-          broker_.Tell({.kind = EventKind::kJournalFailed, .text = text});
-        }),
-        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_, state_, page_),
+        inheritance_(loop,
+                     [this](EventKind kind, const std::string& text) {
+                       broker_.Tell({.kind = kind, .text = text});
+                     }),
+        broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_,
+                inheritance_.journal(), inheritance_.page()),
         readiness_(events_, broker_, loop, clock_, Notify),
         watchdog_(
             WatchdogPatience(), loop, clock_,
@@ -139,10 +125,6 @@ class Daemon {
 
  private:
   ServiceFacts Facts() const;
-  absl::Status OpenState();
-  absl::Status OpenStateIn(const std::string& directory);
-  absl::Status OpenStoredState();
-  void OpenEpochPage(UniqueFd earlier);
   absl::Status AddDevices();
   absl::Status Serve(UniqueFd clients, UniqueFd control);
   void TellOfTcp(const absl::Status& served);
@@ -156,9 +138,6 @@ class Daemon {
   BootClock clock_;
   const absl::Time started_ = clock_.Now();
   Syscalls syscalls_;
-  std::unique_ptr<FdStore> store_;
-  std::unique_ptr<StoredState> stored_;  // null: not there
-  std::unique_ptr<KeeperDialer> keepers_;
   EventLog events_;
   Audit audit_;
   Metrics metrics_;
@@ -166,13 +145,11 @@ class Daemon {
   EventLogFeed feed_;
   RefusalLimit limited_;
   SocketWitness witness_;
-  StateJournal state_;
-  SharedEpochPage page_;
+  Inheritance inheritance_;
   Broker broker_;
   Readiness readiness_;
   Watchdog watchdog_;
   Reload reload_;
-  StateJournal::Found found_;  // until it is made use of
   SocketFile client_file_;
   SocketFile control_file_;
   std::unique_ptr<Listener> clients_;
@@ -180,70 +157,6 @@ class Daemon {
   bool stopping_ = false;
   int serving_ = 2;  // clients and control
 };
-
-// Where nothing is kept, what an earlier process had is gone: its keepers ended with it.
-absl::Status Daemon::OpenState() {
-  const std::string& directory = config().state.directory;
-  if (!directory.empty()) {
-    RETURN_IF_ERROR(OpenStateIn(directory));
-  } else if (ServiceManagerKeeps(config().sockets)) {
-    RETURN_IF_ERROR(OpenStoredState());
-  } else {
-    Log(LogLevel::kNotice, kNotKept);
-    keepers_ = std::make_unique<SpawnedKeepers>(DefaultKeeperPath());
-  }
-  OpenEpochPage(stored_ != nullptr ? stored_->TakeEpochPage() : UniqueFd());
-  if (!found_.set_aside.empty())
-    broker_.Tell({.kind = EventKind::kStateLost,
-                  .text = absl::StrCat(
-                      found_.set_aside,
-                      "; this service begins with nothing, and what clients had is revoked")});
-  return absl::OkStatus();
-}
-
-absl::Status Daemon::OpenStateIn(const std::string& directory) {
-  ASSIGN_OR_RETURN(found_, state_.OpenIn(directory));
-  keepers_ = std::make_unique<SpawnedKeepers>(
-      DefaultKeeperPath(), absl::StrCat(directory, "/keepers"),
-      [](const std::string& text) { Log(LogLevel::kWarning, text); });
-  return absl::OkStatus();
-}
-
-// Each buffer costs a descriptor: so many have room. Clients can do without the page.
-void Daemon::OpenEpochPage(UniqueFd earlier) {
-  const auto slots = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(config().caps.nofile, SharedEpochPage::kSlotsMax));
-  if (earlier) {
-    const absl::Status adopted = page_.Adopt(std::move(earlier), slots);
-    // Its descriptor stays stored.
-    if (adopted.ok()) return page_.TakeMemory().Reset();
-    Log(LogLevel::kNotice,
-        absl::StrCat("the epoch page of an earlier process is of no use: ", adopted.message(),
-                     "; clients get another one when they are back"));
-  }
-  absl::Status made = page_.Create(slots);
-  const UniqueFd memory = page_.TakeMemory();
-  if (made.ok() && stored_ != nullptr) made = stored_->PutEpochPage(memory.get());
-  if (!made.ok())
-    Log(LogLevel::kError,
-        absl::StrCat("the epoch page, by which caches of clients know that a buffer is current, ",
-                     page_.end() == 0 ? "is not there" : "is lost with a restart of this service",
-                     ": ", made.message()));
-}
-
-absl::Status Daemon::OpenStoredState() {
-  stored_ = std::make_unique<StoredState>(
-      *store_, loop_, KeeperNames(config()), [this](const std::string& text) {
-        broker_.Tell({.kind = EventKind::kStateUnkept, .text = text});
-      });
-  ASSIGN_OR_RETURN(found_, state_.OpenStored(stored_->TakeJournal()));
-  if (found_.aside)
-    absl::StrAppend(&found_.set_aside, "; the service manager keeps it as ",
-                    StoredState::kJournalAside);
-  RETURN_IF_ERROR(stored_->PutJournal(state_.fd(), found_.aside));
-  keepers_ = std::make_unique<ConnectedKeepers>(config().sockets.keeper, *stored_);
-  return absl::OkStatus();
-}
 
 absl::Status Daemon::AddDevices() {
   const KeeperLost lost = [this](const std::string& device, const std::string& text) {
@@ -254,15 +167,16 @@ absl::Status Daemon::AddDevices() {
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
-                     MakeBackend(device, loop_, syscalls_, keepers_.get(), lost));
+                     MakeBackend(device, loop_, syscalls_, &inheritance_.keepers(), lost));
     devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
-  if (state_.is_open()) {
-    const std::size_t buffers = found_.kept.buffers.size(), leases = found_.kept.leases.size();
+  if (inheritance_.journal().is_open()) {
+    Kept kept = inheritance_.TakeKept();
+    const std::size_t buffers = kept.buffers.size(), leases = kept.leases.size();
     if (buffers > 0)
       Log(LogLevel::kNotice, absl::StrCat("going on with ", buffers, " buffers and ", leases,
                                           " leases of an earlier process"));
-    broker_.Restore(std::exchange(found_, {}).kept, std::move(devices));
+    broker_.Restore(std::move(kept), std::move(devices));
     return absl::OkStatus();
   }
   for (NewDevice& device : devices)
@@ -305,19 +219,15 @@ absl::Status Daemon::Start(PassedDescriptors passed) {
                                                     .group = std::nullopt},
                                                    passed));
   control_file_ = std::move(control.file);
-  store_ = std::make_unique<FdStore>(std::move(passed));
-  RETURN_IF_ERROR(OpenState());
-  for (const std::string& name : store_->RemoveUntaken())
-    Log(LogLevel::kWarning,
-        absl::StrCat("the service manager passed a descriptor \"", name,
-                     "\", which means nothing here; it is closed, and stored no longer"));
+  RETURN_IF_ERROR(inheritance_.Open(config(), std::move(passed)));
   RETURN_IF_ERROR(AddDevices());
   return Serve(std::move(clients.socket), std::move(control.socket));
 }
 
 absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
-  ASSIGN_OR_RETURN(clients_, Listener::Start(broker_, loop_, clock_, std::move(clients),
-                                             SessionTimingOf(config()), page_.read_only()));
+  ASSIGN_OR_RETURN(clients_,
+                   Listener::Start(broker_, loop_, clock_, std::move(clients),
+                                   SessionTimingOf(config()), inheritance_.page().read_only()));
   // Their descriptors have to be back before clients ask for them.
   clients_->Hold();
   broker_.WhenRestored(kRestorePatience, [this] { clients_->Continue(); });
@@ -333,7 +243,7 @@ absl::Status Daemon::Serve(UniqueFd clients, UniqueFd control) {
 }
 
 ServiceFacts Daemon::Facts() const {
-  ServiceFacts facts = FactsOf(config(), state_, stored_.get());
+  ServiceFacts facts = FactsOf(config(), inheritance_.journal(), inheritance_.stored());
   facts.life = events_.life();
   facts.started = started_;
   facts.losses = losses_.All();
@@ -392,7 +302,7 @@ void Daemon::Stop(int signal) {
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   client_file_.Remove();
   control_file_.Remove();
-  const bool kept = state_.is_open();
+  const bool kept = inheritance_.journal().is_open();
   if (kept) broker_.Suspend();
   clients_->Shutdown(kept ? "the service stops; what you have is kept for you"
                           : "the service stops; leases end now",
