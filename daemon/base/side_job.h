@@ -2,6 +2,7 @@
 #ifndef HLBUF_DAEMON_BASE_SIDE_JOB_H_
 #define HLBUF_DAEMON_BASE_SIDE_JOB_H_
 
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -22,18 +23,23 @@ class SideJob {
   SideJob(const SideJob&) = delete;
   SideJob& operator=(const SideJob&) = delete;
 
-  // `done` is posted when `work` has run; not before that may the next one begin.
+  // `done` is posted when `work` has run, and does not run after this has gone; not before that may
+  // the next one begin.
   void Run(absl::AnyInvocable<void() &&> work, absl::AnyInvocable<void() &&> done) {
     if (thread_.joinable()) thread_.join();
-    thread_ = std::thread([this, work = std::move(work), done = std::move(done)]() mutable {
+    auto here = [alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
+      if (!alive.expired()) std::move(done)();
+    };
+    thread_ = std::thread([this, work = std::move(work), here = std::move(here)]() mutable {
       std::move(work)();
-      poster_.Post(std::move(done));
+      poster_.Post(std::move(here));
     });
   }
 
  private:
   Poster& poster_;
   std::thread thread_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace hlbuf
