@@ -12,6 +12,9 @@
 
 namespace hlbuf {
 
+// NFileDescriptorStore: the journal, the epoch page, and the way to one keeper.
+inline constexpr const char* kAllStored = "3";
+
 // The installed service, with two users who hold one buffer over what happens to it.
 class KeptScene : public InstalledService {
  protected:

@@ -73,7 +73,7 @@ TEST_F(ServiceRestart, KeepsWhatIsHeldOverManyKills) {
     ExpectKept();
   }
   EXPECT_EQ(KeeperPid(), keeper);
-  EXPECT_EQ(StoredCount(), "2") << "the journal, and the way to the keeper";
+  EXPECT_EQ(StoredCount(), kAllStored);
 }
 
 TEST_F(ServiceRestart, KeepsWhatIsHeldWhenTheWatchdogKillsIt) {
