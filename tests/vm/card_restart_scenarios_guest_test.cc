@@ -213,7 +213,8 @@ TEST_P(CardRestartAtClose, Scenario17_WhoHoldsTheCardIsNamedStill) {
   EXPECT_TRUE(Contains(held.output, absl::StrCat(alice.process().pid())));
   EXPECT_FALSE(IsProven());
   alice.Release(made);
-  EXPECT_TRUE(ComesBack()) << Story();
+  // It can be opened a moment before its reset is counted, which is taken for another one.
+  EXPECT_TRUE(ComesBack(1, 1)) << Story();
   daemon().AwaitLife(2);
 }
 

@@ -72,7 +72,8 @@ class CardTest : public DaemonTest {
 
   // dev0 is READY in the epoch that the test began with, and `resets` later, and gives out memory.
   // Tells the test's report how many of those it waited for there were.
-  bool ComesBack(std::uint64_t resets = 1);
+  // `spare`: so many epochs more may have begun and ended.
+  bool ComesBack(std::uint64_t resets = 1, std::uint64_t spare = 0);
   bool Becomes(const std::string& state);  // dev0
   // Everything that may help to understand a failure.
   std::string Story();
