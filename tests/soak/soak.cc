@@ -18,6 +18,8 @@ namespace {
 
 // Python reads some 100,000 lines in a second, where the processor is not emulated.
 constexpr int kJudgingMs = 300'000;
+// A client counts a grant a moment before it notes when it came.
+constexpr std::uint64_t kUnnoted = kSoakClientsMax;
 constexpr int kCensusEvery = 5;  // kills and resets
 
 std::string WritableByAll(const std::string& path) {
@@ -46,7 +48,7 @@ Soak::Soak(SoakedService& service, std::size_t clients)
 
 bool Soak::Run(int kills, int resets) {
   while (kills_ < kills || resets_ < resets) {
-    if (!Work(kGrantsBetweenKills)) return false;
+    if (!Work(kGrantsBetweenKills + kUnnoted)) return false;
     // They are spread over the kills, and every other one is killed over.
     const bool resets_now = resets_ * kills <= kills_ * resets && resets_ < resets;
     const bool kills_now = kills_ < kills;
@@ -54,7 +56,7 @@ bool Soak::Run(int kills, int resets) {
     if (resets_now && !Reset(kills_meanwhile ? [this] { Kill(); } : std::function<void()>()))
       return false;
     if (kills_now && !kills_meanwhile) {
-      if (resets_now && !Work(kGrantsBetweenKills)) return false;
+      if (resets_now && !Work(kGrantsBetweenKills + kUnnoted)) return false;
       Kill();
     }
     if ((kills_ + resets_) % kCensusEvery == 0 && !TakeCensus()) return false;

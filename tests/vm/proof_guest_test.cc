@@ -132,7 +132,7 @@ class NextOwner : public DaemonTest, public testing::WithParamInterface<std::str
   NextOwner() {
     Start({.kind = GetParam(),
            .device_keys = absl::StrCat("size = ", kRoom * kBytes),
-           .config = "[limits.domain]\nbytes = \"1GiB\"\n"});
+           .config = absl::StrCat("[limits.domain]\nbytes = ", kRoom * kBytes, "\n")});
   }
   static std::string All(char byte) { return std::string(kVisible, byte); }
   // Everything that is left is `client`'s, and was empty.
