@@ -64,7 +64,6 @@ Reattached Broker::Resume(SessionRecord& session, SessionRecord& fresh, const Re
   }
   session.secret_before = asked.secret;
   if (!fresh.secret.empty()) session.secret = fresh.secret;
-  ForgetConnection(fresh);
   ledger_.recorder.Write(session);
   EndUnclaimed(session, asked);
   Reattached back = {.session = &session, .ended = {}, .why = std::move(session.missed_why)};
@@ -89,6 +88,8 @@ Reattached Broker::Resume(SessionRecord& session, SessionRecord& fresh, const Re
   // Behind the answer to the client, which is sent when this has returned.
   if (!session.leases.empty())
     ledger_.deadlines.At(ledger_.clock.Now(), [this, id = session.id] { TellAgain(id); });
+  // Last: what ended may have been told to `notices`, which know no other record yet.
+  ForgetConnection(fresh);
   return back;
 }
 

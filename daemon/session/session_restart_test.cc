@@ -196,6 +196,26 @@ TEST(SessionRestart, GoesOnWithARevocation) {
   rig.Until([](Broker& broker) { return broker.ledger().registry.size() == 0; });
 }
 
+// What it does not name was the last that a reset waits for: the device steps on, and this session
+// is told, before its REATTACH has been answered.
+TEST(SessionRestart, LetsAResetGoOnByWhatItDoesNotName) {
+  RestartRig rig;
+  Client client(rig);
+  client.Allocate(7);
+  rig.OnLoop([&](Broker& broker) {
+    EXPECT_TRUE(
+        broker.SimulateReset("memory0", Drill::kNone, absl::Minutes(5), [](const ResetReport&) {})
+            .ok());
+  });
+  rig.Restart();
+  client.ComeBack({});
+  rig.Until([](Broker& broker) {
+    return broker.devices().front()->state() == DeviceState::kReady &&
+           broker.ledger().sessions.size() == 1;
+  });
+  EXPECT_EQ(client.Await(HLBUF_WIRE_DEVICE).text(), "memory0");
+}
+
 TEST(SessionRestart, TellsWhoComesTooLateWhatIsLost) {
   RestartRigOptions options;
   options.reattach_grace = absl::Seconds(1);

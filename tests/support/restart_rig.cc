@@ -65,7 +65,10 @@ void RestartRig::Start() {
   EXPECT_TRUE(timer.ok()) << timer;
   ++lives_;
   thread_ = std::thread([this] { EXPECT_TRUE(loop_->Run().ok()); });
-  Until([](Broker& broker) { return broker.devices().front()->state() == DeviceState::kReady; });
+  Until([](Broker& broker) {
+    const DeviceState state = broker.devices().front()->state();
+    return state == DeviceState::kReady || state == DeviceState::kRevoking;  // a reset goes on
+  });
 }
 
 // What was posted and has not run never will: so does a process end that is killed.
