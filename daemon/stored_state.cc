@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/stored_state.h"
 
+#include <fcntl.h>
+
 #include <memory>
 #include <optional>
 #include <utility>
@@ -53,6 +55,7 @@ absl::Status StoredState::Replace(const std::string& name, int fd) {
 }
 
 void StoredState::Put(const std::string& name, UniqueFd connection) {
+  DropWhatCame(name);
   poster_.Post([this, name, connection = std::move(connection)] {
     unput_.erase(name);
     const absl::Status put = Replace(name, connection.get());
@@ -64,12 +67,14 @@ void StoredState::Put(const std::string& name, UniqueFd connection) {
   });
 }
 
+// Its other end sees no end before this copy is closed, too.
+void StoredState::DropWhatCame(const std::string& name) {
+  const std::lock_guard<std::mutex> locked(lock_);
+  came_.erase(name);
+}
+
 void StoredState::Remove(const std::string& name) {
-  {
-    // Its other end sees no end before this copy is closed, too.
-    const std::lock_guard<std::mutex> locked(lock_);
-    came_.erase(name);
-  }
+  DropWhatCame(name);
   poster_.Post([this, name] {
     unput_.erase(name);
     const absl::Status removed = store_.Remove(name);
@@ -81,8 +86,10 @@ void StoredState::Remove(const std::string& name) {
 
 UniqueFd StoredState::Take(const std::string& name) {
   const std::lock_guard<std::mutex> locked(lock_);
-  auto node = came_.extract(name);
-  return node ? std::move(node.mapped()) : UniqueFd();
+  const auto it = came_.find(name);
+  if (it == came_.end()) return UniqueFd();
+  UniqueFd copy(::fcntl(it->second.get(), F_DUPFD_CLOEXEC, 0));
+  return copy ? std::move(copy) : std::move(came_.extract(it).mapped());
 }
 
 std::vector<std::string> StoredState::troubles() const {

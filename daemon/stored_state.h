@@ -57,6 +57,7 @@ class StoredState final : public KeeperStore {
 
  private:
   absl::Status Replace(const std::string& name, int fd);
+  void DropWhatCame(const std::string& name);
   void Verify();
   void OnVerified(const absl::Status& verified);
 

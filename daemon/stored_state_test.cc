@@ -115,6 +115,22 @@ class StoredStateLivesTest : public testing::Test {
   UniqueFd journal = Memfd("journal");
 };
 
+// Who was too busy to answer is asked again; what has ended is let go of.
+TEST_F(StoredStateLivesTest, GivesAConnectionAgainUntilItIsOver) {
+  const UniqueFd keeper = Memfd("keeper");
+  EXPECT_TRUE(store->Push("keeper-a", keeper.get()).ok());
+  for (const bool ends : {true, false}) {
+    NextLife();
+    for (int asked = 0; asked < 2; ++asked)
+      EXPECT_EQ(InodeOf(state->Take("keeper-a")), InodeOf(keeper));
+    if (ends)
+      state->Remove("keeper-a");
+    else
+      state->Put("keeper-a", Memfd("next"));
+    EXPECT_FALSE(state->Take("keeper-a"));
+  }
+}
+
 // A service that is killed between a removal and a push has nothing.
 TEST_F(StoredStateLivesTest, LeavesAJournalThatItGoesOnWithWhereItIs) {
   EXPECT_FALSE(state->TakeJournal());

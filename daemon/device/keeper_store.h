@@ -18,8 +18,8 @@ class KeeperStore {
   virtual void Put(const std::string& /*name*/, UniqueFd /*connection*/) {}
   // What is kept by that name has ended, or will.
   virtual void Remove(const std::string& /*name*/) {}
-  // What an earlier process put there, for the first who asks; a duplicate stays there. No
-  // descriptor: there is none.
+  // A duplicate of what an earlier process put there, until the next Put() or Remove(): a keeper
+  // that was too busy to answer is asked again. No descriptor: there is none.
   virtual UniqueFd Take(const std::string& /*name*/) { return UniqueFd(); }
 };
 
