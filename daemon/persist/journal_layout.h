@@ -37,7 +37,7 @@ inline constexpr std::uint64_t kIncompatible = 0;  // likewise
 
 struct Slot {
   // 0: free. Else its place in the order of all writes; stored last, so a slot whose writer was
-  // killed half way is free, or has a hash that does not match.
+  // killed half way is free.
   std::uint64_t sequence;
   std::uint64_t hash;  // XXH3 of the rest, as far as `bytes` goes, with `sequence` as its seed
   std::uint64_t key;   // with `kind`: what the record is about

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "daemon/persist/journal_recorder.h"
 #include "tests/support/broker_rig.h"
@@ -186,6 +187,30 @@ TEST(JournalReader, ReadsTextsThatChange) {
   written.recorder.Write(device, {.key = 3, .bytes = std::string(3'000, 'm')});
   const ReadJournal read = written.Again();
   EXPECT_EQ(read.kept.devices[0].notes.at(0).bytes, std::string(3'000, 'm'));
+  EXPECT_TRUE(read.leftover.empty());
+}
+
+std::vector<std::uint64_t> PartKeys(const Journal& journal) {
+  std::vector<std::uint64_t> keys;
+  for (const Journal::Record& record : journal.Records())
+    if (record.key.kind >> journal::kKindBits == 1) keys.push_back(record.key.key);
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+// Clients choose texts: nobody can tell beforehand where they lie.
+TEST(JournalReader, FindsLongTextsWhereEachWriterPutsThem) {
+  Told told;
+  Written written;
+  told.WriteAll(written.recorder);
+  const std::vector<std::uint64_t> before = PartKeys(*written.journal);
+  JournalRecorder next(*written.journal, [](const absl::Status&) {});
+  told.WriteAll(next);
+  const std::vector<std::uint64_t> after = PartKeys(*written.journal);
+  EXPECT_EQ(after.size(), before.size()) << "the earlier ones are gone";
+  EXPECT_NE(after, before);
+  const ReadJournal read = written.Again();
+  EXPECT_EQ(read.kept.devices[0].notes.at(0).bytes, std::string(5'000, 'n'));
   EXPECT_TRUE(read.leftover.empty());
 }
 

@@ -28,7 +28,8 @@ inline constexpr std::size_t kPartsMax = (std::size_t{1} << (16 - kKindBits)) - 
 
 // Texts follow each other, each behind its length of four bytes. Where they have no room in the
 // record itself, they are in parts, written before it: of the same kind, by `text_key`, which is
-// made of the record's key and of what the texts say. So a text is never changed in its place.
+// made of the record's key, of what the texts say, and of what its writer alone knows. So a text is
+// never changed in its place.
 struct RowHead {
   std::uint16_t fixed_bytes;
   std::uint16_t text_parts;  // 0: the texts are in this record

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/persist/row_writer.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -56,6 +58,13 @@ const CrashesOf& Crashes(RowKind kind) {
   return kShares;
 }
 
+// 0 where the kernel has no random bits yet: early in a boot, before there are clients.
+std::uint64_t Salt() {
+  std::uint64_t salt = 0;
+  static_cast<void>(::getrandom(&salt, sizeof(salt), GRND_NONBLOCK));
+  return salt;
+}
+
 std::size_t PartsOf(std::size_t bytes) { return (bytes + kRoom - 1) / kRoom; }
 
 }  // namespace
@@ -76,6 +85,8 @@ void RowTexts::Add(absl::string_view text) {
   bytes_.append(text.data(), text.size());
 }
 
+RowWriter::RowWriter(Journal& journal) : journal_(journal), salt_(Salt()) {}
+
 RowHead RowWriter::HeadOf(JournalKey key) const {
   RowHead head = {};
   const absl::Span<const std::uint8_t> content = journal_.Find(key);
@@ -95,7 +106,7 @@ absl::Status RowWriter::Put(RowKind kind, std::uint64_t key, std::size_t part,
     if (parts > journal::kPartsMax)
       return absl::InvalidArgumentError("a text is too long for the journal");
     head.text_parts = static_cast<std::uint16_t>(parts);
-    head.text_key = HashOfText(texts, key);
+    head.text_key = HashOfText(texts, key ^ salt_);
     RETURN_IF_ERROR(PutParts(kind, head, texts));
   }
   std::array<std::uint8_t, kRoom> content;

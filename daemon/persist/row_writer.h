@@ -32,7 +32,7 @@ class RowTexts {
 // Puts rows into a journal. A row is in it as a whole or not at all, however long it is.
 class RowWriter {
  public:
-  explicit RowWriter(Journal& journal) : journal_(journal) {}
+  explicit RowWriter(Journal& journal);
 
   // Errors: those of Journal::Put()
   template <class Row>
@@ -54,6 +54,9 @@ class RowWriter {
   void EraseParts(journal::RowKind kind, const journal::RowHead& head);
 
   Journal& journal_;
+  // Clients choose texts, and know their rows' keys: without this they could choose two that meet
+  // at one text_key, and the second row would go with the parts of the first.
+  const std::uint64_t salt_;
 };
 
 }  // namespace hlbuf
