@@ -52,7 +52,7 @@ void Restoration::TakeRecords() {
             [](const KeptBuffer& a, const KeptBuffer& b) { return a.id < b.id; });
   for (KeptBuffer& buffer : kept_.buffers) Take(std::move(buffer));
   for (const KeptLease& lease : kept_.leases) Take(lease);
-  for (auto& [id, lost] : given_up_) ledger_.lost.Add(std::move(lost));
+  for (auto& [id, lost] : given_up_) ledger_.Lose(std::move(lost));
   TakeEpochPage();
 }
 
