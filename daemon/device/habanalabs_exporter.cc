@@ -196,6 +196,13 @@ KeeperRole HabanalabsExporter::keeper() const {
   return wants_successor_ || !unkept_.empty() ? KeeperRole::kNone : KeeperRole::kSuccessor;
 }
 
+// Of a card that a successor keeps a restart opens nothing: the next process goes on with it.
+std::string HabanalabsExporter::WayToOpenAnew() const {
+  if (traits_.can_drill) return absl::StrCat("`hl-bufctl simulate-reset ", config_.name, "`");
+  return opener_->outlives() ? "a start after `systemctl stop hl-bufd.target`"
+                             : "a restart of the service";
+}
+
 void HabanalabsExporter::LoseOpener() {
   alarms_.Remove(opener_->death_fd());
   const std::string end = opener_->End();
@@ -205,10 +212,7 @@ void HabanalabsExporter::LoseOpener() {
       " died without a reset (", end,
       "); the card goes on, but the next hard reset will find no process to kill, and waits until "
       "the service closes the card; ",
-      traits_.can_drill
-          ? absl::StrCat("`hl-bufctl simulate-reset ", config_.name, "` at a quiet moment")
-          : "a restart of the service at a quiet moment",
-      " opens it anew");
+      WayToOpenAnew(), " at a quiet moment opens it anew");
   card_.NoteOpenerLost(opener_lost_);
   wants_successor_ = true;
 }

@@ -80,6 +80,7 @@ class HabanalabsExporter final : public Exporter {
   absl::StatusOr<Allocation> ExportPlace(const HabanalabsMemory::Place& place,
                                          std::uint64_t size_bytes);
   absl::Status ExplainExport(const absl::Status& failed) const;
+  std::string WayToOpenAnew() const;
   void LoseOpener();
   void BeginSuccessor();
   absl::Status Close();

@@ -99,10 +99,18 @@ TEST_F(HabanalabsOpenerTest, LostDoesNotHideAResetThatComesThen) {
   EXPECT_EQ(exporter_->CheckAlarm()->kind, Alarm::Kind::kResetPending);
 }
 
-TEST_F(HabanalabsOpenerTest, OfALostOneARestartIsTheWayOut) {
+TEST_F(HabanalabsOpenerTest, OfALostOneARestartIsTheWayOutWhereItClosesTheCard) {
   StartOpen();
+  opener_->survives = false;
   opener_->Die();
   EXPECT_TRUE(absl::StrContains(Loss(), "a restart of the service at a quiet moment opens it"));
+}
+
+TEST_F(HabanalabsOpenerTest, OfALostOneAStopIsTheWayOutWhereARestartGoesOnWithTheCard) {
+  StartOpen();
+  opener_->Die();
+  EXPECT_TRUE(absl::StrContains(
+      Loss(), "a start after `systemctl stop hl-bufd.target` at a quiet moment opens it"));
 }
 
 TEST_F(HabanalabsOpenerTest, OfALostOneADrillIsTheWayOutWhereDrillsAreAllowed) {
