@@ -50,6 +50,7 @@ void Absences::set_grace(absl::Duration grace) {
 }
 
 void Absences::CountStep() {
+  if (ledger_.suspended) return;  // nobody can come any more; the next process counts anew
   left_ -= std::min(left_, kStep);
   if (left_ > absl::ZeroDuration()) return Begin();
   for (SessionRecord* session : Away()) over_(*session);

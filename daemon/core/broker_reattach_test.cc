@@ -91,6 +91,20 @@ TEST(Restart, CountsOnlyTimeInWhichClientsCouldHaveCome) {
   EXPECT_NE(rig.Find(buffer), nullptr);
 }
 
+TEST(Restart, EndsNobodysAbsenceWhileTheServiceStops) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  alice.Allocate();
+  rig.Restart();
+  rig.Run();
+  rig.broker.Suspend();
+  rig.Advance(absl::Seconds(70));
+  EXPECT_EQ(rig.broker.absences().Away().size(), 1u);
+  rig.Restart();
+  rig.Run();
+  EXPECT_TRUE(alice.Reattach().ok());
+}
+
 TEST(Restart, TellsWhoComesTooLateWhatHeLost) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));
