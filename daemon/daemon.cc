@@ -302,7 +302,7 @@ void Daemon::Stop(int signal) {
   // Who comes now is told at once that nobody is there, instead of waiting in a backlog.
   client_file_.Remove();
   control_file_.Remove();
-  const bool kept = inheritance_.journal().is_open();
+  const bool kept = inheritance_.journal().keeps();
   if (kept) broker_.Suspend();
   clients_->Shutdown(kept ? "the service stops; what you have is kept for you"
                           : "the service stops; leases end now",

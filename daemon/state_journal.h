@@ -48,6 +48,8 @@ class StateJournal final : public Recorder {
   absl::StatusOr<Found> OpenStored(UniqueFd stored);
 
   bool is_open() const { return journal_ != nullptr; }
+  // Whether the next process will find here what this one has.
+  bool keeps() const { return is_open() && broken_.empty(); }
   // As of the last request; empty: there is none.
   const std::string& trouble() const { return broken_.empty() ? full_ : broken_; }
   int fd() const { return journal_->fd(); }

@@ -163,6 +163,7 @@ TEST(StateJournal, SaysOnceThatThereIsNoRoomAndThatThereIsAgain) {
   EXPECT_EQ(bounded.told[0].find("requests are refused: there is no memory"), 0u)
       << bounded.told[0];
   EXPECT_EQ(bounded.journal.trouble(), bounded.told[0]);
+  EXPECT_TRUE(bounded.journal.keeps()) << "what there is";
   EXPECT_TRUE(bounded.journal.Reserve(1).ok());
   EXPECT_EQ(bounded.journal.trouble(), "");
 }
@@ -179,6 +180,7 @@ TEST(StateJournal, SaysThatAWriteHasFailedForGood) {
   EXPECT_EQ(bounded.told[0].find("what is held cannot be written down any more: "), 0u)
       << bounded.told[0];
   EXPECT_EQ(bounded.journal.trouble(), bounded.told[0]);
+  EXPECT_FALSE(bounded.journal.keeps());
   WriteSession(bounded.journal);
   EXPECT_EQ(bounded.told.size(), 1u);
 }

@@ -26,8 +26,9 @@ absl::string_view Identity::Mismatch(const Peer& peer, const SessionSecret& show
   if (!is_new && !is_old) return "its secret is another one";
   if (!peer.known() || peer.uid != uid) return "it is of another uid";
   const bool by_inode = pidfd_inode != 0 && peer.pidfd_inode != 0;
-  const bool same = by_inode ? peer.pidfd_inode == pidfd_inode
-                             : peer.pid == pid && peer.start_ticks == start_ticks;
+  const bool same = by_inode
+                        ? peer.pidfd_inode == pidfd_inode
+                        : peer.pid == pid && peer.start_ticks == start_ticks && start_ticks != 0;
   return same ? "" : "it is another process";
 }
 

@@ -179,6 +179,15 @@ TEST(Reattach, TrustsTheKernelsNumberOfTheProcessMost) {
   EXPECT_EQ(CodeOf(alice.Reattach()), "OK");
 }
 
+TEST(Reattach, TakesNoStartThatCouldNotBeReadForTheSameOne) {
+  BrokerRig rig;
+  Peer peer = PeerOf(1000);
+  peer.start_ticks = 0;
+  FakeClient& alice = rig.Connect(peer);
+  rig.Restart();
+  EXPECT_EQ(CodeOf(alice.Reattach()), "PERMISSION_DENIED");
+}
+
 TEST(Reattach, IsPossibleOnceAndOnlyAfterARestart) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -133,7 +133,10 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
   std::size_t lost = 0;
   for (const Resumption::Buffer& buffer : from.buffers) {
     UniqueFd fd = copies_.Claim(buffer.inode);
-    if (!TakeAgain(buffer, !fd)) fd.Reset();
+    if (!TakeAgain(buffer, !fd)) {
+      (void)copies_.DropSoon(fd.get());
+      fd.Reset();
+    }
     if (!fd) ++lost;
     out_bytes_ += buffer.size_bytes;
     resumed.fds.push_back(std::move(fd));

@@ -58,7 +58,8 @@ Peer PeerOf(uid_t uid, std::string container) {
           .gid = uid,
           .groups = {kClientsGid},
           .pid = static_cast<pid_t>(uid + 10'000),
-          .container = std::move(container)};
+          .container = std::move(container),
+          .start_ticks = 1};
 }
 
 std::string CodeOf(const absl::Status& status) {

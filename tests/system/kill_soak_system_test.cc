@@ -82,6 +82,7 @@ TEST_F(InstalledKillSoak, CostsNoClientAnything) {
   Configure(kConfig);
   Must({"start", kService});
   SoakedUnit service;
+  service.Kill();  // a later life has a descriptor more for what it took over
   SoakAndRecordFigures(service, {.clients = kSoakClientsMax, .kills = 10, .resets = 2});
 }
 
