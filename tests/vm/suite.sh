@@ -8,8 +8,8 @@ usage() {
 usage: tests/vm/suite.sh BUILD_DIR [NAME...]
 
 Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, the hostile tests of
-descriptors that clients send, and BUILD_DIR/tests/integration/*_test with HLBUF_TEST_DEVICE=udmabuf
-and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
+descriptors that clients send, and those of BUILD_DIR/tests/integration that its file `on_devices`
+names, with HLBUF_TEST_DEVICE=udmabuf and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
 KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it); lines of a program that begin
 with "progress: " are shown while it runs. HLBUF_PROGRAM_LIMIT is what a program may take, 600
 seconds without it. Ends with 1 if anything failed or nothing ran.
@@ -81,8 +81,9 @@ run_all() {
 run_all guest "$build"/tests/vm/*_guest_test
 # This kernel, unlike newer ones, lets clients send descriptors.
 run_all hostile "$build"/tests/hostile/threat0[23]_*_test
+mapfile -t on_devices < "$build/tests/integration/on_devices"
 for device in udmabuf dma-heap; do
-  HLBUF_TEST_DEVICE=$device run_all $device "$build"/tests/integration/*_test
+  HLBUF_TEST_DEVICE=$device run_all $device "${on_devices[@]/#/"$build/tests/integration/"}"
 done
 
 if [ $ran = 0 ]; then
