@@ -106,7 +106,7 @@ Reattach Conversation::ExpectReattach() {
     std::vector<std::uint64_t> ids(all.fixed.lease_count + all.fixed.cookie_count);
     const std::string_view trailing = part.trailing();
     EXPECT_EQ(trailing.size(), ids.size() * sizeof(ids[0]) + all.fixed.client_bytes);
-    std::memcpy(ids.data(), trailing.data(), ids.size() * sizeof(ids[0]));
+    trailing.copy(reinterpret_cast<char*>(ids.data()), ids.size() * sizeof(ids[0]));
     const auto cookies = ids.begin() + static_cast<std::ptrdiff_t>(all.fixed.lease_count);
     all.leases.insert(all.leases.end(), ids.begin(), cookies);
     all.cookies.insert(all.cookies.end(), cookies, ids.end());
