@@ -3,6 +3,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,9 +64,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
 EventLoop::~EventLoop() {
   // What is destroyed here may post once more.
   while (!TakePosted().empty()) continue;
+  timer_watch_.reset();
   wake_watch_.reset();
   event_watch_.reset();
-  sd_event_source_disable_unref(timer_);
   sd_event_unref(event_);
 }
 
@@ -107,33 +108,32 @@ void EventLoop::Forget(const Watch& watch) {
 
 absl::Status EventLoop::SetTimer(absl::AnyInvocable<absl::Time()> next,
                                  absl::AnyInvocable<void()> run) {
-  constexpr std::uint64_t kAccuracyMicros = 1;  // 0 would mean sd-event's default of 250 ms
   next_ = std::move(next);
   run_ = std::move(run);
-  return FromErrno(sd_event_add_time(event_, &timer_, CLOCK_BOOTTIME, UINT64_MAX, kAccuracyMicros,
-                                     &OnTimer, this),
-                   "sd_event_add_time");
+  timer_.Reset(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer_) return absl::ErrnoToStatus(errno, "timerfd_create");
+  ASSIGN_OR_RETURN(timer_watch_,
+                   AddIo(timer_.get(), EPOLLIN, [this](std::uint32_t) { RunTimer(); }));
+  return absl::OkStatus();
 }
 
-int EventLoop::OnTimer(sd_event_source*, std::uint64_t, void* self) {
-  auto* loop = static_cast<EventLoop*>(self);
-  loop->armed_ = absl::InfiniteFuture();
-  loop->run_();
-  return 0;
-}
-
-// True when it was due already and has run: then there may be another one.
-bool EventLoop::ArmTimer() {
-  if (timer_ == nullptr) return false;
+void EventLoop::ArmTimer() {
+  if (!timer_) return;
   const absl::Time next = next_();
-  if (next == armed_) return false;
+  if (next == armed_) return;
   armed_ = next;
-  const bool never = next == absl::InfiniteFuture();
-  if (!never)
-    sd_event_source_set_time(
-        timer_, static_cast<std::uint64_t>(absl::ToUnixMicros(next + absl::Nanoseconds(999))));
-  sd_event_source_set_enabled(timer_, never ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
-  return sd_event_run(event_, 0) > 0;  // which arms it
+  itimerspec when = {};  // never
+  if (next != absl::InfiniteFuture())
+    when.it_value = absl::ToTimespec(std::max(next, absl::UnixEpoch() + absl::Nanoseconds(1)));
+  // It cannot fail but by a bug of ours.
+  if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) != 0) std::abort();
+}
+
+void EventLoop::RunTimer() {
+  std::uint64_t times = 0;
+  if (::read(timer_.get(), &times, sizeof(times)) < 0) return;  // it was set to another time
+  armed_ = absl::InfiniteFuture();
+  run_();
 }
 
 absl::Status EventLoop::AddSignals(const std::vector<int>& signals,
@@ -163,14 +163,32 @@ absl::Status EventLoop::Wait(int timeout_ms) {
   return absl::OkStatus();
 }
 
+// Whether the timer has gone off.
+bool EventLoop::Dispatch() {
+  bool is_due = false;
+  for (std::size_t i = 0; i < ready_count_ && !exiting_; ++i) {
+    auto* const watch = static_cast<Watch*>(ready_[i].data.ptr);
+    if (watch == nullptr) continue;
+    if (watch == timer_watch_.get())
+      is_due = true;
+    else
+      watch->task_(ready_[i].events);
+  }
+  return is_due && !exiting_;
+}
+
 absl::Status EventLoop::Run() {
+  constexpr int kPassedOverMax = 8;
   absl::Status waited;
   while (!exiting_ && waited.ok()) {
-    waited = Wait(ArmTimer() ? 0 : -1);
-    for (std::size_t i = 0; i < ready_count_ && !exiting_; ++i)
-      if (auto* const watch = static_cast<Watch*>(ready_[i].data.ptr); watch != nullptr)
-        watch->task_(ready_[i].events);
+    ArmTimer();
+    waited = Wait(-1);
+    const bool is_due = Dispatch();
+    const bool may_be_more = ready_count_ == ready_.size();
     ready_count_ = 0;
+    if (!is_due || (may_be_more && ++passed_over_ < kPassedOverMax)) continue;
+    passed_over_ = 0;
+    RunTimer();
   }
   ended_ = true;
   return waited;

@@ -30,10 +30,9 @@ class BootClock final : public Clock {
 
 // The broker thread. Everything but Post() is for that thread alone.
 //
-// Descriptors are in an epoll set of its own, of which a wait takes many at once; signals and the
-// timer are sd-event's, which is one of those descriptors. sd-event alone would ask the kernel
-// about all that is ready again for each one that it serves: quadratic when a thousand sessions
-// answer.
+// Descriptors are in an epoll set of its own, of which a wait takes many at once; signals are
+// sd-event's, which is one of those descriptors. sd-event alone would ask the kernel about all that
+// is ready again for each one that it serves: quadratic when a thousand sessions answer.
 class EventLoop final : public Reactor {
  public:
   // One watched descriptor. Destroyed: watched no longer, and its task is not called again, not
@@ -74,7 +73,9 @@ class EventLoop final : public Reactor {
   }
 
   // The one timer there is: before each wait `next` is asked when to wake up at the latest (of
-  // BootClock; InfiniteFuture for never), and then `run` is called.
+  // BootClock; InfiniteFuture for never), and then `run` is called. Behind what has come before:
+  // this process may have stood still, and what was sent in time is not late for that. But not
+  // behind more than some hundred events, of which there may be no end.
   absl::Status SetTimer(absl::AnyInvocable<absl::Time()> next, absl::AnyInvocable<void()> run);
 
   // Calls `task` for each of these signals, which are blocked for the whole process from now on:
@@ -90,8 +91,9 @@ class EventLoop final : public Reactor {
   std::vector<absl::AnyInvocable<void() &&>> TakePosted();
   absl::Status Wait(int timeout_ms);
   void Forget(const Watch& watch);
-  bool ArmTimer();
-  static int OnTimer(sd_event_source* source, std::uint64_t usec, void* self);
+  bool Dispatch();
+  void ArmTimer();
+  void RunTimer();
   static int OnSignal(sd_event_source* source, const signalfd_siginfo* signal, void* self);
 
   UniqueFd epoll_;
@@ -101,7 +103,9 @@ class EventLoop final : public Reactor {
   bool ended_ = false;
   sd_event* event_ = nullptr;
   std::unique_ptr<Watch> event_watch_;
-  sd_event_source* timer_ = nullptr;
+  UniqueFd timer_;
+  std::unique_ptr<Watch> timer_watch_;
+  int passed_over_ = 0;  // times in a row that the timer was
   absl::Time armed_ = absl::InfiniteFuture();
   absl::AnyInvocable<absl::Time()> next_;
   absl::AnyInvocable<void()> run_;

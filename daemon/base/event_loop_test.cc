@@ -219,6 +219,37 @@ TEST_F(EventLoopTest, ADeadlineSetByAPostedTaskIsMet) {
   EXPECT_LE(due, clock.Now());
 }
 
+// As after a SIGSTOP: more than one wait takes, and a deadline that has passed.
+TEST_F(EventLoopTest, ServesWhatHasComeBeforeADeadlineThatHasPassed) {
+  constexpr int kMany = 200;
+  const absl::Time due = BootClock().Now();
+  std::vector<UniqueFd> all;
+  std::vector<std::unique_ptr<EventLoop::Watch>> watches;
+  int served = 0;
+  for (int i = 0; i < kMany; ++i) {
+    const int fd = all.emplace_back(Readable()).get();
+    watches.push_back(Watch(fd, EPOLLIN, [fd, &served](std::uint32_t) {
+      eventfd_t count = 0;
+      EXPECT_EQ(::eventfd_read(fd, &count), 0);
+      ++served;
+    }));
+  }
+  ASSERT_TRUE(loop_->SetTimer([&] { return due; }, [&] { loop_->Exit(); }).ok());
+  Run();
+  EXPECT_EQ(served, kMany);
+}
+
+TEST_F(EventLoopTest, MeetsADeadlineThoughThereIsNoEndOfWhatComes) {
+  constexpr int kMany = 200;
+  std::vector<UniqueFd> all;
+  std::vector<std::unique_ptr<EventLoop::Watch>> watches;
+  for (int i = 0; i < kMany; ++i)
+    watches.push_back(Watch(all.emplace_back(Readable()).get(), EPOLLIN, [](std::uint32_t) {}));
+  const absl::Time due = BootClock().Now();
+  ASSERT_TRUE(loop_->SetTimer([&] { return due; }, [&] { loop_->Exit(); }).ok());
+  Run();
+}
+
 TEST_F(EventLoopTest, TakesSignals) {
   int got = 0;
   ASSERT_TRUE(loop_
