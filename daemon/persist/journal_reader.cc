@@ -179,9 +179,8 @@ absl::Status Reader::AddSession(std::uint64_t key, Row& row) {
   session.peer.unit = row.TextOrNone();
   const std::string groups = row.TextOrNone();
   session.peer.groups.resize(groups.size() / sizeof(gid_t));
-  if (!groups.empty())
-    std::memcpy(session.peer.groups.data(), groups.data(),
-                session.peer.groups.size() * sizeof(gid_t));
+  groups.copy(reinterpret_cast<char*>(session.peer.groups.data()),
+              session.peer.groups.size() * sizeof(gid_t));
   std::sort(session.peer.groups.begin(), session.peer.groups.end());
   read_.kept.sessions.push_back(std::move(session));
   return absl::OkStatus();
