@@ -33,7 +33,7 @@ reached; 5 all works, but something was lost, or would not survive a restart. Ne
 viewer.)";
 
 ExitCode PrintStatus(const Invocation& invocation) {
-  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation.socket);
+  const absl::StatusOr<std::unique_ptr<Stub>> stub = Connect(invocation);
   if (!stub.ok()) return Unreachable(stub.status());
   v1::ServiceStatus answer;
   const grpc::Status status = FetchOne(**stub, &Stub::GetStatus, v1::GetStatusRequest(), answer);

@@ -27,6 +27,8 @@ TEST_F(ControlTcp, LetsAViewerLookAndNothingElse) {
     EXPECT_EQ(shown.exit_status, kOk) << shown.output;
   }
   EXPECT_TRUE(Contains(Ask(viewer, {"buffers"}).output, "weights"));
+  const Finished status = Ask(viewer, {"status"});
+  EXPECT_TRUE(Contains(status.output, "Held: 1 buffer")) << status.output;
   const Finished refused = Ask(viewer, {"revoke", IdText(made.id)});
   EXPECT_EQ(refused.exit_status, kFailed);
   EXPECT_TRUE(Contains(refused.output, "certificate \"viewer\" has the role viewer"));
@@ -53,7 +55,7 @@ TEST_F(ControlTcp, ShowsNothingToWhoHasNoRole) {
   Serve("viewer = [\"viewer\"]\n");
   EXPECT_EQ(Ask(authority_.Sign("viewer"), {"devices"}).exit_status, kOk);
   const CertificateFiles other = authority_.Sign("other");
-  for (const char* command : {"devices", "buffers", "metrics", "watch"}) {
+  for (const char* command : {"devices", "buffers", "metrics", "status", "watch"}) {
     const Finished refused = Ask(other, {command});
     EXPECT_EQ(refused.exit_status, kFailed) << refused.output;
     EXPECT_TRUE(Contains(refused.output, "certificate \"other\" has no role here"));
