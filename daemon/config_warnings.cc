@@ -14,7 +14,7 @@ void WarnOfEnforcement(const Config& config, const MeansToSignal& means,
   if (!means.other_users)
     warnings.push_back(
         "[enforcement] is on, and this service has no CAP_KILL: it cannot signal processes of "
-        "other users; add AmbientCapabilities=CAP_KILL to its unit");
+        "other users; give its unit the drop-in enforcement.conf");
   if (!means.vouched_clients)
     warnings.push_back(
         "[enforcement] is on, and this kernel does not vouch for whose process a client is "

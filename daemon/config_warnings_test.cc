@@ -35,7 +35,7 @@ TEST(ConfigWarnings, SayWhatKeepsEnforcementFromSignalling) {
   const std::vector<std::string> all =
       WarningsOf(config, {.other_users = false, .vouched_clients = false});
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_TRUE(absl::StrContains(all[0], "AmbientCapabilities=CAP_KILL"));
+  EXPECT_TRUE(absl::StrContains(all[0], "the drop-in enforcement.conf"));
   EXPECT_TRUE(absl::StrContains(all[1], "Linux 6.5"));
 }
 

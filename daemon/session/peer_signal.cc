@@ -16,7 +16,7 @@ absl::Status SignalProcess(int pidfd, Force force) {
   if (errno == EPERM)
     return absl::PermissionDeniedError(
         "its process is another user's, and the service may not signal it; give the service "
-        "CAP_KILL (AmbientCapabilities= of its unit)");
+        "CAP_KILL (its unit's drop-in enforcement.conf)");
   return absl::ErrnoToStatus(errno, "pidfd_send_signal");
 }
 

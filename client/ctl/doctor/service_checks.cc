@@ -177,8 +177,8 @@ Finding JudgeEnforcement(const absl::StatusOr<ServiceConfig>& config, const Proc
     finding.remedy = "run Linux 6.5 or later: until then nobody is ever signalled";
   else if (!may)
     finding.remedy =
-        "add AmbientCapabilities=CAP_KILL to its unit: without it only processes of its own user "
-        "are signalled";
+        "give its unit the drop-in enforcement.conf (share/doc/hlbuf/drop-ins), and restart it: "
+        "without CAP_KILL only processes of its own user are signalled";
   return finding;
 }
 

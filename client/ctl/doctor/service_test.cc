@@ -199,7 +199,7 @@ TEST_F(ServiceProcessTest, NeedsTheMeansToEnforce) {
   const Finding powerless = JudgeEnforcement(on, Find(), "6.12.95");
   EXPECT_EQ(powerless.verdict, Verdict::kWarning);
   EXPECT_TRUE(Contains(powerless.evidence, "no CAP_KILL"));
-  EXPECT_TRUE(Contains(powerless.remedy, "AmbientCapabilities=CAP_KILL"));
+  EXPECT_TRUE(Contains(powerless.remedy, "the drop-in enforcement.conf"));
   const Finding old = JudgeEnforcement(on, Find(), "6.1.0-42-amd64");
   EXPECT_EQ(old.verdict, Verdict::kWarning);
   EXPECT_TRUE(Contains(old.remedy, "Linux 6.5"));
