@@ -48,7 +48,7 @@ class InstalledInGuest : public InstalledService {
 // On a card that is there already.
 class CardUnits : public InstalledInGuest {
  protected:
-  // What the udev rule does; the guest has no udev.
+  // The groups are what the udev rule gives them: UdevRule shows that it does.
   void SetUp() override {
     InstalledInGuest::SetUp();
     const std::string nodes = absl::StrCat(card_.Node(), " ", card_.ControlNode());

@@ -11,5 +11,13 @@ kernel_version() {
   if [ -e "$kernel_root/version" ]; then cat "$kernel_root/version"; fi
 }
 
+# shellcheck disable=SC2034
+udev=$cache/udev  # the package of this machine's systemd, unpacked; its file `version` is written last
+
+# The version of the unpacked udev; nothing when there is none.
+udev_version() {
+  if [ -e "$udev/version" ]; then cat "$udev/version"; fi
+}
+
 # say WHAT: a line for people, kept apart from the output of what runs in the guest.
 say() { echo "$(basename "$0"): $*" >&2; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads and unpacks the guest's kernel.
+# Downloads and unpacks the guest's kernel, and udev for it.
 set -euo pipefail
 # shellcheck source=env.sh
 . "$(dirname "$0")/env.sh"
@@ -10,7 +10,8 @@ usage: tests/vm/fetch.sh [--headers] [--update]
 
 Downloads the kernel of bookworm-backports with apt, from the mirror that this machine already
 uses, and unpacks it into the cache; nothing is installed and the machine's package sources stay
-as they are. Prints the kernel's version. Does nothing when the kernel is already there.
+as they are. Prints the kernel's version. Does nothing when the kernel is already there. So it does
+with the udev that belongs to this machine's systemd; where the mirror has none, it says so and goes on.
 
   --headers  also the headers and tools that a kernel module is built with
   --update   the newest version, even when an older one is there
@@ -72,9 +73,27 @@ newest_version() {
     grep -oE 'linux-image-[^ ,]+' | head -n 1 | sed 's/^linux-image-//'
 }
 
+# systemd and udev are one source, and share a library that only the same version of both can use.
+fetch_udev() {
+  local version
+  version=$(dpkg-query -W -f '${Version}' systemd)
+  if [ "$(udev_version)" = "$version" ]; then return; fi
+  rm -rf "$udev"
+  mkdir -p "$udev"
+  say "downloading udev $version"
+  if (cd "$udev" && apt-get -qq -o APT::Sandbox::User= download "udev=$version"); then
+    dpkg-deb -x "$udev"/udev_*.deb "$udev"
+    rm "$udev"/udev_*.deb
+    echo "$version" > "$udev/version"
+  else
+    say "there is no udev $version: what needs it is skipped"
+  fi
+}
+
 mkdir -p "$cache"
 exec 9> "$cache/fetch.lock"
 flock 9
+fetch_udev
 if [ $update = no ] && complete; then
   kernel_version
   exit 0

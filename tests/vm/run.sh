@@ -2,6 +2,8 @@
 # The guest tier: one boot, all tests that need a kernel with real dma-bufs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=env.sh
+. "$here/env.sh"
 
 usage() {
   cat <<'U'
@@ -34,6 +36,7 @@ build=$(cd "$1" && pwd)
 shift
 
 "$here/hlsim/build.sh" "$build/tests/vm/hlsim"
+if [ -n "$(udev_version)" ]; then environment+=("HLBUF_UDEV=$udev"); fi
 rm -rf "$build/guest"
 # Two devices that the stand-in's `pci=1` takes for cards: one behind a switch, one alone.
 cards="-device pcie-root-port,id=card-root,chassis=1,slot=1
