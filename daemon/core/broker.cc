@@ -179,8 +179,9 @@ absl::Status Broker::SimulateReset(absl::string_view name, Drill drill, absl::Du
   if (!device->traits().can_drill)
     return Error(ErrorCode::kUnimplemented,
                  absl::StrCat(name, " is ", device->traits().kind,
-                              ", which allows no drill; set drills = true on the device, or ",
-                              "use a software device"));
+                              ", which allows no drill; set drills = true on the device (a card's "
+                              "hard_reset in sysfs has to be writable, too), or use a software "
+                              "device"));
   return resets_.Begin(*device, drill, grace, std::move(done));
 }
 

@@ -68,6 +68,38 @@ TEST_F(CardUnits, LetAKeeperOpenNoOtherDevice) {
   EXPECT_TRUE((*keeper)->Open("/dev/null").ok());
 }
 
+class CardDrills : public CardUnits {
+ protected:
+  // What README.md has an administrator do, but for the drop-in.
+  void SetUp() override {
+    CardUnits::SetUp();
+    Configure(absl::StrCat(kOneCard, "drills = true\n"));
+    const std::string file = card_.Attribute("hard_reset");
+    MustRun(absl::StrCat("chgrp hl-bufd ", file, " && chmod g+w ", file));
+  }
+};
+
+TEST_F(CardDrills, ResetTheCardWithTheDropInForIt) {
+  DropIn(ReadAll("/usr/local/share/doc/hlbuf/drop-ins/drills.conf"));
+  Must({"start", kTarget});
+  ASSERT_TRUE(Serves());
+  const std::uint64_t epoch = Alice().Allocate(kBytes).epoch;
+  const Finished drilled = Ctl({"simulate-reset", "dev0"});
+  EXPECT_EQ(drilled.exit_status, 0) << drilled.output;
+  EXPECT_TRUE(Serves());
+  EXPECT_EQ(card_.HardResets(), 1U);
+  EXPECT_GT(Alice().Allocate(kBytes).epoch, epoch);
+}
+
+TEST_F(CardDrills, AreRefusedAndChangeNothingWithoutTheDropIn) {
+  Must({"start", kTarget});
+  ASSERT_TRUE(Serves());
+  const Finished refused = Ctl({"simulate-reset", "dev0"});
+  EXPECT_TRUE(Contains(refused.output, "hard_reset in sysfs has to be writable")) << refused.output;
+  EXPECT_TRUE(Serves());
+  EXPECT_EQ(card_.HardResets(), 0U);
+}
+
 TEST_F(CardUnits, StopTheKeeperWithTheTarget) {
   Must({"start", kTarget});
   ASSERT_TRUE(Serves());
