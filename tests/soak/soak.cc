@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/client_process.h"
 #include "tests/support/control_client.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/texts.h"
@@ -31,6 +32,16 @@ std::string WritableByAll(const std::string& path) {
 std::string KeptPath() {
   const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
   return BuiltPath(absl::StrCat("soak-", test->test_suite_name(), ".", test->name()));
+}
+
+std::int64_t CountAway(ControlClient& control) {
+  std::int64_t count = 0;
+  for (const User& user : {Alice(), Bob()}) {
+    const std::vector<SessionSeen> sessions = control.SessionsOf(*user.uid);
+    count += std::count_if(sessions.begin(), sessions.end(),
+                           [](const SessionSeen& session) { return session.state == "AWAY"; });
+  }
+  return count;
 }
 
 }  // namespace
@@ -128,11 +139,19 @@ bool Soak::TakeCensus() {
     return false;
   }
   ControlClient control(service_.control_socket());
+  // Of a client that is away the service shows what it had, not what it has.
+  EXPECT_TRUE(Eventually([&] { return CountAway(control) == 0; }))
+      << CountAway(control) << " clients have not come back";
+  // A notice or a release may be on its way.
   std::vector<std::uint64_t> leases;
-  // A release may be on its way.
   static_cast<void>(Eventually([&] {
-    leases = control.Leases();
-    return leases.size() == clients_->Held();
+    leases.clear();
+    bool is_asking_back = false;
+    for (const LeaseSeen& lease : control.LeasesAndStates()) {
+      leases.push_back(lease.id);
+      is_asking_back |= lease.state != "ACTIVE";
+    }
+    return !is_asking_back && leases.size() == clients_->Held();
   }));
   record_.Write(Line("census").Add("at", MonotonicNs()).AddList("leases", leases));
   Tell("");

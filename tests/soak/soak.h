@@ -40,7 +40,8 @@ class Soak {
   // One that the service made of what it could not know; `began`: when its epoch lived for sure.
   void AwaitOwnReset(std::uint64_t began, std::uint64_t epoch);
   std::uint64_t Epoch() const { return Device().epoch; }
-  // What the service says is leased, while no client asks for anything.
+  // What the service says is leased, while no client asks for anything, all are there and nothing
+  // is being asked back.
   bool TakeCensus();
   // All clients release what they hold and end; then nothing may be left.
   void End();

@@ -187,14 +187,21 @@ std::vector<BufferSeen> ControlClient::Buffers() {
 }
 
 std::vector<std::uint64_t> ControlClient::Leases() {
-  std::vector<std::uint64_t> leases;
+  std::vector<std::uint64_t> ids;
+  for (const LeaseSeen& lease : LeasesAndStates()) ids.push_back(lease.id);
+  return ids;
+}
+
+std::vector<LeaseSeen> ControlClient::LeasesAndStates() {
+  std::vector<LeaseSeen> leases;
   v1::ListLeasesRequest request;
   request.set_page_size(kPageSize);
   do {
     v1::ListLeasesResponse response;
     const grpc::Status status = stub_->control->ListLeases(Within(0).get(), request, &response);
     EXPECT_EQ(ErrorOf(status), "");
-    for (const v1::Lease& lease : response.leases()) leases.push_back(IdOf(lease.id()));
+    for (const v1::Lease& lease : response.leases())
+      leases.push_back({.id = IdOf(lease.id()), .state = Word(lease.state(), "LEASE_STATE_")});
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
   return leases;

@@ -79,6 +79,11 @@ struct SessionSeen {
   std::uint32_t in_flight_fds = 0;
 };
 
+struct LeaseSeen {
+  std::uint64_t id = 0;
+  std::string state;  // "ACTIVE", ...
+};
+
 // A caller of the control API, with the identity of this process. Calls wait, with deadlines.
 class ControlClient {
  public:
@@ -94,6 +99,7 @@ class ControlClient {
   std::vector<BufferSeen> Buffers();
   // The ids of all leases.
   std::vector<std::uint64_t> Leases();
+  std::vector<LeaseSeen> LeasesAndStates();
   // Those of one user alone.
   std::vector<SessionSeen> SessionsOf(uid_t uid);
   // nullopt: there is none, or none any more.
