@@ -9,7 +9,7 @@ also writes to a file. Exit status: 0 nothing was wrong, 1 something was.
 
   lost    a lease that nobody had ended is over, a buffer that is held cannot be opened
   mixed   bytes that were never written there, or are older than what had been written
-  stale   a grant of an epoch that was over when it was asked for
+  stale   a grant of an epoch that was over when it was asked for, a lease that outlives its epoch
   double  an id granted twice, a buffer exported twice, one file for two buffers
   errors  a request failed for another reason than a revocation, an UNSHARE or an end of the buffer
   leaks   descriptors, or leases that the service has and no client
@@ -142,6 +142,17 @@ def stale(history):
     for lease in history.leases.values():
         if lease.epoch < least.before(lease.began):
             yield f'lease {lease.id} was granted in epoch {lease.epoch}, and {least.before(lease.began)} had begun'
+    yield from outlived(history)
+
+
+def outlived(history):
+    """Leases of an epoch that was over before a census: one is taken when nothing is being asked back any more."""
+    over = Latest((reset['ended'], reset['epoch']) for reset in history.resets)
+    for census in (line for line in history.driver if line['what'] == 'census'):
+        now = over.before(census['at'])
+        for lease in sorted(held_at(history, census['at'])):
+            if history.leases[lease].epoch < now:
+                yield f'lease {lease} of epoch {history.leases[lease].epoch} is held in epoch {now}'
 
 
 def double(history):

@@ -167,8 +167,28 @@ class HistoryCheck(unittest.TestCase):
     def test_a_grant_after_its_reset_was_announced_is_stale(self):
         self.expect({'stale'}, grant('allocate', 530, 41, 9, 90, epoch=1))
 
+    def late_grant(self, clients, driver):
+        """Asked for before the reset, read after it, and in the hands of its client at the next census."""
+        clients[1].append({**grant('allocate', 495, 41, 9, 90, epoch=1), 'ended': 640})
+        driver.append({'what': 'census', 'at': 690, 'leases': [41]})
+
     def test_a_grant_that_was_asked_for_before_that_is_not_stale(self):
-        self.expect(set(), {**grant('allocate', 495, 41, 9, 90, epoch=1), 'ended': 640})
+        def give_back(clients, driver):
+            self.late_grant(clients, driver)
+            clients[1].append(revoked(650, 41, 9))
+            driver[-1]['leases'] = []
+        self.assertEqual(self.found(give_back), set())
+
+    def test_a_lease_that_outlives_its_epoch_is_stale(self):
+        self.assertEqual(self.found(self.late_grant), {'stale'})
+
+    def test_a_lease_that_is_held_before_its_reset_is_over_is_not_stale(self):
+        def ask_before(clients, driver):
+            self.late_grant(clients, driver)
+            clients[1][-1]['ended'] = 500
+            driver[-1]['at'] = 590
+            clients[1].append(revoked(595, 41, 9))
+        self.assertEqual(self.found(ask_before), set())
 
     def test_an_id_that_is_granted_twice_is_found(self):
         self.expect({'double'}, grant('open', 410, 22, 7, 70, asked=7))
