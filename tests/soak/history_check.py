@@ -61,11 +61,16 @@ def lost(history):
 
 
 def may_be_revoked(history, client, line):
+    if line['reason'] == 'LOST':  # only a reset ends the lease of a client that is away
+        return was_away(history, line) and is_reset(history, client, line)
     causes = {'RESET': is_reset, 'OPERATOR': is_asked_back, 'UNSHARED': is_taken_back}
-    if line['reason'] == 'LOST':  # meanwhile; for any reason that there is
-        return any(cause(history, client, line) for cause in causes.values())
     cause = causes.get(line['reason'])
     return cause is not None and cause(history, client, line)
+
+
+def was_away(history, line):
+    lease = history.leases[line['lease']]
+    return any(kill['began'] <= line['at'] and lease.began <= kill['ended'] for kill in history.kills)
 
 
 def is_reset(history, _client, line):  # of the lease's own epoch, or a later one
@@ -78,9 +83,11 @@ def is_asked_back(history, _client, line):
 
 
 def is_taken_back(history, client, line):
-    buffer = history.buffers[line['buffer']]
+    """By an UNSHARE that may have been served while there was the lease; its answer may tell of a later one."""
+    buffer, lease = history.buffers[line['buffer']], history.leases[line['lease']]
     return (history.uid[client] != history.uid[buffer.owner]
-            and any(share['what'] == 'unshare' and share['began'] <= line['at'] for share in buffer.shares))
+            and any(share['what'] == 'unshare' and share['began'] <= line['at'] and lease.began < share['ended']
+                    for share in buffer.shares))
 
 
 def is_revoked(history, buffer, time):

@@ -103,11 +103,20 @@ class HistoryCheck(unittest.TestCase):
         self.expect({'lost', 'stale'}, revoked(410, 22, 7, 'RESET'), change=lambda clients, driver: clients[0].append(
             grant('open', 460, 44, 7, 70, asked=7)))
 
-    def test_what_was_taken_back_while_the_service_was_away_is_not_lost(self):
-        for cause in ({'what': 'revocation', 'began': 305, 'ended': 420, 'buffer': 7},
-                      {'what': 'reset', 'began': 305, 'ended': 420, 'epoch': 2}):
-            self.expect(set(), revoked(410, 22, 7, 'LOST'),
-                        change=lambda clients, driver, cause=cause: driver.append(cause))
+    def test_what_a_reset_took_while_the_service_was_away_is_not_lost(self):
+        reset = {'what': 'reset', 'began': 305, 'ended': 420, 'epoch': 2}
+        self.expect(set(), revoked(410, 22, 7, 'LOST'), change=lambda clients, driver: driver.append(reset))
+
+    def test_nothing_is_lost_to_a_service_that_was_there(self):
+        reset = {'what': 'reset', 'began': 205, 'ended': 290, 'epoch': 2}
+        self.expect({'lost'}, revoked(250, 22, 7, 'LOST'), change=lambda clients, driver: (
+            driver.pop(0), driver.append(reset), clients[0].insert(7, revoked(250, 21, 7))))
+
+    def test_whom_an_operator_or_the_owner_asks_is_asked_when_it_is_back(self):
+        self.expect({'lost'}, revoked(410, 22, 7, 'LOST'), change=lambda clients, driver: driver.append(
+            {'what': 'revocation', 'began': 305, 'ended': 420, 'buffer': 7}))
+        self.expect({'lost'}, revoked(410, 22, 7, 'LOST'), change=lambda clients, driver: clients[0].insert(
+            5, share(305, 7, 'unshare')))
 
     def test_a_session_that_ends_is_lost(self):
         self.expect({'lost'}, {'what': 'goodbye', 'at': 410, 'reason': 'CONNECTION_LOST'})
@@ -117,6 +126,10 @@ class HistoryCheck(unittest.TestCase):
             {'what': 'revocation', 'began': 405, 'ended': 420, 'buffer': 7}))
         self.expect(set(), revoked(410, 22, 7, 'UNSHARED'), change=lambda clients, driver: clients[0].insert(
             5, share(405, 7, 'unshare')))
+
+    def test_an_unshare_before_it_was_opened_takes_no_lease_back(self):
+        self.expect({'lost'}, revoked(410, 22, 7, 'UNSHARED'), change=lambda clients, driver: clients[0].insert(
+            4, share(35, 7, 'unshare')))
 
     def test_the_owner_itself_loses_nothing_to_an_unshare(self):
         self.expect({'lost'}, revoked(410, 21, 7, 'UNSHARED'), client=ALICE,
