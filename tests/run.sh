@@ -26,8 +26,12 @@ for hardware, and so is, anywhere, a tier that ran no test. The last line is the
 all tiers together: `N passed, N failed`. The exit status is 0 only if none failed and some passed,
 or if hardware was asked for, there is none, and nothing else ran.
 
-Environment: CI; HLBUF_FUZZ_SECONDS for the tier fuzz; HLBUF_KILLS, HLBUF_KILL_RESETS (in the middle
-of those) and HLBUF_RESETS for the tier soak; HLBUF_CARD, a PCI address, for the tier hardware;
+A service in use is killed 100 times and reset 10 times in the tier integration, 10 and 2 times under
+sanitizers, 1,000 and 100 times in the tier soak, and 20 and 5 times in the guest.
+
+Environment: CI; HLBUF_FUZZ_SECONDS for the tier fuzz; HLBUF_KILLS and HLBUF_KILL_RESETS (in the
+middle of those) instead of these numbers, but in the guest, which HLBUF_RESETS is for, in the tier
+soak; HLBUF_CARD, a PCI address, for the tier hardware;
 HLBUF_CACHE, where the guest's kernel lies.
 Tiers:
 U

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// $HLBUF_KILLS kills (10) and $HLBUF_KILL_RESETS resets (2) of a service that 16 processes use. Its
-// figures are properties in the XML: soak_kills, soak_lost, soak_errors.
+// $HLBUF_KILLS kills and $HLBUF_KILL_RESETS resets of a service that 16 processes use; how many
+// there are without these, CMakeLists.txt says. Its figures are properties in the XML: soak_kills,
+// soak_lost, soak_errors.
 #include <gtest/gtest.h>
 
 #include "tests/soak/board.h"
@@ -15,7 +16,9 @@ class KillSoak : public DaemonTest {};
 TEST_F(KillSoak, CostsNoClientAnything) {
   Start(SoakedOptions());
   SoakedDaemon service(daemon());
-  SoakAndRecordFigures(service, {.clients = kSoakClientsMax, .kills = 10, .resets = 2});
+  SoakAndRecordFigures(
+      service,
+      {.clients = kSoakClientsMax, .kills = HLBUF_SOAK_KILLS, .resets = HLBUF_SOAK_RESETS});
 }
 
 }  // namespace
