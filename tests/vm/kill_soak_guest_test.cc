@@ -3,13 +3,14 @@
 // every kind that the card takes, with bytes that an importer reads and writes.
 #include <gtest/gtest.h>
 
+#include "tests/soak/board.h"
 #include "tests/soak/soak_figures.h"
 #include "tests/vm/soaked_card.h"
 
 namespace hlbuf {
 namespace {
 
-constexpr std::size_t kClients = 6;
+constexpr std::size_t kClients = kSoakClientsMax;
 class KillSoakOnCard : public DaemonTest {
  protected:
   CardUnderTest card_ = CardUnderTest(kPatientStandIn);  // outlives the service
