@@ -67,7 +67,7 @@ class RestartTime : public DaemonTest {
   std::vector<std::unique_ptr<LibraryClient>> holders_;
 };
 
-TEST_F(RestartTime, IsShortHoweverManyBuffersThereAre) {
+TEST_F(RestartTime, IsMeasuredWhileManyBuffersAreHeld) {
   const std::size_t buffers = BuffersWanted();
   StartWithRoomFor(buffers);
   Hold(buffers);
