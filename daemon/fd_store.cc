@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/base/crash_point.h"
 
 namespace hlbuf {
 namespace {
@@ -29,9 +30,11 @@ bool IsName(absl::string_view name) {
 
 absl::Status Compare(std::size_t wanted, const FdStore::CountStored& count) {
   // It tells that by closing a pipe, when it has read everything that was sent before.
+  CrashPoint("before-store-barrier");
   const int read = ::sd_notify_barrier(
       /*unset_environment=*/0,
       static_cast<std::uint64_t>(absl::ToInt64Microseconds(FdStore::kPatience)));
+  CrashPoint("after-store-barrier");
   if (read < 0) return absl::ErrnoToStatus(-read, "the service manager has not read it");
   if (read == 0) return absl::OkStatus();
   const absl::StatusOr<std::uint32_t> stored = count();
@@ -90,7 +93,9 @@ absl::Status FdStore::Push(const std::string& name, int fd) {
   if (names_.contains(name))
     return absl::AlreadyExistsError(absl::StrCat("a descriptor is stored as ", name));
   // Without FDPOLL=0 the manager would drop it when its other end hangs up.
+  CrashPoint("before-store-push");
   absl::Status told = Tell(absl::StrCat("FDSTORE=1\nFDNAME=", name, "\nFDPOLL=0"), &fd, 1);
+  CrashPoint("after-store-push");
   if (told.ok()) names_.insert(name);
   return told;
 }

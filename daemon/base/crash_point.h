@@ -25,6 +25,22 @@ inline constexpr auto kCrashPoints = std::to_array<const char*>({
     "before-reattach",
     "after-reattach",
     "after-reattached",
+    "before-send-welcome",
+    "after-send-welcome",
+    "before-send-reattached",
+    "after-send-reattached",
+    "before-send-shared",
+    "after-send-shared",
+    "before-send-unshared",
+    "after-send-unshared",
+    "before-send-device-list",
+    "after-send-device-list",
+    "before-send-error",
+    "after-send-error",
+    "before-send-revoke",
+    "after-send-revoke",
+    "before-send-device",
+    "after-send-device",
     // daemon/persist
     "before-journal-commit",
     "after-journal-commit",
@@ -80,6 +96,11 @@ inline constexpr auto kCrashPoints = std::to_array<const char*>({
     "after-card-close",
     "before-card-open",
     "after-card-open",
+    // daemon/fd_store.cc
+    "before-store-push",
+    "after-store-push",
+    "before-store-barrier",
+    "after-store-barrier",
 });
 
 // One of kCrashPoints; another name does not compile.

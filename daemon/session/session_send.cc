@@ -11,6 +11,46 @@
 #include "daemon/session/session.h"
 
 namespace hlbuf {
+namespace {
+
+// Around the sending of a frame; null: grants have points of their own, and PING and GOODBYE leave
+// nothing to find. Where there are no crash points, nothing of this is left.
+struct SendCrashes {
+  CrashPointName before, after;
+};
+
+const SendCrashes* CrashesOf(Frame frame) {
+  static constexpr SendCrashes kWelcome = {"before-send-welcome", "after-send-welcome"};
+  static constexpr SendCrashes kReattached = {"before-send-reattached", "after-send-reattached"};
+  static constexpr SendCrashes kShared = {"before-send-shared", "after-send-shared"};
+  static constexpr SendCrashes kUnshared = {"before-send-unshared", "after-send-unshared"};
+  static constexpr SendCrashes kDeviceList = {"before-send-device-list", "after-send-device-list"};
+  static constexpr SendCrashes kError = {"before-send-error", "after-send-error"};
+  static constexpr SendCrashes kRevoke = {"before-send-revoke", "after-send-revoke"};
+  static constexpr SendCrashes kDevice = {"before-send-device", "after-send-device"};
+  switch (reinterpret_cast<const hlbuf_wire_header*>(frame.data())->opcode) {
+    case HLBUF_WIRE_WELCOME:
+      return &kWelcome;
+    case HLBUF_WIRE_REATTACHED:
+      return &kReattached;
+    case HLBUF_WIRE_SHARED:
+      return &kShared;
+    case HLBUF_WIRE_UNSHARED:
+      return &kUnshared;
+    case HLBUF_WIRE_DEVICE_LIST:
+      return &kDeviceList;
+    case HLBUF_WIRE_ERROR:
+      return &kError;
+    case HLBUF_WIRE_REVOKE:
+      return &kRevoke;
+    case HLBUF_WIRE_DEVICE:
+      return &kDevice;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
 
 // True when no descriptor is on its way to this peer.
 bool Session::ReadyToSend() {
@@ -32,7 +72,10 @@ void Session::SendOrKeep(Frame frame, absl::string_view device) {
 }
 
 absl::Status Session::Transmit(Frame frame, absl::Span<const int> fds) {
+  const SendCrashes* const crashes = CrashesOf(frame);
+  if (crashes != nullptr) CrashPoint(crashes->before);
   const absl::Status sent = SendPacket(socket_.get(), frame, fds);
+  if (crashes != nullptr) CrashPoint(crashes->after);
   if (sent.ok() || absl::IsUnavailable(sent) || absl::IsResourceExhausted(sent)) return sent;
   if (absl::IsAborted(sent)) {
     RetrySoon();

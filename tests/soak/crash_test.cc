@@ -11,12 +11,13 @@
 namespace hlbuf {
 namespace {
 
-std::vector<std::string> AllButACards() {
+// What is stored one after the other: the journal, the epoch page, a connection to the keeper.
+std::vector<std::string> OfTheStore() {
   std::vector<std::string> all;
   for (const absl::string_view point : kCrashPoints)
-    // The software device has no notes.
-    if (!absl::StrContains(point, "-card-") && !absl::StrContains(point, "-note"))
-      all.push_back(absl::StrCat(point, ":1"));
+    if (absl::StrContains(point, "-store-"))
+      for (int count = 1; count <= (absl::StrContains(point, "-push") ? 3 : 1); ++count)
+        all.push_back(absl::StrCat(point, ":", count));
   return all;
 }
 
@@ -28,7 +29,20 @@ TEST_P(CrashPoints, CostNoClientAnything) {
   CrashAndJudge(daemon(), service, GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CrashPoints, testing::ValuesIn(AllButACards()),
+INSTANTIATE_TEST_SUITE_P(All, CrashPoints, testing::ValuesIn(CrashPointsOfAnyDevice()),
+                         [](const auto& point) { return NameOfCrash(point.param); });
+
+class CrashPointsOfTheStore : public DaemonTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(CrashPointsOfTheStore, CostNoClientAnything) {
+  DaemonOptions options = SoakedOptions();
+  options.stored = true;
+  Start(options);
+  SoakedDaemon service(daemon());
+  CrashAtStartAndJudge(daemon(), service, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CrashPointsOfTheStore, testing::ValuesIn(OfTheStore()),
                          [](const auto& point) { return NameOfCrash(point.param); });
 
 }  // namespace

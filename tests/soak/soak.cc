@@ -100,6 +100,14 @@ void Soak::Revoke() {
       Line("revocation").Add("began", began).Add("ended", MonotonicNs()).Add("buffer", buffer));
 }
 
+// Of a buffer that nobody has.
+void Soak::AskInVain() const {
+  RawClient client = RawClient::Connect(service_.client_socket());
+  if (client && client.Send(HelloFrame()) == 0 && client.ReceiveAnswer().has_value())
+    static_cast<void>(
+        client.Ask(ShareFrame(2, HLBUF_WIRE_SHARE, /* buffer= */ 1, HLBUF_WIRE_GRANTEE_UID, 1)));
+}
+
 bool Soak::Reset(const std::function<void()>& meanwhile) {
   const std::uint64_t began = MonotonicNs(), told = revoked();
   DeviceNow before;

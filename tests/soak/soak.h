@@ -35,6 +35,8 @@ class Soak {
   void RecordEnd(std::uint64_t began);
   // An operator asks a buffer back that somebody has offered, if there is one.
   void Revoke();
+  // A request that is refused.
+  void AskInVain() const;
   // `meanwhile` is called when the first client was told; null: nothing. Until the device is back.
   bool Reset(const std::function<void()>& meanwhile = nullptr);
   // One that the service made of what it could not know; `began`: when its epoch lived for sure.

@@ -121,6 +121,11 @@ SupervisedService DaemonProcess::ServiceFor(const DaemonOptions& options) const 
       "control", ListeningUnixSocket(control_socket(), SOCK_STREAM, 0666, ::getegid()));
   service.stored_max = kStoredMax;
   service.restarts = true;
+  if (options.stored) {
+    service.listening = ListeningUnixSocket(directory() + "/keeper.sock", SOCK_SEQPACKET, 0600,
+                                            options.uid.has_value() ? kClientsGid : ::getegid());
+    service.accepted = {.arguments = {BuiltPath("daemon/hl-bufd-keeper")}};
+  }
   return service;
 }
 
@@ -175,7 +180,7 @@ void DaemonProcess::WriteConfig(const DaemonOptions& options) const {
                                                 {"$KEYS", options.device_keys},
                                                 {"$SOCKET_KEYS", options.socket_keys}})
                                << options.config;
-  if (options.supervised) {
+  if (options.supervised && !options.stored) {
     // On a tmpfs, as below /run.
     std::ofstream(config_path(), std::ios::app)
         << "[state]\ndirectory = \"" << state_directory() << "\"\n";

@@ -38,6 +38,9 @@ struct DaemonOptions {
   // As by systemd: it is passed its sockets, what it stores comes back, and when it dies the next
   // one is started. Otherwise it has nobody but itself.
   bool supervised = false;
+  // Supervised, and as installed: its state is with its manager, which starts its keepers, too.
+  // Otherwise it has a directory of its own for that.
+  bool stored = false;
   // NAME=value, for its first life.
   std::vector<std::string> environment;
 };
