@@ -95,11 +95,24 @@ static void wait_for_room(hlbuf_client* client, struct hlbuf_call* call) {
   pthread_mutex_lock(&client->lock);
 }
 
+/* The kernel has no memory for a packet. The socket has room, so poll() for that would return at
+ * once; nothing tells when there is memory again. */
+static void wait_for_memory(hlbuf_client* client, struct hlbuf_call* call) {
+  call->delayed = true;
+  const int64_t soon = hlbuf_now() + ROOM_PAUSE_NS;
+  const int64_t until = soon < call->deadline ? soon : call->deadline;
+  if (client->reading)
+    hlbuf_wait_until(client, &call->wake, until);
+  else
+    hlbuf_read(client, HLBUF_WAIT_POLL, until);
+}
+
 static void give_up_if_late(hlbuf_client* client, struct hlbuf_call* call) {
   if (call->done || call->deadline == HLBUF_NEVER || hlbuf_now() < call->deadline) return;
   hlbuf_repeat_leave(client, call);
-  const char* what = hlbuf_is_up(client) ? "the daemon did not answer"
-                                         : "the service is away, and did not come back";
+  const char* what = !hlbuf_is_up(client) ? "the service is away, and did not come back"
+                     : call->sent         ? "the daemon did not answer"
+                                          : "the request could not be sent";
   hlbuf_call_finish(client, call,
                     hlbuf_fail(call->error, HLBUF_E_TIMED_OUT,
                                "%s within %d ms; if it still grants what was asked for, that is "
@@ -121,14 +134,22 @@ static void send_request(hlbuf_client* client, struct hlbuf_call* call) {
         wait_for_room(client, call);
         give_up_if_late(client, call);
         break;
+      case ENOBUFS:
+      case ENOMEM:
+        wait_for_memory(client, call);
+        give_up_if_late(client, call);
+        break;
       case EPIPE:
       case ECONNRESET:
       case ENOTCONN:
         hlbuf_session_break(client);
         call->sent = true;
         return;
-      default:
-        hlbuf_call_finish(client, call, hlbuf_fail_system(call->error, "send", errno));
+      default: {
+        const int number = errno;
+        hlbuf_repeat_leave(client, call);
+        hlbuf_call_finish(client, call, hlbuf_fail_system(call->error, "send", number));
+      }
     }
   }
 }

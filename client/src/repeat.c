@@ -48,7 +48,9 @@ void hlbuf_repeats_send(hlbuf_client* client) {
   while (hlbuf_is_up(client) && (repeat = client->reconnect.repeats) != NULL) {
     if (send(client->socket, repeat->frame, repeat->bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
       if (errno == EINTR) continue;
-      /* A lost connection is found by the reader. */
+      /* A connection that does not take it is given up, and the next REATTACH takes the promise
+       * back; the reader finds that. */
+      if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) hlbuf_session_break(client);
       return;
     }
     client->reconnect.repeats = repeat->next;
