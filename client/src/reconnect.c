@@ -113,10 +113,10 @@ bool hlbuf_reconnect(hlbuf_client* client, bool wait, int64_t deadline) {
   struct hlbuf_reconnect* r = &client->reconnect;
   if (wait && hlbuf_now() < r->next_try) {
     client->reading = true;
-    hlbuf_wait_until(client, &client->noticed, earlier(deadline, r->next_try));
+    hlbuf_wait_until(client, &client->noticed, earlier(deadline, hlbuf_reconnect_next(client)));
     client->reading = false;
   }
-  if (hlbuf_now() < r->next_try) return false;
+  if (hlbuf_now() < r->next_try) return hlbuf_reconnect_give_up(client);
   try_now(client);
   const bool changed = r->link != HLBUF_LINK_DOWN || hlbuf_reconnect_give_up(client);
   hlbuf_poll_update(client);
@@ -128,7 +128,7 @@ bool hlbuf_reconnect(hlbuf_client* client, bool wait, int64_t deadline) {
 int64_t hlbuf_reconnect_next(const hlbuf_client* client) {
   const struct hlbuf_reconnect* r = &client->reconnect;
   if (r->link == HLBUF_LINK_UP) return HLBUF_NEVER;
-  return r->link == HLBUF_LINK_DOWN ? r->next_try : r->give_up;
+  return r->link == HLBUF_LINK_DOWN ? earlier(r->next_try, r->give_up) : r->give_up;
 }
 
 void hlbuf_connection_up(hlbuf_client* client) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service does not come back, or not in time, or without this session.
+#include <poll.h>
+
 #include <chrono>
 #include <future>
 
@@ -76,6 +78,30 @@ TEST_F(ServiceGone, WhenItDoesNotComeBackInTime) {
   daemon.Show();
   hlbuf_client_close(client);
   hlbuf_buffer_release(buffer);
+}
+
+// The tries are a second apart by then: at 1270 ms, and at 2270 ms.
+TEST_F(ServiceGone, AtItsTimeAndNotAtTheNextTry) {
+  for (const bool polls : {false, true}) {
+    FakeDaemon daemon([&](Conversation& talk) {
+      talk.GreetForGood();
+      talk.Expect(HLBUF_WIRE_DEVICES);  // by then it is hidden
+    });
+    hlbuf_connect_options options = {};
+    options.reconnect_timeout_ms = 1400;
+    hlbuf_client* client = Connect(daemon, options);
+    pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
+    daemon.Hide();
+    hlbuf_client_set_timeout(client, polls ? 1 : 20000);
+    const auto before = std::chrono::steady_clock::now();
+    int code = Devices(client);
+    while (polls && code != HLBUF_E_SERVICE_GONE && ::poll(&p, 1, 20000) == 1)
+      code = hlbuf_dispatch(client, 0, &error_);
+    EXPECT_EQ(code, HLBUF_E_SERVICE_GONE) << error_.text;
+    EXPECT_LT(std::chrono::steady_clock::now() - before, 2200ms);
+    daemon.Show();
+    hlbuf_client_close(client);
+  }
 }
 
 TEST_F(ServiceGone, WhenItDoesNotAnswerInTime) {
