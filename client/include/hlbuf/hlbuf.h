@@ -25,12 +25,12 @@
  * Time: no call waits longer than the client's timeout. A signal handler does not shorten it.
  *
  * Restarts: when the service dies, is stopped or upgraded, the library reconnects and gets the
- * session back, inside of whatever call waits then: a request, hlbuf_dispatch(), the thread.
- * Meanwhile buffers stay as they are, descriptors, mappings and contents; requests that were under
- * way are repeated and answered once; what is released needs no service. Only when it does not come
- * back within reconnect_timeout_ms, or has this session no more, every buffer is revoked with
- * HLBUF_REVOKE_SERVICE_GONE. A lease that ended meanwhile is revoked with HLBUF_REVOKE_LOST. A
- * program that waits in no call at all is forgotten by the service after a while.
+ * session back, inside of whatever call waits then: a request, hlbuf_dispatch(), the thread. That
+ * takes a free descriptor for a moment. Meanwhile buffers stay as they are, descriptors, mappings
+ * and contents; requests that were under way are repeated and answered once; what is released needs
+ * no service. Only when it does not come back within reconnect_timeout_ms, or has this session no
+ * more, every buffer is revoked with HLBUF_REVOKE_SERVICE_GONE; a lease that ended meanwhile with
+ * HLBUF_REVOKE_LOST. A program that waits in no call at all is forgotten after a while.
  *
  * Notices (revocations, device states, the end of the service) are delivered by hlbuf_dispatch() or
  * by the thread of hlbuf_client_start_thread(), and by nothing else: a request that meets a notice
@@ -246,8 +246,8 @@ HLBUF_API int hlbuf_client_fd(hlbuf_client* client, hlbuf_error* error);
  * all, -1: for ever) for one. Also what keeps the connection alive in a program that makes no
  * requests: it answers the daemon's PING. May return early without a notice.
  *
- * Needs no descriptor beside the socket's; without a free one, what another thread read is
- * delivered up to 10 ms later.
+ * Needs no descriptor beside the socket's, but for a moment to reconnect; without a free one, what
+ * another thread read is delivered up to 10 ms later.
  *
  * Errors: SERVICE_GONE (the session is over and every notice has been delivered), FORKED */
 HLBUF_API int hlbuf_dispatch(hlbuf_client* client, int32_t timeout_ms, hlbuf_error* error);
