@@ -54,7 +54,9 @@ struct hlbuf_client {
   int socket; /* the number; what is open under it changes with a restart of the service */
   hlbuf_callbacks callbacks;
   uint64_t session_id;
-  uint32_t batch_max;
+
+  /* Read without the lock; another service may have another. */
+  _Atomic(uint32_t) batch_max;
 
   pthread_mutex_t lock;
   size_t references; /* the program's handle, and each buffer */

@@ -40,7 +40,6 @@ static hlbuf_client* new_client(const hlbuf_connect_options* options, hlbuf_erro
   client->references = 1;
   client->socket_timeout_ms = -1;
   client->callbacks = options->callbacks;
-  client->batch_max = HLBUF_WIRE_BATCH_MAX;
   client->socket = -1;
   client->wake_fd = -1;
   client->poll_fd = -1;
@@ -108,9 +107,8 @@ static enum hlbuf_took take_welcome(struct hlbuf_call* call, hlbuf_client* clien
     return HLBUF_TOOK_BREACH;
   client->session_id = frame.session_id;
   if (!hlbuf_epoch_page_take(client, &frame)) return HLBUF_TOOK_BREACH;
-  hlbuf_secret_take(client, &frame);
+  hlbuf_welcome_take(client, &frame);
   client->reconnect.up_since = hlbuf_now();
-  if (frame.batch_max < client->batch_max) client->batch_max = frame.batch_max;
   call->code = hlbuf_succeed(call->error);
   return HLBUF_TOOK;
 }

@@ -64,9 +64,10 @@ static int open_items(hlbuf_client* client, const hlbuf_open_item* items, size_t
 int hlbuf_open_many(hlbuf_client* client, const hlbuf_open_item* items, size_t count,
                     hlbuf_open_result* results, hlbuf_error* error) {
   for (size_t i = 0; i < count; ++i) results[i].buffer = NULL;
-  if (count == 0 || count > client->batch_max)
+  const uint32_t most = atomic_load_explicit(&client->batch_max, memory_order_relaxed);
+  if (count == 0 || count > most)
     return hlbuf_fail(error, HLBUF_E_INVALID_ARGUMENT, "one request opens 1 to %u buffers, not %zu",
-                      client->batch_max, count);
+                      most, count);
   alignas(8) uint8_t frame[OPEN_FRAME_BYTES(HLBUF_WIRE_BATCH_MAX)];
   return open_items(client, items, count, frame, results, error);
 }

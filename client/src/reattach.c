@@ -100,7 +100,10 @@ void hlbuf_reattach_send(hlbuf_client* client) {
   }
 }
 
-void hlbuf_secret_take(hlbuf_client* client, const struct hlbuf_wire_welcome* frame) {
+void hlbuf_welcome_take(hlbuf_client* client, const struct hlbuf_wire_welcome* frame) {
+  const uint32_t most =
+      frame->batch_max < HLBUF_WIRE_BATCH_MAX ? frame->batch_max : HLBUF_WIRE_BATCH_MAX;
+  atomic_store_explicit(&client->batch_max, most, memory_order_relaxed);
   uint8_t any = 0;
   for (size_t i = 0; i < sizeof(frame->secret); ++i) any |= frame->secret[i];
   memcpy(client->reconnect.secret, frame->secret, sizeof(frame->secret));
@@ -113,7 +116,7 @@ static bool take_reattached(hlbuf_client* client) {
       frame.version != HLBUF_WIRE_VERSION || frame.batch_max == 0 ||
       frame.session_id != client->session_id || !hlbuf_epoch_page_take(client, &frame))
     return false;
-  hlbuf_secret_take(client, &frame);
+  hlbuf_welcome_take(client, &frame);
   hlbuf_connection_up(client);
   return true;
 }

@@ -83,8 +83,8 @@ bool hlbuf_reattach_begin(hlbuf_client* client);
 /* Sends as many of its parts as there is room for. */
 void hlbuf_reattach_send(hlbuf_client* client);
 void hlbuf_reattach_forget(hlbuf_client* client);
-/* Takes the secret of WELCOME and REATTACHED. */
-void hlbuf_secret_take(hlbuf_client* client, const struct hlbuf_wire_welcome* frame);
+/* Takes the secret and the limit of WELCOME and REATTACHED. */
+void hlbuf_welcome_take(hlbuf_client* client, const struct hlbuf_wire_welcome* frame);
 /* Judges the answer, or the GOODBYE in its place, in client->packet. False when it is none. */
 bool hlbuf_reattach_take(hlbuf_client* client, const struct hlbuf_wire_header* header);
 bool hlbuf_reattach_goodbye(hlbuf_client* client, uint32_t reason);

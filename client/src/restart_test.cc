@@ -296,6 +296,36 @@ TEST_F(Restart, IsDrivenByTheDescriptorThatAProgramPolls) {
   hlbuf_buffer_release(buffer);
 }
 
+// The next service has limits of its own.
+TEST_F(Restart, ChangesHowManyBuffersARequestOpens) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.GreetForGood();
+    for (const std::uint32_t most : {2U, HLBUF_WIRE_BATCH_MAX + 1U}) {
+      talk.HangUp();
+      talk = talk.Next();
+      hlbuf_wire_welcome welcome = Conversation::WelcomeOf(2);
+      welcome.batch_max = most;
+      talk.Answer(talk.ExpectReattach(), welcome);
+      AnswerDevices(talk);
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), most);
+    }
+    while (talk.Receive()) {
+    }
+  });
+  hlbuf_client* client = Connect(daemon);
+  const std::vector<hlbuf_open_item> items(HLBUF_OPEN_MAX + 1, {.buffer_id = 1});
+  std::vector<hlbuf_open_result> results(items.size());
+  for (const std::size_t most : {std::size_t{2}, std::size_t{HLBUF_OPEN_MAX}}) {
+    EXPECT_EQ(Devices(client), HLBUF_OK) << error_.text;
+    EXPECT_EQ(hlbuf_open_many(client, items.data(), most + 1, results.data(), &error_),
+              HLBUF_E_INVALID_ARGUMENT);
+    EXPECT_EQ(hlbuf_open_many(client, items.data(), most, results.data(), &error_), HLBUF_OK)
+        << error_.text;
+    for (std::size_t i = 0; i < most; ++i) hlbuf_buffer_release(results[i].buffer);
+  }
+  hlbuf_client_close(client);
+}
+
 TEST_F(Restart, IsSurvivedWhileTheClientConnects) {
   FakeDaemon daemon([](Conversation& talk) {
     talk.Expect(HLBUF_WIRE_HELLO);

@@ -66,8 +66,11 @@ void ServeAndDie(Conversation& talk, Memory& memory) {
 void OpenAndRelease(hlbuf_client* client) {
   for (int i = 0; i < kRounds; ++i) {
     hlbuf_error error = {};
-    hlbuf_buffer* buffer = nullptr;
-    ASSERT_EQ(hlbuf_open_id(client, 1, &buffer, &error), HLBUF_OK) << error.text;
+    hlbuf_open_result result = {};
+    const hlbuf_open_item item = {.buffer_id = 1, .name = nullptr, .owner_uid = 0, .reserved = 0};
+    // Unlike hlbuf_open_id() it asks for the limit of the service that there is.
+    ASSERT_EQ(hlbuf_open_many(client, &item, 1, &result, &error), HLBUF_OK) << error.text;
+    hlbuf_buffer* buffer = result.buffer;
     ASSERT_EQ(hlbuf_buffer_id(buffer), 1000 + hlbuf_buffer_lease_id(buffer));
     ASSERT_FALSE(hlbuf_buffer_is_revoked(buffer));
     hlbuf_buffer_release(buffer);
