@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service dies, or restarts, at every point of an exchange: the program sees nothing of it.
+// A scenario that a model check found has its number.
 #include <poll.h>
 
 #include <future>
@@ -101,7 +102,7 @@ TEST_F(Restart, NamesAnAllocationThatWasNotAnswered) {
 }
 
 // The grant waits behind an ECONNRESET, which the unread RELEASE made; the lease of that is over.
-TEST_F(Restart, TakesAGrantThatTheOldConnectionStillHas) {
+TEST_F(Restart, Scenario03_TakesAGrantThatTheOldConnectionStillHas) {
   std::promise<void> released;
   FakeDaemon daemon([&](Conversation& talk) {
     talk.GreetForGood();
