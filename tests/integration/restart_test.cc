@@ -135,18 +135,6 @@ TEST_F(Restart, EndsWhatItsClientDoesNotComeBackFor) {
   daemon().ExpectNothingInUse();
 }
 
-TEST_F(Restart, LetsNobodyElseHaveASession) {
-  StartSupervised();
-  LibraryClient alice = Client(Alice());
-  const HeldBuffer made = alice.Allocate(kBytes);
-  // A child has everything that its parent has, the secret too, and is another process.
-  const std::unique_ptr<ClientProcess> child = alice.process().Fork();
-  daemon().Crash();
-  EXPECT_FALSE(child->Do("library-dispatch 0").ok);
-  ComeBack(alice);
-  ExpectLeases(made.id, 1);
-}
-
 // A gives its descriptor to a process that is no client, and dies with the service. Its buffer is
 // over; what the stranger has is the first and only export of it.
 TEST_F(Restart, Scenario01_WhatAStrangerHoldsIsNeitherProvenNorGivenOn) {
