@@ -375,6 +375,10 @@ TEST_F(Restart, Scenario18_WhatDiedWithItsKeeperIsNeitherProvenNorGivenOn) {
   const HeldBuffer next = bob.Allocate(kBytes);
   bob.Write(next, "bob's..");
   EXPECT_EQ(alice.Read(made, 7), "alice's");
+  ControlClient asking = Control();
+  auto revoking = asking.StartToRevoke(made.id, kLongMs);
+  alice.AwaitNotice("revoke ");
+  EXPECT_EQ(revoking.get().only().verdict, "ACKNOWLEDGED") << "a dma-buf that is there is PROVEN";
   for (const EventSeen& event : Control().Events()) EXPECT_NE(event.verdict, "PROVEN");
 }
 

@@ -69,8 +69,12 @@ TEST_F(StoreScenarios, Scenario16_WhatIsNotStoredIsLostAndNeverProvenNorGivenOn)
   bob().Write(next, "bob's..");
   EXPECT_EQ(alice().Read(made(), 6), "before");
   EXPECT_EQ(bob().Read(opened(), 6), "before");
-  for (const EventSeen& event : Control().Events()) EXPECT_NE(event.verdict, "PROVEN");
   ComeBack();
+  ControlClient control = Control();
+  auto revoking = control.StartToRevoke(made().id, /* grace_ms= */ 15'000);
+  for (LibraryClient* client : {&alice(), &bob()}) client->AwaitNotice("revoke ");
+  EXPECT_EQ(revoking.get().only().verdict, "ACKNOWLEDGED");
+  for (const EventSeen& event : Control().Events()) EXPECT_NE(event.verdict, "PROVEN");
   alice().ReleaseAll();
   bob().ReleaseAll();
   ExpectEmptyAndHealthy();
