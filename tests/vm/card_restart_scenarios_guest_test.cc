@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenarios of a restart that a model check found, on a card, under their numbers.
+// What a service that was killed and started again owes the clients of a card, with scenarios that
+// a model check found, under their numbers.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +30,23 @@ class CardRestart : public CardTest {
   }
   void Kill() {
     daemon().supervisor().Kill();
+    AwaitNextLife(daemon().supervisor().lives());
+  }
+  // The next process waits for its configuration until `meanwhile` has returned.
+  void KillAndMeanwhile(const std::function<void()>& meanwhile) {
+    const std::string path = daemon().config_path(), content = ReadAll(path);
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    daemon().supervisor().Kill();
+    meanwhile();
+    UniqueFd fifo;
+    ASSERT_TRUE(Eventually([&] {
+      fifo = UniqueFd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+      return bool{fifo};
+    })) << "no process reads it";
+    EXPECT_EQ(::write(fifo.get(), content.data(), content.size()),
+              static_cast<ssize_t>(content.size()));
+    fifo.Reset();
     AwaitNextLife(daemon().supervisor().lives());
   }
   // Through a registration that ends at once, for a card's memory cannot be mapped.
@@ -230,6 +251,36 @@ INSTANTIATE_TEST_SUITE_P(DiedOf, CardRestartAtClose,
                          [](const auto& point) {
                            return absl::StrReplaceAll(point.param, {{"-", "_"}});
                          });
+
+// The driver kills the keeper, which has lived on; no process of the service sees it. Alice does
+// not hold up the reset: she has her lease only.
+TEST_F(CardRestart, AResetBetweenTwoLivesIsANewEpochAndEndsItsLeases) {
+  StartSupervised();
+  LibraryClient alice = Client(Alice());
+  const HeldBuffer made = alice.Allocate(kBytes);
+  alice.process().Close(made.fd);
+  const std::vector<pid_t> keepers = daemon().Keepers();
+  ASSERT_FALSE(keepers.empty());
+  KillAndMeanwhile([&] {
+    for (const pid_t keeper : keepers) EXPECT_EQ(::kill(keeper, 0), 0) << "it died as well";
+    HardReset();
+    EXPECT_TRUE(Eventually([&] { return HardResets() == 1; })) << card().State();
+    EXPECT_TRUE(card().BecomesOperational()) << card().State();
+  });
+  EXPECT_TRUE(StartsWith(alice.AwaitNotice("revoke "), absl::StrCat("revoke ", made.id, " LOST ")));
+  EXPECT_FALSE(alice.IsCurrent(made));
+  EXPECT_TRUE(ComesBack()) << Story();
+  EXPECT_EQ(Control().EpochOf("dev0"), made.epoch + 1);
+  EXPECT_EQ(alice.Allocate(kBytes).epoch, made.epoch + 1);
+  EXPECT_FALSE(Control().Find(made.id).has_value());
+  bool is_told = false;
+  for (const EventSeen& event : Control().Events())
+    is_told |= event.kind == "BUFFERS_LOST" && Contains(event.text, "was reset or closed while");
+  EXPECT_TRUE(is_told) << Story();
+  EXPECT_FALSE(IsProven());
+  EXPECT_EQ(HardResets(), 1U) << "the service asked for another one";
+  daemon().AwaitLife(2);
+}
 
 // Nobody has the card's memory any more but those that hold it.
 TEST_F(CardRestart, Scenario18_WhatDiedWithItsKeeperIsNeitherProvenNorGivenOn) {
