@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "daemon/core/alarm_watch.h"
 #include "daemon/core/error.h"
 #include "tests/support/broker_rig.h"
 
@@ -17,6 +18,12 @@ const Device& DeviceOf(const BrokerRig& rig) { return *rig.broker.FindDevice("fa
 BackendTraits Card() {
   BackendTraits traits = FakeBackend::DefaultTraits();
   traits.survives_reset = false;
+  return traits;
+}
+
+BackendTraits AlarmingCard() {
+  BackendTraits traits = Card();
+  traits.raises_alarms = true;
   return traits;
 }
 
@@ -173,6 +180,41 @@ TEST(Scenario11_Reset, GoesOnWithTheTimeThatIsLeft) {
   EXPECT_EQ(DeviceOf(rig).epoch(), epoch + 1);
   EXPECT_EQ(rig.observer.Last(EventKind::kBufferVerdict).verdict->kind, Kind::kHeld);
   EXPECT_EQ(std::count(rig.device.calls.begin(), rig.device.calls.end(), "reset"), 1);
+}
+
+// A drill gives much time; its driver may announce a reset of its own while nobody runs.
+TEST(Scenario11_Reset, HearsOfAnotherOneThatHasLessTime) {
+  BrokerRig rig({.traits = AlarmingCard()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const BufferId buffer = rig.Buffer(alice);
+  rig.Hold(buffer, 1);
+  rig.Reset(absl::Minutes(10));
+  rig.Restart();
+  ASSERT_TRUE(alice.Reattach().ok());
+  rig.Run();
+  rig.Advance(AlarmWatch::kPause);
+  alice.notices.revokes.clear();
+  rig.device.alarm = Alarm{
+      .kind = Alarm::Kind::kResetPending, .window = absl::Seconds(20), .text = "the card says so"};
+  rig.Advance(AlarmWatch::kPause);
+  ASSERT_EQ(alice.notices.revokes.size(), 1u);
+  EXPECT_LE(alice.notices.revokes[0].deadline, rig.clock.Now() + absl::Seconds(15));
+  rig.Advance(absl::Seconds(18));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+}
+
+TEST(Scenario11_Reset, WarnsOfAKeeperThatDiesMeanwhile) {
+  BrokerRig rig({.traits = AlarmingCard()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.Buffer(alice);
+  rig.Reset(absl::Minutes(10));
+  rig.Restart();
+  rig.Run();
+  ASSERT_TRUE(rig.device.GiveSign) << "nobody listens";
+  rig.device.alarm = Alarm{.kind = Alarm::Kind::kOpenerLost, .text = "process 7 was killed"};
+  rig.device.GiveSign();
+  rig.Run();
+  EXPECT_EQ(rig.observer.Count(EventKind::kOpenerLost), 1u);
 }
 
 TEST(Scenario11_Reset, EndsAtOnceWhenEverybodyLetGoMeanwhile) {

@@ -67,7 +67,8 @@ void Resets::OnResumed(Device& device, const absl::StatusOr<Resumptions::Outcome
   const auto it = running_.find(&device);
   if (it == running_.end()) return OnOpened(device, absl::OkStatus());
   Step(device, DeviceEvent::kReset, absl::StrCat("goes on: ", device.closing()->why));
-  if (it->second.revoked) AllLetGo(device);
+  if (it->second.revoked) return AllLetGo(device);
+  alarms_.Begin(device);
 }
 
 absl::Status Resets::Begin(Device& device, Drill drill, absl::Duration grace, Done done) {
