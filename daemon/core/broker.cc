@@ -47,8 +47,10 @@ Device& Broker::Add(std::string name, std::unique_ptr<Backend> backend) {
       std::make_unique<Device>(std::move(name), std::move(backend), settings_.first_epoch));
   Device& device = *devices_.back();
   device.set_proof(draining_.MakeProof(device.backend()));
-  device.backend().OnNote(
-      [this, &device](const DeviceNote& note) { ledger_.recorder.Write(device, note); });
+  device.backend().OnNote([this, &device](const DeviceNote& note) {
+    ledger_.recorder.Write(device, note);
+    resets_.OnNote(device, note);
+  });
   return device;
 }
 

@@ -129,6 +129,21 @@ TEST(Restart, AsksADeviceAgainThatDoesNotAnswer) {
   EXPECT_TRUE(alice.Reattach().ok());
 }
 
+// Rules R11 and R12: what a driver has told once it does not tell again.
+TEST(Restart, TellsADeviceThatIsAskedAgainWhatItNotedTheFirstTime) {
+  BrokerRig rig;
+  rig.device.finds = {{.key = 1, .bytes = "open"}, {.key = 2, .bytes = "chunk"}};
+  rig.Restart();
+  rig.Run();
+  rig.device.fail_resume = Error(ErrorCode::kDeviceUnavailable, "the card cannot be asked");
+  rig.device.finds = {{.key = 1, .bytes = "open, and was reset"}, {.key = 2, .bytes = ""}};
+  rig.Restart();
+  rig.Advance(absl::Seconds(2));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+  ASSERT_EQ(rig.device.resumed_from.notes.size(), 1u);
+  EXPECT_EQ(rig.device.resumed_from.notes[0].bytes, "open, and was reset");
+}
+
 // Scenarios 1 and 18: the keeper died with the daemon.
 TEST(Scenario18_BlindBuffer, IsNeverProvenNorOpenedAgain) {
   BrokerRig rig;

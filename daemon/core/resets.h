@@ -61,6 +61,8 @@ class Resets {
   // revocation of that is the caller's to go on with, for WhenRevoked().
   void GoOn(Device& device, Resumption from);
   Revocations::Done WhenRevoked(Device& device);
+  // Of a device that is resumed, and may have to be again.
+  void OnNote(const Device& device, const DeviceNote& note) { resumptions_.Note(device, note); }
   // Whether no device that is to be resumed is being asked.
   bool AllResumed() const { return !resumptions_.Asks(); }
   // Whether the device is READY, or will be without an operator's doing.

@@ -29,6 +29,14 @@ void Resumptions::Begin(Device& device, Done done) {
       });
 }
 
+void Resumptions::Note(const Device& device, const DeviceNote& note) {
+  const auto from = from_.find(&device);
+  if (from == from_.end()) return;
+  std::vector<DeviceNote>& notes = from->second.notes;
+  std::erase_if(notes, [&note](const DeviceNote& each) { return each.key == note.key; });
+  if (!note.bytes.empty()) notes.push_back(note);
+}
+
 bool Resumptions::Asks() const {
   return std::any_of(from_.begin(), from_.end(), [](const auto& entry) {
     return entry.first->state() != DeviceState::kFailed;

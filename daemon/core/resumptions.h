@@ -31,6 +31,8 @@ class Resumptions {
 
   // `from` has no buffers: those are the `returning` ones of the registry.
   void Add(Device& device, Resumption from) { from_[&device] = std::move(from); }
+  // What its backend remembers from now on, for a Begin() that is tried again.
+  void Note(const Device& device, const DeviceNote& note);
   // Until its backend has said what became of it.
   bool Awaits(const Device& device) const { return from_.contains(&device); }
   // Whether one is being asked, or was not asked yet.

@@ -25,6 +25,7 @@ class LentBackend final : public Backend {
   void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override {
     device_.Resume(std::move(from), std::move(done));
   }
+  void OnNote(NoteTaker take) override { device_.OnNote(std::move(take)); }
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override {
     device_.Allocate(std::move(spec), std::move(done));
   }

@@ -93,6 +93,7 @@ void FakeBackend::LoseAsker() {
   counting_.clear();
   done_.clear();
   GiveSign = nullptr;
+  take_note_ = nullptr;
 }
 
 void FakeBackend::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
@@ -103,6 +104,7 @@ void FakeBackend::Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) {
 absl::StatusOr<Resumed> FakeBackend::TakeUp(const Resumption& from) {
   Called("resume");
   resumed_from = from;
+  for (const DeviceNote& note : std::exchange(finds, {})) take_note_(note);
   if (!fail_resume.ok()) return std::exchange(fail_resume, absl::OkStatus());
   const auto had = std::exchange(sizes_, {});
   if (std::exchange(memory_is_gone, false) || (!traits_.survives_reset && !open_)) {

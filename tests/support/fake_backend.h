@@ -75,6 +75,7 @@ class FakeBackend final : public Backend {
   bool witnesses = false;            // it can tell of blind ones that nobody has them
   std::set<ino_t> lost_descriptors;  // of which its keeper has none
   Resumption resumed_from;           // by Resume() last
+  std::vector<DeviceNote> finds;     // what the next Resume() notes
   // A drill that fails shows when the device is opened again, not in its reset.
   bool reset_always_succeeds = false;
   std::uint64_t reserved = 0;             // what reserved_bytes() says
@@ -86,6 +87,7 @@ class FakeBackend final : public Backend {
   KeeperRole keeper() const override { return role; }
   void Open(Done<absl::Status> done) override;
   void Resume(Resumption from, Done<absl::StatusOr<Resumed>> done) override;
+  void OnNote(NoteTaker take) override { take_note_ = std::move(take); }
   void Allocate(AllocationSpec spec, Done<absl::StatusOr<Allocation>> done) override;
   void CountReferences(std::vector<int> fds, Done<std::vector<std::uint32_t>> done) override;
   void Free(Allocation allocation, Done<absl::Status> done) override;
@@ -119,6 +121,7 @@ class FakeBackend final : public Backend {
   absl::Status TakeBack(const Allocation& allocation);
 
   BackendTraits traits_;
+  NoteTaker take_note_;
   bool open_ = false;
   ino_t last_inode_ = 0;
   std::map<ino_t, std::uint64_t> sizes_;
