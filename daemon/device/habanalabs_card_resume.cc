@@ -68,13 +68,11 @@ absl::Status HabanalabsCard::AwaitControl() {
 }
 
 absl::Status HabanalabsCard::WhatHappened() {
-  const bool was_reading = note_.reads_events;
   const absl::Duration silence = syscalls_.SinceBoot() - note_.quiet_at;
+  // That process may have learnt of one, and died. It is in each note from now on: this process can
+  // die, too.
+  if (note_.reads_events) note_.events |= hl::kEventDeviceReset;
   if (const absl::Status read = ReadEvents(); !read.ok()) return Judged(read);
-  if (was_reading) {
-    note_.events |= hl::kEventDeviceReset;  // that process may have learnt of one, and died
-    notebook_->Write(NoteOf(note_));
-  }
   window_passed_ = silence;
   const absl::StatusOr<Look> look = LookAtIt();
   if (!look.ok()) return Unknown(look.status().message());

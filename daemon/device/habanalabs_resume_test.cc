@@ -179,6 +179,28 @@ TEST_F(HabanalabsResumeTest, Scenario10_TakesAnUnfinishedReadForAReset) {
   EXPECT_EQ(exporter_->CheckAlarm()->kind, Alarm::Kind::kResetPending) << "and goes on to";
 }
 
+TEST_F(HabanalabsResumeTest, Scenario10_RemembersAnUnfinishedReadWhereverItIsKilledNext) {
+  StartOpen();
+  card_->Raise(hl::kEventDeviceReset);
+  std::map<std::uint64_t, std::string> killed_with;
+  notes_.ahead = [&] { killed_with = notes_.notes; };
+  EXPECT_TRUE(exporter_->CheckAlarm().has_value());
+  notes_.ahead = nullptr;
+  notes_.notes = killed_with;
+  std::vector<std::map<std::uint64_t, std::string>> killed_again_with;
+  notes_.written = [&] { killed_again_with.push_back(notes_.notes); };
+  KillAndResume();
+  notes_.written = nullptr;
+  EXPECT_GE(killed_again_with.size(), 2u);
+  for (const auto& notes : killed_again_with) {
+    notes_.notes = notes;
+    KillAndResume();
+    const auto alarm = exporter_->CheckAlarm();
+    ASSERT_TRUE(alarm.has_value());
+    EXPECT_EQ(alarm->kind, Alarm::Kind::kResetPending);
+  }
+}
+
 TEST_F(HabanalabsResumeTest, AsksForNoEventsWithoutASign) {
   StartOpen();
   card_->events = hl::kEventRazwi;

@@ -22,6 +22,7 @@ class RecordedNotes final : public Notebook {
       notes.erase(note.key);
     else
       notes[note.key] = std::move(note.bytes);
+    if (written) written();
   }
   bool WriteAhead(DeviceNote note) override {
     if (stops) return false;
@@ -38,7 +39,8 @@ class RecordedNotes final : public Notebook {
   std::map<std::uint64_t, std::string> notes;  // by key
   int writes = 0;
   bool stops = false;
-  std::function<void()> ahead;  // called when one was written ahead
+  std::function<void()> written;  // called after each
+  std::function<void()> ahead;    // called when one was written ahead
 };
 
 }  // namespace hlbuf
