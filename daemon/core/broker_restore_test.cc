@@ -294,6 +294,28 @@ TEST(Restart, LosesWhatWasOfADeviceThatIsNotConfiguredAnyMore) {
   EXPECT_TRUE(rig.recorder.kept().buffers.empty());
 }
 
+// It may be killed at any of these moments, and restarted once more.
+TEST(Restart, ForgetsWhatIsNotConfiguredInAnOrderThatTheNextOneCanRead) {
+  BrokerRig rig;
+  rig.AddDevice("fake1", FakeBackend::DefaultTraits());
+  rig.Run();
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  alice.TryAllocate({.size_bytes = 1, .device = "fake1"});
+  alice.TryAllocate({.size_bytes = 1, .device = "fake1"});
+  int forgotten = 0;
+  rig.recorder.forgot = [&] {
+    ++forgotten;
+    EXPECT_EQ(Check(rig.recorder.kept()), absl::OkStatus());
+  };
+  rig.RestartWithout("fake1");
+  rig.recorder.forgot = nullptr;
+  EXPECT_EQ(forgotten, 4);
+  EXPECT_TRUE(rig.recorder.kept().buffers.empty());
+  rig.devices[1]->LetGo();
+  rig.Restart();
+  rig.Run();
+}
+
 TEST(Restart, HandsOutNoIdTwice) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -52,6 +52,8 @@ void Restoration::TakeRecords() {
             [](const KeptBuffer& a, const KeptBuffer& b) { return a.id < b.id; });
   for (KeptBuffer& buffer : kept_.buffers) Take(std::move(buffer));
   for (const KeptLease& lease : kept_.leases) Take(lease);
+  // Leases first: a lease of no buffer is no state that is gone on from.
+  for (const BufferId buffer : homeless_) ledger_.recorder.Forget(buffer);
   for (auto& [id, lost] : given_up_) ledger_.Lose(std::move(lost));
   TakeEpochPage();
 }
@@ -89,14 +91,18 @@ void Restoration::Take(KeptBuffer kept) {
   // Nobody ever saw what was being allocated.
   if (kept.state == BufferState::kAllocating) return ledger_.recorder.Forget(kept.id);
   if (device == devices_.end()) {
-    homeless_.insert(kept.id);
+    homeless_.push_back(kept.id);
     if (kept.state != BufferState::kDraining && !kept.given_up) ++buffers_missed_;
-    return ledger_.recorder.Forget(kept.id);
+    return;
   }
   if (kept.given_up) return Lose(kept, *device->second);
+  Add(RecordOf(std::move(kept), *device->second));
+}
+
+std::unique_ptr<BufferRecord> Restoration::RecordOf(KeptBuffer kept, Device& device) {
   auto buffer = std::make_unique<BufferRecord>();
   buffer->id = kept.id;
-  buffer->device = device->second;
+  buffer->device = &device;
   buffer->owner = &ledger_.accounts.Of(kept.owner);
   buffer->epoch = kept.epoch;
   buffer->shares = std::move(kept.shares);
@@ -118,13 +124,19 @@ void Restoration::Take(KeptBuffer kept) {
   buffer->unleased_since = kept.unleased_since;
   buffer->revocations = std::move(kept.revocations);
   buffer->verdict = kept.verdict;
+  return buffer;
+}
+
+void Restoration::Add(std::unique_ptr<BufferRecord> buffer) {
+  const std::uint64_t size_bytes = buffer->allocation.size_bytes;
+  Device& device = *buffer->device;
   Account& account = buffer->owner->account;
-  buffer->bytes = account.Keep(Resource::kBytes, kept.size_bytes);
+  buffer->bytes = account.Keep(Resource::kBytes, size_bytes);
   buffer->buffers = account.Keep(Resource::kBuffers, 1);
-  device->second->Use(kept.size_bytes);
+  device.Use(size_bytes);
   const BufferRecord& added = ledger_.registry.Add(std::move(buffer));
-  if (kept.state != BufferState::kDraining) return;
-  device->second->DrainBegan(kept.size_bytes);
+  if (added.state != BufferState::kDraining) return;
+  device.DrainBegan(size_bytes);
   ledger_.registry.DropName(added);  // another one may have it
 }
 
@@ -160,7 +172,8 @@ void Restoration::Take(const KeptLease& kept) {
                                       .signalled = kept.signalled});
     return;
   }
-  if (homeless_.contains(kept.buffer)) return Miss(kept, holder);
+  if (std::binary_search(homeless_.begin(), homeless_.end(), kept.buffer))
+    return Miss(kept, holder);
   BufferRecord& buffer = *ledger_.registry.Find(kept.buffer);
   auto lease = std::make_unique<LeaseRecord>();
   lease->id = kept.id;

@@ -2,11 +2,12 @@
 #ifndef HLBUF_DAEMON_CORE_RESTORATION_H_
 #define HLBUF_DAEMON_CORE_RESTORATION_H_
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "daemon/core/device.h"
 #include "daemon/core/kept.h"
 #include "daemon/core/ledger.h"
@@ -44,6 +45,9 @@ class Restoration {
   void TakeEpochPage();
   void Take(const KeptSession& kept);
   void Take(KeptBuffer kept);
+  std::unique_ptr<BufferRecord> RecordOf(KeptBuffer kept, Device& device);
+  // With its charges, and what it takes of its device.
+  void Add(std::unique_ptr<BufferRecord> buffer);
   void Take(const KeptLease& kept);
   void Lose(const KeptBuffer& kept, const Device& device);
   // Of a device that is not there any more.
@@ -59,7 +63,7 @@ class Restoration {
   Kept kept_;
   absl::flat_hash_map<std::string, Device*> devices_;
   absl::flat_hash_map<BufferId, LostBuffer> given_up_;
-  absl::flat_hash_set<BufferId> homeless_;
+  std::vector<BufferId> homeless_;  // in the order of their ids
   std::size_t buffers_missed_ = 0;  // of those, that had not ended before
   std::size_t leases_missed_ = 0;
   absl::btree_map<RevocationId, Asked> asked_;

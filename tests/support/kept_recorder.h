@@ -2,6 +2,7 @@
 #ifndef HLBUF_TESTS_SUPPORT_KEPT_RECORDER_H_
 #define HLBUF_TESTS_SUPPORT_KEPT_RECORDER_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -31,8 +32,14 @@ class KeptRecorder final : public Recorder {
     if (!note.bytes.empty()) notes.push_back(note);
   }
   void Forget(SessionId id) override { sessions_.erase(id); }
-  void Forget(BufferId id) override { buffers_.erase(id); }
-  void Forget(LeaseId id) override { leases_.erase(id); }
+  void Forget(BufferId id) override {
+    buffers_.erase(id);
+    if (forgot) forgot();
+  }
+  void Forget(LeaseId id) override {
+    leases_.erase(id);
+    if (forgot) forgot();
+  }
   void Forget(RevocationId id) override { revocations_.erase(id); }
 
   hlbuf::Kept kept() const {
@@ -48,6 +55,7 @@ class KeptRecorder final : public Recorder {
   }
 
   absl::Status fail_reserve;
+  std::function<void()> forgot;  // called after each buffer and lease
 
  private:
   template <class Key, class Value>
