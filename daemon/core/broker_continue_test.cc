@@ -230,6 +230,27 @@ TEST(Scenario11_Reset, EndsAtOnceWhenEverybodyLetGoMeanwhile) {
   EXPECT_EQ(DeviceOf(rig).epoch(), epoch + 1);
 }
 
+// What the drill is to do comes after its reset, which has not been yet.
+TEST(Scenario11_Reset, ThatIsToFailIsAskedAgainWhenItsDeviceDoesNotAnswer) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.Hold(rig.Buffer(alice), 1);
+  rig.Reset(absl::Seconds(20), Drill::kFails);
+  rig.device.fail_resume = Error(ErrorCode::kDeviceUnavailable, "its keeper does not answer");
+  rig.Restart();
+  rig.Run();
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kFailed);
+  EXPECT_NE(DeviceOf(rig).failure().find("tried again"), std::string::npos)
+      << DeviceOf(rig).failure();
+  rig.Advance(absl::Seconds(2));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kRevoking);
+  rig.Advance(absl::Seconds(20));
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kFailed) << "by the drill";
+  EXPECT_EQ(rig.Reset(), "OK");
+  rig.Run();
+  EXPECT_EQ(DeviceOf(rig).state(), DeviceState::kReady);
+}
+
 TEST(Restart, EndsTheEpochOfADeviceThatWasResetMeanwhile) {
   BrokerRig rig({.traits = Card()});
   FakeClient& alice = rig.Connect(PeerOf(1000));

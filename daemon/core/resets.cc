@@ -188,16 +188,18 @@ void Resets::OnOpened(Device& device, const absl::Status& opened) {
     End(device, opened);
     return alarms_.Begin(device);
   }
+  // A reset that an earlier process had begun waits until the device can be asked.
+  const bool awaited = resumptions_.Awaits(device);
   const auto reset = running_.find(&device);
-  const bool kept_away = reset != running_.end() && reset->second.drill == Drill::kFails;
+  const bool kept_away =
+      reset != running_.end() && reset->second.drill == Drill::kFails && !awaited;
   const std::string why = FailureText(device, opened.message());
   device.set_failure(kept_away ? why
                                : absl::StrCat(why, "; opening it is tried again ",
                                               absl::FormatDuration(RetryLater(device)),
                                               " after this failure"));
   Step(device, DeviceEvent::kOpenFailed, device.failure());
-  // A reset that an earlier process had begun waits until the device can be asked.
-  if (!resumptions_.Awaits(device)) End(device, opened);
+  if (!awaited) End(device, opened);
 }
 
 std::string Resets::FailureText(const Device& device, absl::string_view why) const {
