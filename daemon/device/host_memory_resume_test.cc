@@ -326,6 +326,30 @@ TEST_F(UdmabufResume, LeavesThePagesOfALostWindowToItsHolderEvenWithoutIsolation
   EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
 }
 
+// Rules R2 and R20: of what the journal does not have, somebody may have the pages.
+TEST_F(UdmabufResume, LeavesThePagesOfWhatAJournalHasLostToTheirHoldersEvenWithoutIsolation) {
+  Begin(kUdmabuf, 2, "none");
+  ASSERT_TRUE(exporter_->Open().ok());
+  const Allocation held = Export(2, kAlice);
+  Begin(kUdmabuf, 2, "none");
+  Resume();
+  Export(2, kBob);
+  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
+}
+
+TEST_F(UdmabufResume, GivesNobodyWhatItCannotLeaveToItsHoldersEvenWithoutIsolation) {
+  Begin(kUdmabuf, 2, "none");
+  ASSERT_TRUE(exporter_->Open().ok());
+  const Allocation held = Export(2, kAlice);
+  Begin(kUdmabuf, 2, "none");
+  kernel_.Fail(Call::kPunchHole, EIO, 2);
+  Resume();
+  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = kPage, .domain = kBob}).status()),
+            ErrorCode::kNoMemory);
+  Export(2, kBob);
+  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
+}
+
 TEST_F(UdmabufResume, GoesOnWithAnArenaOfAnotherSizeThanIsConfiguredNow) {
   Begin(kUdmabuf, 4);
   ASSERT_TRUE(exporter_->Open().ok());

@@ -108,7 +108,7 @@ absl::Status UdmabufExporter::TakeBack(std::uint64_t offset) {
   if (!window)
     return Error(ErrorCode::kDeviceError,
                  absl::StrCat("udmabuf: no window is out at offset ", offset));
-  RETURN_IF_ERROR(Clear(*window));
+  if (clears_) RETURN_IF_ERROR(Clear(*window));
   windows_.MarkClean(*window);
   return absl::OkStatus();
 }
@@ -135,7 +135,9 @@ bool UdmabufExporter::TakeAgain(const Resumption::Buffer& buffer, bool lost) {
                              buffer.domain);
 }
 
-// A window that came back, or was made and given to nobody, may have been left as it was.
+// A window that came back, or was made and given to nobody, may have been left as it was. One that
+// the journal does not have may still be somebody's: its pages are left to him, whatever isolation
+// is wanted.
 void UdmabufExporter::CleanTheRest() {
   const Domain unknown{.uid = kNobodyUid, .container = "of an earlier process"};
   std::vector<std::uint64_t> taken;
@@ -146,7 +148,6 @@ void UdmabufExporter::CleanTheRest() {
 }
 
 absl::Status UdmabufExporter::Clear(Window window) {
-  if (!clears_) return absl::OkStatus();
   const std::string what =
       absl::StrCat("udmabuf: clearing ", BytesText(window.size_bytes), " at offset ", window.offset,
                    ", which stay reserved to their last domain");

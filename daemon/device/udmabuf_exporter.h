@@ -18,12 +18,13 @@ namespace hlbuf {
 //
 // A window is cleared when it is freed, by punching a hole: its pages go back to the machine, and
 // the next user gets new ones. Even a holder that never let go keeps only the old pages, and sees
-// nothing of what comes after. With isolation "none" nothing is punched: pages stay, with their
-// contents, for whoever gets the window next.
+// nothing of what comes after. With isolation "none" nothing is punched then: pages stay, with
+// their contents, for whoever gets the window next.
 //
 // A window that could not be cleared goes to its last domain only. That is tried again when the
 // device is opened, and before somebody is refused for want of room. After a restart, nothing that
-// is free is given out before it was cleared: whose bytes are there is not known.
+// is free is given out before it was cleared, whatever isolation is wanted: whose bytes are there
+// is not known, nor whether somebody still has them.
 class UdmabufExporter final : public HostMemoryExporter {
  public:
   static constexpr absl::string_view kDefaultPath = "/dev/udmabuf";
