@@ -1,82 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // How exporters of host memory go on where an earlier process stopped.
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <cstring>
-#include <memory>
+#include <cerrno>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "daemon/core/error.h"
 #include "daemon/device/dma_heap_exporter.h"
-#include "daemon/device/fake_keeping.h"
-#include "daemon/device/fake_syscalls.h"
 #include "daemon/device/software_exporter.h"
-#include "daemon/device/udmabuf_exporter.h"
+#include "daemon/device/test_host_memory_rig.h"
 
 namespace hlbuf {
 namespace {
-
-constexpr std::uint64_t kPage = 4096;
-const Domain kAlice{.uid = 1000, .container = ""};
-const Domain kBob{.uid = 1001, .container = ""};
-
-struct Kind {
-  std::string name;
-  std::unique_ptr<Exporter> (*make)(const DeviceConfig&, Syscalls&, Keeping);
-  std::size_t own_files = 0;  // that are kept beside its buffers
-};
-template <class T>
-std::unique_ptr<Exporter> Make(const DeviceConfig& config, Syscalls& syscalls, Keeping keeping) {
-  return std::make_unique<T>(config, syscalls, std::move(keeping));
-}
-
-class HostMemoryRig {
- protected:
-  void Begin(const Kind& kind, std::uint64_t pages = 16, const std::string& isolation = "cleared") {
-    exporter_.reset();
-    exporter_ = kind.make(
-        {.name = "d", .kind = kind.name, .size_bytes = pages * kPage, .isolation = isolation},
-        kernel_, KeptIn(kept_));
-  }
-  Allocation Export(std::uint64_t pages, const Domain& domain) {
-    auto made = exporter_->Export({.size_bytes = pages * kPage, .domain = domain});
-    EXPECT_TRUE(made.ok()) << made.status();
-    return made.ok() ? *std::move(made) : Allocation();
-  }
-  // As the journal has it.
-  void Remember(const Allocation& allocation, const Domain& domain) {
-    journal_.buffers.push_back({.size_bytes = allocation.size_bytes,
-                                .window = allocation.window,
-                                .inode = allocation.inode,
-                                .domain = domain});
-  }
-  Resumed Resume() {
-    auto resumed = exporter_->Resume(journal_);
-    EXPECT_TRUE(resumed.ok()) << resumed.status();
-    return resumed.ok() ? *std::move(resumed) : Resumed();
-  }
-  Allocation FromJournal(std::size_t i, UniqueFd fd) const {
-    const Resumption::Buffer& buffer = journal_.buffers[i];
-    return {.fd = std::move(fd),
-            .size_bytes = buffer.size_bytes,
-            .window = buffer.window,
-            .inode = buffer.inode};
-  }
-  static ino_t InodeOf(const UniqueFd& fd) {
-    struct stat status = {};
-    EXPECT_EQ(::fstat(fd.get(), &status), 0);
-    return status.st_ino;
-  }
-
-  FakeSyscalls kernel_;
-  KeptFiles kept_;
-  Resumption journal_;
-  std::unique_ptr<Exporter> exporter_;
-};
 
 class HostMemoryResume : public HostMemoryRig, public testing::TestWithParam<Kind> {
  protected:
@@ -265,7 +202,6 @@ TEST_P(HostMemoryResume, LeavesNoDescriptorBehind) {
   EXPECT_EQ(OpenFdCount(), before);
 }
 
-const Kind kUdmabuf{"udmabuf", Make<UdmabufExporter>, 1};
 INSTANTIATE_TEST_SUITE_P(Kinds, HostMemoryResume,
                          testing::Values(Kind{"software", Make<SoftwareExporter>}, kUdmabuf,
                                          Kind{"dma-heap", Make<DmaHeapExporter>}),
@@ -274,103 +210,6 @@ INSTANTIATE_TEST_SUITE_P(Kinds, HostMemoryResume,
                            std::erase(name, '-');
                            return name;
                          });
-
-class UdmabufResume : public HostMemoryRig, public testing::Test {};
-
-TEST_F(UdmabufResume, GoesOnWithItsArena) {
-  Begin(kUdmabuf);
-  ASSERT_TRUE(exporter_->Open().ok());
-  Remember(Export(1, kAlice), kAlice);
-  Begin(kUdmabuf);
-  Resume();
-  Export(1, kAlice);
-  EXPECT_EQ(kernel_.memfds.size(), 1u);
-  EXPECT_TRUE(kept_.files.contains(UdmabufExporter::kKeptArena));
-}
-
-// Whose bytes are in what is free is not known, nor whether somebody had begun to clear it.
-TEST_F(UdmabufResume, ClearsWhatIsFreeBeforeAnybodyGetsIt) {
-  Begin(kUdmabuf, 4);
-  ASSERT_TRUE(exporter_->Open().ok());
-  Export(1, kAlice);
-  Remember(Export(1, kAlice), kAlice);
-  Export(1, kAlice);
-  Begin(kUdmabuf, 4);
-  Resume();
-  for (int i = 0; i < 3; ++i) Export(1, kBob);
-  EXPECT_EQ(kernel_.windows_were_clean, std::vector<bool>(6, true));
-}
-
-TEST_F(UdmabufResume, GivesNobodyWhatItCannotClear) {
-  Begin(kUdmabuf, 4);
-  ASSERT_TRUE(exporter_->Open().ok());
-  Remember(Export(2, kAlice), kAlice);
-  Begin(kUdmabuf, 4);
-  kernel_.Fail(Call::kPunchHole, EIO, 2);
-  Resume();
-  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = kPage, .domain = kAlice}).status()),
-            ErrorCode::kNoMemory);
-  EXPECT_TRUE(exporter_->Export({.size_bytes = 2 * kPage, .domain = kAlice}).ok())
-      << "it is tried again";
-}
-
-TEST_F(UdmabufResume, LeavesThePagesOfALostWindowToItsHolderEvenWithoutIsolation) {
-  Begin(kUdmabuf, 2, "none");
-  ASSERT_TRUE(exporter_->Open().ok());
-  Remember(Export(2, kAlice), kAlice);
-  kept_.files.erase(journal_.buffers[0].inode);
-  Begin(kUdmabuf, 2, "none");
-  Resume();
-  ASSERT_TRUE(exporter_->Free(FromJournal(0, UniqueFd())).ok());
-  Export(2, kBob);
-  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
-}
-
-// Rules R2 and R20: of what the journal does not have, somebody may have the pages.
-TEST_F(UdmabufResume, LeavesThePagesOfWhatAJournalHasLostToTheirHoldersEvenWithoutIsolation) {
-  Begin(kUdmabuf, 2, "none");
-  ASSERT_TRUE(exporter_->Open().ok());
-  const Allocation held = Export(2, kAlice);
-  Begin(kUdmabuf, 2, "none");
-  Resume();
-  Export(2, kBob);
-  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
-}
-
-TEST_F(UdmabufResume, GivesNobodyWhatItCannotLeaveToItsHoldersEvenWithoutIsolation) {
-  Begin(kUdmabuf, 2, "none");
-  ASSERT_TRUE(exporter_->Open().ok());
-  const Allocation held = Export(2, kAlice);
-  Begin(kUdmabuf, 2, "none");
-  kernel_.Fail(Call::kPunchHole, EIO, 2);
-  Resume();
-  EXPECT_EQ(ErrorCodeOf(exporter_->Export({.size_bytes = kPage, .domain = kBob}).status()),
-            ErrorCode::kNoMemory);
-  Export(2, kBob);
-  EXPECT_EQ(kernel_.windows_were_clean, (std::vector<bool>{true, true}));
-}
-
-TEST_F(UdmabufResume, GoesOnWithAnArenaOfAnotherSizeThanIsConfiguredNow) {
-  Begin(kUdmabuf, 4);
-  ASSERT_TRUE(exporter_->Open().ok());
-  Remember(Export(4, kAlice), kAlice);
-  Begin(kUdmabuf, 2);
-  EXPECT_TRUE(Resume().fds.at(0));
-  EXPECT_EQ(exporter_->traits().total_bytes, 4 * kPage);
-}
-
-TEST_F(UdmabufResume, DoesNotTakeAWindowThatItsArenaDoesNotHave) {
-  Begin(kUdmabuf, 4);
-  ASSERT_TRUE(exporter_->Open().ok());
-  Remember(Export(1, kAlice), kAlice);
-  Remember(Export(1, kAlice), kAlice);
-  journal_.buffers[1].window = journal_.buffers[0].window;
-  Begin(kUdmabuf, 4);
-  const Resumed resumed = Resume();
-  EXPECT_TRUE(resumed.fds[0]);
-  EXPECT_FALSE(resumed.fds[1]);
-  EXPECT_TRUE(absl::StrContains(resumed.lost, "1 were not kept"));
-}
 
 }  // namespace
 }  // namespace hlbuf
