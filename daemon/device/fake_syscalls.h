@@ -45,7 +45,9 @@ class FakeSyscalls final : public Syscalls {
   off_t SeekData(int fd, std::uint64_t offset) override;
   int Inode(int fd, ino_t* inode) override;
   std::optional<std::string> ReadText(const std::string& path) override;
+  absl::Duration SinceBoot() override { return Syscalls::SinceBoot() + passed; }
 
+  absl::Duration passed;                     // more than the machine thinks
   std::vector<std::string> opened;           // paths
   std::vector<std::string> memfds;           // names
   std::vector<std::string> dmabuf_names;     // of DMA_BUF_SET_NAME

@@ -2,6 +2,7 @@
 #include "daemon/device/host_memory_exporter.h"
 
 #include <linux/dma-buf.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,7 +29,9 @@ HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls,
       has_keeper_(keeping.opener != nullptr),
       opener_(keeping.opener ? std::move(keeping.opener)
                              : std::make_unique<DirectOpener>(syscalls)),
-      copies_(syscalls, *opener_) {
+      copies_(syscalls, *opener_),
+      retry_(syscalls) {
+  damage_.Add(retry_.fd(), EPOLLIN);
   traits_.total_bytes -= traits_.total_bytes % traits_.page_bytes;
   traits_.buffer_bytes_max -= traits_.buffer_bytes_max % traits_.page_bytes;
 }
@@ -41,24 +44,32 @@ absl::Status HostMemoryExporter::Open() {
                               "fail"));
   RETURN_IF_ERROR(OpenNode());
   if (std::exchange(successors_, 0) > kSuccessorsMax) keeps_ = false;
+  retry_.Clear();
   BeginKeeping();
   open_ = true;
   return absl::OkStatus();
 }
 
 void HostMemoryExporter::BeginKeeping() {
-  if (std::exchange(keeps_, true)) return;
-  has_copies_ = true;
+  if (keeps_ || !retry_.IsDue()) return;
+  // One that did not take everything.
+  damage_.Remove(opener_->death_fd());
+  (void)opener_->End();
   absl::Status begun = opener_->Begin();
   if (begun.ok()) begun = KeepNode(*opener_);
   if (begun.ok()) begun = copies_.KeepAgain();
-  deaths_.Add(opener_->death_fd(), 0);
-  if (begun.ok()) return;
-  has_copies_ = false;
+  damage_.Add(opener_->death_fd(), 0);
+  Judge(begun);
+}
+
+void HostMemoryExporter::Judge(const absl::Status& kept) {
+  keeps_ = has_copies_ = kept.ok();
+  if (kept.ok()) return retry_.Clear();
+  if (!retry_.Failed()) return;
   lost_(
       absl::StrCat("nobody keeps what is allocated, so it does not survive the end of this "
                    "service: ",
-                   begun.message()));
+                   kept.message(), "; it is tried again and again, and all is kept then"));
 }
 
 KeeperRole HostMemoryExporter::keeper() const {
@@ -66,8 +77,11 @@ KeeperRole HostMemoryExporter::keeper() const {
 }
 
 void HostMemoryExporter::Mend() {
-  if (!opener_->Died()) return;
-  deaths_.Remove(opener_->death_fd());
+  if (!opener_->Died()) {
+    if (open_) BeginKeeping();
+    return;
+  }
+  damage_.Remove(opener_->death_fd());
   const bool last = ++successors_ > kSuccessorsMax;
   lost_(absl::StrCat("its keeper died (", opener_->End(), "); ",
                      last ? "so did others, and nobody keeps what is allocated now, until the "
@@ -125,7 +139,7 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
   keeps_ = has_copies_ = found.ok();
-  deaths_.Add(opener_->death_fd(), 0);
+  damage_.Add(opener_->death_fd(), 0);
   ClaimNode(copies_);
   RETURN_IF_ERROR(Open());
 

@@ -16,6 +16,7 @@
 #include "daemon/device/exporter.h"
 #include "daemon/device/kept_copies.h"
 #include "daemon/device/ready_fds.h"
+#include "daemon/device/retry_timer.h"
 #include "daemon/device/syscalls.h"
 
 namespace hlbuf {
@@ -32,7 +33,8 @@ struct Keeping {
 // are, and keep their share of the size until they are freed.
 //
 // A copy of each buffer is kept before it is given out. Without anybody who keeps it all goes on,
-// but does not outlive this process. Who dies is followed by another one.
+// but does not outlive this process. Who dies is followed by another one; who cannot be begun is
+// tried again and again, and takes copies of everything then.
 class HostMemoryExporter : public Exporter {
  public:
   // Of one whose successors die as well no more are tried, until the next Open().
@@ -51,8 +53,9 @@ class HostMemoryExporter : public Exporter {
   bool HasCopy(int fd) const final { return copies_.Has(fd); }
   void DropCopies(absl::Span<const int> fds) final { (void)copies_.Drop(fds); }
   void KeepCopies(absl::Span<const int> fds) final;
-  int damage_fd() const final { return deaths_.fd(); }
-  // Gives copies of everything to a successor of who kept them and died.
+  int damage_fd() const final { return damage_.fd(); }
+  // Gives copies of everything to a successor of who kept them and died, or to whom could not be
+  // begun before.
   void Mend() final;
 
  protected:
@@ -93,14 +96,17 @@ class HostMemoryExporter : public Exporter {
 
  private:
   void BeginKeeping();
+  // Of an attempt to have all kept.
+  void Judge(const absl::Status& kept);
 
   Syscalls& syscalls_;
   const std::function<void(const std::string&)> lost_;
   const bool has_keeper_;
   const std::unique_ptr<DeviceOpener> opener_;
   KeptCopies copies_;
-  const ReadyFds deaths_;
-  bool keeps_ = false;       // or it is not tried
+  RetryTimer retry_;  // of who cannot be begun
+  const ReadyFds damage_;
+  bool keeps_ = false;       // or it is not tried until the next Open()
   bool has_copies_ = false;  // whoever keeps
   int successors_ = 0;       // that were tried
   bool open_ = false;

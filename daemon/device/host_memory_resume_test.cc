@@ -152,6 +152,39 @@ TEST_P(HostMemoryResume, WorksWithoutAKeeperAndSaysSoOnce) {
   EXPECT_FALSE(Resume().fds.at(0));
 }
 
+TEST_P(HostMemoryResume, GivesEverythingToAKeeperThatCannotBeBegunAtFirst) {
+  kept_.begin = absl::UnavailableError("/run/keeper: nobody is there");
+  Start();
+  const Allocation first = Export(1, kAlice);
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
+  kept_.begin = absl::OkStatus();
+  const Allocation second = Export(1, kAlice);
+  EXPECT_EQ(kept_.begun, 0) << "not with each buffer";
+  kernel_.passed += RetryTimer::kFirstPause;
+  const Allocation third = Export(1, kAlice);
+  EXPECT_EQ(kept_.begun, 1);
+  EXPECT_EQ(Kept(), 3u);
+  EXPECT_TRUE(kept_.files.contains(first.inode));
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
+}
+
+TEST_P(HostMemoryResume, BeginsAnotherKeeperInPlaceOfOneThatTookNotEverything) {
+  Start();
+  const Allocation first = Export(1, kAlice), second = Export(1, kAlice);
+  kept_.there = false;
+  kept_.files.clear();
+  kept_.keep = Error(ErrorCode::kQuotaExceeded, "the keeper has no free descriptor");
+  exporter_->Mend();
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
+  EXPECT_EQ(kept_.warnings.size(), 2u);
+  kernel_.passed += RetryTimer::kFirstPause;
+  exporter_->Mend();
+  EXPECT_EQ(kept_.begun, 3);
+  EXPECT_EQ(Kept(), 2u);
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
+  EXPECT_EQ(kept_.warnings.size(), 2u);
+}
+
 TEST_P(HostMemoryResume, GivesEverythingToASuccessorOfAKeeperThatDied) {
   Start();
   const Allocation first = Export(1, kAlice);

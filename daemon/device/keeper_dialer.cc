@@ -133,8 +133,9 @@ absl::StatusOr<std::unique_ptr<Keeper>> ConnectedKeepers::Dial(const std::string
                                                                KeeperLimits limits) {
   absl::StatusOr<UniqueFd> connected = Connect(socket_);
   if (absl::IsUnavailable(connected.status()))
-    return absl::UnavailableError(absl::StrCat(connected.status().message(),
-                                               "; start hl-bufd-keeper.socket, or hl-bufd.target"));
+    return absl::UnavailableError(
+        absl::StrCat(connected.status().message(),
+                     "; `systemctl start hl-bufd-keeper.socket`, or hl-bufd.target"));
   if (!connected.ok()) return connected.status();
   UniqueFd connection = *std::move(connected);
   if (!IsOfThisUserOrRoot(connection.get()))

@@ -92,7 +92,8 @@ TEST_F(KeeperRestart, LosesNoBufferAndNoByteOfOne) {
     EXPECT_EQ(resumed->lost, "");
     for (std::size_t i = 0; i < kMany; ++i) EXPECT_EQ(NumberIn(resumed->fds[i]), i);
   }
-  EXPECT_EQ(CountDescriptors(), before + 2) << "the connection, and what tells of its end";
+  EXPECT_EQ(CountDescriptors(), before + 3)
+      << "the connection, a timer, and what tells of their ends";
   exporter.reset();
   EXPECT_EQ(CountDescriptors(), before);
 }
@@ -125,6 +126,27 @@ TEST_F(KeeperRestart, FindsEverythingWithTheSuccessorOfAKeeperThatWasKilled) {
   journal_[0] = made->inode;
   exporter.reset();
   EXPECT_TRUE(Exporter()->Resume(Journal(1))->fds.at(0));
+}
+
+TEST_F(KeeperRestart, FindsEverythingThatAKeeperGotWhoCouldNotBeBegunAtFirst) {
+  SpawnedKeepers late(directory_.path() + "/script", directory_.path() + "/late");
+  const auto start = [&] {
+    return std::make_unique<SoftwareExporter>(
+        DeviceConfig{.name = "software0"}, syscalls_,
+        Keeping{.opener = std::make_unique<KeeperOpener>("software0", late)});
+  };
+  auto exporter = start();
+  ASSERT_TRUE(exporter->Open().ok());
+  const auto made = exporter->Export({.size_bytes = kPage});
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(exporter->keeper(), KeeperRole::kNone);
+  EXPECT_EQ(KeeperAfter("true"), directory_.path() + "/script");
+  ASSERT_EQ(Comes(exporter->damage_fd(), POLLIN), POLLIN);
+  exporter->Mend();
+  EXPECT_EQ(exporter->keeper(), KeeperRole::kCopies);
+  journal_[0] = made->inode;
+  exporter.reset();
+  EXPECT_TRUE(start()->Resume(Journal(1))->fds.at(0));
 }
 
 // A figure beside the sentence: the service promises a grant within 300 ms of its start.

@@ -9,12 +9,29 @@
 
 #include "absl/strings/match.h"
 #include "daemon/core/error.h"
+#include "daemon/device/deadline.h"
 #include "daemon/device/test_host_memory_rig.h"
 
 namespace hlbuf {
 namespace {
 
 class UdmabufResume : public HostMemoryRig, public testing::Test {};
+
+TEST_F(UdmabufResume, TriesAKeeperAgainThoughNobodyAllocates) {
+  kept_.begin = absl::UnavailableError("/run/keeper: nobody is there");
+  Begin(kUdmabuf);
+  ASSERT_TRUE(exporter_->Open().ok());
+  const Allocation made = Export(1, kAlice);
+  for (int failed = 0; failed < 2; ++failed) {
+    EXPECT_EQ(Await(exporter_->damage_fd(), POLLIN, Deadline(absl::ZeroDuration())), 0);
+    EXPECT_EQ(Await(exporter_->damage_fd(), POLLIN, Deadline(absl::Seconds(20))), POLLIN);
+    if (failed == 1) kept_.begin = absl::OkStatus();
+    exporter_->Mend();
+  }
+  EXPECT_TRUE(kept_.files.contains(made.inode));
+  EXPECT_EQ(Await(exporter_->damage_fd(), POLLIN, Deadline(absl::ZeroDuration())), 0);
+  EXPECT_EQ(kept_.warnings.size(), 1u);
+}
 
 TEST_F(UdmabufResume, GoesOnWithItsArena) {
   Begin(kUdmabuf);
