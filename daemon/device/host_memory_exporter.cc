@@ -140,8 +140,9 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
                  absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
   keeps_ = has_copies_ = found.ok();
   damage_.Add(opener_->death_fd(), 0);
-  ClaimNode(copies_);
+  const bool has_node = ClaimNode(copies_);
   RETURN_IF_ERROR(Open());
+  if (found.ok() && !has_node) Judge(KeepNode(*opener_));
 
   Resumed resumed;
   std::size_t lost = 0;

@@ -75,8 +75,9 @@ class HostMemoryExporter : public Exporter {
   // The descriptor is closed already.
   virtual absl::Status TakeBack(std::uint64_t window) = 0;
 
-  // Of Resume(), before OpenNode(): what of the device itself an earlier process had kept.
-  virtual void ClaimNode(KeptCopies& /*copies*/) {}
+  // Of Resume(), before OpenNode(): what of the device itself an earlier process had kept. False:
+  // it is not kept, so KeepNode() is to follow.
+  virtual bool ClaimNode(KeptCopies& /*copies*/) { return true; }
   // Gives `opener` that.
   virtual absl::Status KeepNode(DeviceOpener& /*opener*/) { return absl::OkStatus(); }
   // An earlier process gave out the window. `lost`: who has it now does not show any more. False:

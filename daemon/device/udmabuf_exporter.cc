@@ -114,13 +114,15 @@ absl::Status UdmabufExporter::TakeBack(std::uint64_t offset) {
 }
 
 // An arena of another size goes on as it is: the configured one is for the next.
-void UdmabufExporter::ClaimNode(KeptCopies& copies) {
+bool UdmabufExporter::ClaimNode(KeptCopies& copies) {
   UniqueFd arena = copies.ClaimById(kKeptArena);
   std::uint64_t size_bytes = 0;
-  if (arena_ || !arena || syscalls().Size(arena.get(), &size_bytes) != 0 || size_bytes == 0) return;
+  if (arena_) return bool(arena);  // Resume() is tried again
+  if (!arena || syscalls().Size(arena.get(), &size_bytes) != 0 || size_bytes == 0) return false;
   arena_ = std::move(arena);
   traits_.total_bytes = size_bytes;
   windows_ = WindowAllocator(size_bytes, traits_.page_bytes);
+  return true;
 }
 
 absl::Status UdmabufExporter::KeepNode(DeviceOpener& opener) {

@@ -42,7 +42,7 @@ class UdmabufExporter final : public HostMemoryExporter {
   void CloseNode() override { node_.Reset(); }
   absl::StatusOr<Piece> Make(const AllocationSpec& spec, const std::string& name) override;
   absl::Status TakeBack(std::uint64_t window) override;
-  void ClaimNode(KeptCopies& copies) override;
+  bool ClaimNode(KeptCopies& copies) override;
   absl::Status KeepNode(DeviceOpener& opener) override;
   bool TakeAgain(const Resumption::Buffer& buffer, bool lost) override;
   void CleanTheRest() override;

@@ -44,6 +44,36 @@ TEST_F(UdmabufResume, GoesOnWithItsArena) {
   EXPECT_TRUE(kept_.files.contains(UdmabufExporter::kKeptArena));
 }
 
+// The process before was killed between the two, or its keeper had refused the arena.
+TEST_F(UdmabufResume, GivesItsArenaToAKeeperThatDoesNotHaveIt) {
+  Begin(kUdmabuf);
+  ASSERT_TRUE(exporter_->Open().ok());
+  kept_.files.clear();
+  Begin(kUdmabuf);
+  Resume();
+  EXPECT_TRUE(kept_.files.contains(UdmabufExporter::kKeptArena));
+  EXPECT_EQ(kept_.begun, 1);
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
+}
+
+TEST_F(UdmabufResume, GivesItsArenaToAnotherKeeperWhereTheFirstDoesNotTakeIt) {
+  Begin(kUdmabuf);
+  ASSERT_TRUE(exporter_->Open().ok());
+  Remember(Export(1, kAlice), kAlice);
+  kept_.files.erase(UdmabufExporter::kKeptArena);
+  kept_.keep = Error(ErrorCode::kQuotaExceeded, "the keeper has no free descriptor");
+  Begin(kUdmabuf);
+  const Resumed resumed = Resume();
+  EXPECT_TRUE(resumed.fds.at(0));
+  EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
+  EXPECT_EQ(kept_.warnings.size(), 1u);
+  kernel_.passed += RetryTimer::kFirstPause;
+  exporter_->Mend();
+  EXPECT_EQ(kept_.begun, 2);
+  EXPECT_TRUE(kept_.files.contains(UdmabufExporter::kKeptArena));
+  EXPECT_TRUE(kept_.files.contains(journal_.buffers[0].inode));
+}
+
 // Whose bytes are in what is free is not known, nor whether somebody had begun to clear it.
 TEST_F(UdmabufResume, ClearsWhatIsFreeBeforeAnybodyGetsIt) {
   Begin(kUdmabuf, 4);
