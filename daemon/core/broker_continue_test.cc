@@ -76,6 +76,38 @@ TEST(Scenario05_Revocation, GoesOnWithItsDeadline) {
   EXPECT_TRUE(rig.recorder.kept().revocations.empty());
 }
 
+TEST(Scenario05_Revocation, RemembersHowManyWereTold) {
+  BrokerRig rig;
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  const BufferId first = rig.Buffer(alice), second = rig.Buffer(alice);
+  for (const BufferId buffer : {first, second}) rig.Hold(buffer, 1);
+  EXPECT_EQ(rig.Revoke({first, second}, absl::Seconds(10)), "OK");
+  for (int restarts = 0; restarts < 2; ++restarts) {
+    const std::vector<KeptRevocation> kept = rig.recorder.kept().revocations;
+    ASSERT_EQ(kept.size(), 1u);
+    EXPECT_EQ(kept[0].sessions_told, 1u);
+    EXPECT_EQ(kept[0].leases_told, 2u);
+    rig.Restart();
+    rig.Run();
+  }
+}
+
+// A reset asks everything back once more, but tells nobody twice.
+TEST(Scenario11_Reset, RemembersHowManyWereTold) {
+  BrokerRig rig({.traits = Card()});
+  FakeClient& alice = rig.Connect(PeerOf(1000));
+  rig.Hold(rig.Buffer(alice), 1);
+  rig.Reset(absl::Seconds(20));
+  for (int restarts = 0; restarts < 2; ++restarts) {
+    const std::vector<KeptRevocation> kept = rig.recorder.kept().revocations;
+    ASSERT_EQ(kept.size(), 1u);
+    EXPECT_EQ(kept[0].sessions_told, 1u);
+    EXPECT_EQ(kept[0].leases_told, 1u);
+    rig.Restart();
+    rig.Run();
+  }
+}
+
 TEST(Scenario06_Revocation, OfWhatDrainsHasItsVerdict) {
   BrokerRig rig;
   FakeClient& alice = rig.Connect(PeerOf(1000));

@@ -63,8 +63,10 @@ void Revocations::Ask(RevocationId id, absl::Span<BufferRecord* const> buffers,
                                      CountText(buffers.size(), "buffer"), ", ",
                                      CountText(leases.size(), "lease"))});
   const Told told = Notify(leases, running.report.reason, running.report.deadline);
-  running.report.sessions_told = told.sessions;
-  running.report.leases_told = told.leases;
+  // Of a reset that goes on after a restart, those are all who had not been told before.
+  running.report.sessions_told += told.sessions;
+  running.report.leases_told += told.leases;
+  if (told.leases > 0) ledger_.recorder.Write(running.report);
   for (const LeaseRecord* lease : alone) WaitFor(id, running, *lease);
   PlanSteps(id, running, ledger_.clock.Now());
   for (BufferRecord* buffer : acknowledged)
