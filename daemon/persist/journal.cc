@@ -171,9 +171,10 @@ void Journal::ReadSlots() {
 void Journal::ReadSlot(std::uint32_t index) {
   Slot& slot = SlotAt(index);
   if (slot.sequence == 0) return free_.push_back(index);
+  // It stays as it is: whoever reads this journal next has to find it as well.
   if (slot.bytes > journal::kContentBytesMax || slot.hash != HashOf(slot, slot.sequence)) {
     ++damaged_;
-    return FreeSlot(index);
+    return;
   }
   next_sequence_ = std::max(next_sequence_, slot.sequence + 1);
   const auto [it, only] = slot_of_.try_emplace({slot.kind, slot.key}, index);

@@ -88,7 +88,7 @@ class Journal {
   std::size_t size() const { return slot_of_.size(); }
   std::size_t capacity() const { return capacity_; }
   // Slots that were neither free nor whole when this journal was adopted: who is killed while he
-  // writes leaves none, so each is damage.
+  // writes leaves none, so each is damage. They are left alone.
   std::size_t damaged() const { return damaged_; }
   int fd() const { return file_.get(); }
   const BootId& boot_id() const { return boot_id_; }

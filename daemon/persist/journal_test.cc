@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstddef>
 #include <map>
 #include <random>
 #include <string>
@@ -198,6 +199,23 @@ TEST(Journal, NeverTellsWhatWasNotWrittenWhateverByteIsDamaged) {
     }
     EXPECT_LE(missing, 1U) << at;
   }
+}
+
+// Who finds the damage may be killed before he has set the journal aside.
+TEST(Journal, IsFoundDamagedByEveryProcessThatReadsIt) {
+  const auto journal = Fresh();
+  for (std::uint64_t key = 1; key <= 3; ++key)
+    ASSERT_TRUE(journal->Put({1, key}, Bytes("text")).ok());
+  constexpr off_t kInTheSecond =
+      journal::kHeaderBytes + journal::kSlotBytes + offsetof(journal::Slot, content);
+  ASSERT_EQ(::pwrite(journal->fd(), "T", 1, kInTheSecond), 1);
+  for (int process = 1; process <= 3; ++process) {
+    const auto next = Next(*journal);
+    EXPECT_EQ(next->damaged(), 1U) << process;
+    EXPECT_TRUE(next->Find({1, 2}).empty()) << process;
+    ASSERT_TRUE(next->Put({1, 7}, Bytes("other")).ok()) << process;
+  }
+  EXPECT_EQ((*Journal::View(Copy(*journal)))->damaged(), 1U);
 }
 
 // Writes and erases for ever, and says so now and then.
