@@ -54,7 +54,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Create(UniqueFd file, const Bo
                                                          absl::string_view written_by) {
   auto journal = std::unique_ptr<Journal>(new Journal(std::move(file), boot_id));
   RETURN_IF_ERROR(journal->Resize(kFirstSlots));
-  RETURN_IF_ERROR(journal->WriteHeader(written_by));
+  journal->StoreHeader(0, journal->NewHeader(written_by));
   return journal;
 }
 
@@ -65,7 +65,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Adopt(UniqueFd file, const Boo
   RETURN_IF_ERROR(journal->CheckHeader());
   RETURN_IF_ERROR(journal->CheckBoot());
   journal->ReadSlots();
-  RETURN_IF_ERROR(journal->WriteHeader(written_by));
+  if (journal->damaged_ == 0) journal->ReplaceHeader(written_by);
   return journal;
 }
 
@@ -74,8 +74,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::View(UniqueFd file) {
   journal->view_ = true;
   RETURN_IF_ERROR(journal->Map());
   RETURN_IF_ERROR(journal->CheckHeader());
-  std::memcpy(journal->boot_id_.data(), journal->mapping_ + offsetof(Header, boot_id),
-              journal->boot_id_.size());
+  journal->boot_id_ = journal->ReadHeader().boot_id;
   journal->ReadSlots();
   return journal;
 }
@@ -111,7 +110,21 @@ absl::Status Journal::Resize(std::size_t slots) {
   return absl::OkStatus();
 }
 
-absl::Status Journal::WriteHeader(absl::string_view written_by) {
+journal::Header Journal::HeaderAt(std::size_t at) const {
+  Header header;
+  std::memcpy(&header, mapping_ + at, sizeof(header));
+  return header;
+}
+
+// The one that counts.
+journal::Header Journal::ReadHeader() const {
+  const Header first = HeaderAt(0);
+  if (IsWhole(first)) return first;
+  const Header copy = HeaderAt(journal::kHeaderCopyAt);
+  return IsWhole(copy) ? copy : first;
+}
+
+journal::Header Journal::NewHeader(absl::string_view written_by) const {
   Header header = {.magic = journal::kMagic,
                    .hash = 0,
                    .header_bytes = journal::kHeaderBytes,
@@ -122,15 +135,32 @@ absl::Status Journal::WriteHeader(absl::string_view written_by) {
                    .written_by = {}};
   written_by.copy(header.written_by.data(), header.written_by.size() - 1);
   header.hash = HashOf(header);
-  std::memcpy(mapping_, &header, sizeof(header));
-  return absl::OkStatus();
+  return header;
+}
+
+// In one piece for the compiler: what is stored before it and after it stays there.
+void Journal::StoreHeader(std::size_t at, const Header& header) {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  std::memcpy(mapping_ + at, &header, sizeof(header));
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+// One of the two is whole at any instant, whoever was killed here before.
+void Journal::ReplaceHeader(absl::string_view written_by) {
+  const Header current = ReadHeader();
+  const Header next = NewHeader(written_by);
+  if (!IsWhole(HeaderAt(0))) StoreHeader(0, current);
+  if (std::memcmp(&next, &current, sizeof(next)) != 0) {
+    StoreHeader(journal::kHeaderCopyAt, next);
+    StoreHeader(0, next);
+  }
+  StoreHeader(journal::kHeaderCopyAt, Header());
 }
 
 absl::Status Journal::CheckHeader() const {
-  Header header;
-  std::memcpy(&header, mapping_, sizeof(header));
+  const Header header = ReadHeader();
   if (header.magic != journal::kMagic) return absl::DataLossError("it is no journal of hl-bufd");
-  if (header.hash != HashOf(header)) return absl::DataLossError("its header is damaged");
+  if (!IsWhole(header)) return absl::DataLossError("its header is damaged");
   const bool known = (header.incompatible & ~journal::kIncompatible) == 0 &&
                      header.header_bytes == journal::kHeaderBytes &&
                      header.slot_bytes == journal::kSlotBytes;
@@ -141,22 +171,18 @@ absl::Status Journal::CheckHeader() const {
 }
 
 absl::Status Journal::CheckBoot() const {
-  Header header;
-  std::memcpy(&header, mapping_, sizeof(header));
-  if (header.boot_id == boot_id_) return absl::OkStatus();
+  if (ReadHeader().boot_id == boot_id_) return absl::OkStatus();
   return absl::FailedPreconditionError(
       "it is of an earlier boot of this machine, whose descriptors are gone");
 }
 
-std::string Journal::written_by() const {
-  Header header;
-  std::memcpy(&header, mapping_, sizeof(header));
-  return VersionIn(header);
-}
+std::string Journal::written_by() const { return VersionIn(ReadHeader()); }
 
 void Journal::GiveUp() {
-  const std::uint64_t none = 0;
-  std::memcpy(mapping_ + offsetof(Header, magic), &none, sizeof(none));
+  Header gone = ReadHeader();
+  gone.magic = 0;
+  StoreHeader(journal::kHeaderCopyAt, gone);
+  StoreHeader(0, gone);
 }
 
 journal::Slot& Journal::SlotAt(std::uint32_t index) const {

@@ -97,7 +97,11 @@ class Journal {
  private:
   Journal(UniqueFd file, const BootId& boot_id);
   absl::Status Map();
-  absl::Status WriteHeader(absl::string_view written_by);
+  journal::Header HeaderAt(std::size_t at) const;
+  journal::Header ReadHeader() const;
+  journal::Header NewHeader(absl::string_view written_by) const;
+  void StoreHeader(std::size_t at, const journal::Header& header);
+  void ReplaceHeader(absl::string_view written_by);
   absl::Status CheckHeader() const;
   absl::Status CheckBoot() const;
   absl::Status Resize(std::size_t slots);

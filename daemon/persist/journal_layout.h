@@ -32,6 +32,11 @@ struct Header {
 };
 static_assert(sizeof(Header) == 120);
 
+// While a header takes the place of another, it is here as well: whole before a byte of the first
+// changes, and gone when that is whole. Where the first is not whole, this one counts.
+inline constexpr std::uint32_t kHeaderCopyAt = 2048;
+static_assert(kHeaderCopyAt >= sizeof(Header) && kHeaderCopyAt + sizeof(Header) <= kHeaderBytes);
+
 inline constexpr std::uint64_t kCompatible = 0;    // bits that this version writes
 inline constexpr std::uint64_t kIncompatible = 0;  // likewise
 
@@ -53,6 +58,10 @@ inline constexpr std::uint16_t kContentBytesMax = sizeof(Slot::content);
 inline std::uint64_t HashOf(const Header& header) {
   constexpr std::size_t kFrom = offsetof(Header, header_bytes);
   return XXH3_64bits(reinterpret_cast<const std::byte*>(&header) + kFrom, sizeof(header) - kFrom);
+}
+
+inline bool IsWhole(const Header& header) {
+  return header.magic == kMagic && header.hash == HashOf(header);
 }
 
 // As if the slot had this sequence already, which is stored after the hash. `bytes` is in bounds.
