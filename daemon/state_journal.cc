@@ -150,6 +150,7 @@ absl::StatusOr<StateJournal::Found> StateJournal::OpenStored(UniqueFd stored) {
   Found found;
   if (stored) {
     UniqueFd copy(::fcntl(stored.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return absl::ErrnoToStatus(errno, "copy the descriptor of the journal");
     absl::StatusOr<Kept> kept = Adopt(std::move(copy));
     if (kept.ok()) {
       found.kept = *std::move(kept);

@@ -44,7 +44,7 @@ class StateJournal final : public Recorder {
   //         others               of opening and creating files
   absl::StatusOr<Found> OpenIn(const std::string& directory);
   // In `stored`, a memfd of an earlier process; without a descriptor in a new one.
-  // Errors: those of creating it
+  // Errors: those of creating it, and of having no descriptor left for it
   absl::StatusOr<Found> OpenStored(UniqueFd stored);
 
   bool is_open() const { return journal_ != nullptr; }

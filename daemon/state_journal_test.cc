@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +131,29 @@ TEST(StateJournal, GivesAStoredOneBackThatItCannotRead) {
   EXPECT_TRUE(found->aside);
   EXPECT_NE(found->set_aside, "");
   EXPECT_TRUE(journal.is_open());
+}
+
+TEST(StateJournal, IsNotSetAsideForWantOfADescriptor) {
+  UniqueFd stored;
+  {
+    StateJournal journal;
+    ASSERT_TRUE(journal.OpenStored(UniqueFd()).ok());
+    WriteSession(journal);
+    stored.Reset(::fcntl(journal.fd(), F_DUPFD_CLOEXEC, 0));
+  }
+  UniqueFd passed(::fcntl(stored.get(), F_DUPFD_CLOEXEC, 0));
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {.rlim_cur = 1, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  StateJournal starved, next;
+  const absl::Status refused = starved.OpenStored(std::move(passed)).status();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(refused.message().find("copy the descriptor of the journal"), 0U) << refused;
+  const auto found = next.OpenStored(std::move(stored));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->kept.sessions.size(), 1u);
 }
 
 // A journal in a file that cannot grow, with what it says of that.
