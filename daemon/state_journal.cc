@@ -168,8 +168,9 @@ absl::StatusOr<StateJournal::Found> StateJournal::OpenStored(UniqueFd stored) {
   return found;
 }
 
+// A journal that was given up is written no more: nobody will read it.
 absl::Status StateJournal::Reserve(std::size_t records) {
-  if (!is_open()) return absl::OkStatus();
+  if (!keeps()) return absl::OkStatus();
   absl::Status room = recorder_->Reserve(records);
   full_ = room.ok() ? "" : absl::StrCat("requests are refused: ", room.message());
   // Clients can bring it about again and again.
@@ -177,34 +178,34 @@ absl::Status StateJournal::Reserve(std::size_t records) {
   return room;
 }
 void StateJournal::Write(const Device& device) {
-  if (is_open()) recorder_->Write(device);
+  if (keeps()) recorder_->Write(device);
 }
 void StateJournal::Write(const SessionRecord& session) {
-  if (is_open()) recorder_->Write(session);
+  if (keeps()) recorder_->Write(session);
 }
 void StateJournal::Write(const BufferRecord& buffer) {
-  if (is_open()) recorder_->Write(buffer);
+  if (keeps()) recorder_->Write(buffer);
 }
 void StateJournal::Write(const LeaseRecord& lease) {
-  if (is_open()) recorder_->Write(lease);
+  if (keeps()) recorder_->Write(lease);
 }
 void StateJournal::Write(const RevocationReport& report) {
-  if (is_open()) recorder_->Write(report);
+  if (keeps()) recorder_->Write(report);
 }
 void StateJournal::Write(const Device& device, const DeviceNote& note) {
-  if (is_open()) recorder_->Write(device, note);
+  if (keeps()) recorder_->Write(device, note);
 }
 void StateJournal::Forget(SessionId id) {
-  if (is_open()) recorder_->Forget(id);
+  if (keeps()) recorder_->Forget(id);
 }
 void StateJournal::Forget(BufferId id) {
-  if (is_open()) recorder_->Forget(id);
+  if (keeps()) recorder_->Forget(id);
 }
 void StateJournal::Forget(LeaseId id) {
-  if (is_open()) recorder_->Forget(id);
+  if (keeps()) recorder_->Forget(id);
 }
 void StateJournal::Forget(RevocationId id) {
-  if (is_open()) recorder_->Forget(id);
+  if (keeps()) recorder_->Forget(id);
 }
 
 }  // namespace hlbuf

@@ -192,14 +192,19 @@ TEST(StateJournal, SaysOnceThatThereIsNoRoomAndThatThereIsAgain) {
   EXPECT_EQ(bounded.journal.trouble(), "");
 }
 
-TEST(StateJournal, SaysThatAWriteHasFailedForGood) {
-  Bounded bounded;
+// Writes until that fails.
+void Fill(Bounded& bounded) {
   SessionRecord session;
   session.peer = PeerOf(1000);
   for (std::uint64_t id = 1; id < 10'000 && bounded.told.empty(); ++id) {
     session.id = SessionId{id};
     bounded.journal.Write(session);
   }
+}
+
+TEST(StateJournal, SaysThatAWriteHasFailedForGood) {
+  Bounded bounded;
+  Fill(bounded);
   ASSERT_EQ(bounded.told.size(), 1u);
   EXPECT_EQ(bounded.told[0].find("what is held cannot be written down any more: "), 0u)
       << bounded.told[0];
@@ -207,6 +212,24 @@ TEST(StateJournal, SaysThatAWriteHasFailedForGood) {
   EXPECT_FALSE(bounded.journal.keeps());
   WriteSession(bounded.journal);
   EXPECT_EQ(bounded.told.size(), 1u);
+}
+
+TEST(StateJournal, RefusesNobodyWhenItIsGivenUp) {
+  Bounded bounded;
+  Fill(bounded);
+  ASSERT_FALSE(bounded.journal.keeps());
+  EXPECT_TRUE(bounded.journal.Reserve(1'000'000).ok()) << "jobs are to finish";
+  EXPECT_EQ(bounded.journal.trouble(), bounded.told[0]);
+  const auto bytes = [&] {
+    std::string all(64'000, '\0');
+    EXPECT_GT(::pread(bounded.journal.fd(), all.data(), all.size(), 0), 0);
+    return all;
+  };
+  const std::string before = bytes();
+  bounded.journal.Forget(SessionId{1});
+  bounded.journal.Forget(SessionId{2});
+  WriteSession(bounded.journal);
+  EXPECT_EQ(bytes(), before) << "nobody will read it";
 }
 
 }  // namespace
