@@ -90,12 +90,15 @@ absl::StatusOr<SessionRecord*> Broker::Connect(Peer peer, Notices& notices) {
   return record;
 }
 
-void Broker::Greet(SessionRecord& session, std::string client) {
+absl::Status Broker::Greet(SessionRecord& session, std::string client) {
+  // Nobody can have nothing that he could come back for.
+  const bool recorded = session.peer.known();
+  if (recorded) RETURN_IF_ERROR(ledger_.recorder.Reserve(1));
   session.state = Checked(Next(session.state, SessionEvent::kHello));
   session.client = std::move(client);
-  // Nobody can have nothing that he could come back for.
-  if (session.peer.known()) ledger_.recorder.Write(session);
+  if (recorded) ledger_.recorder.Write(session);
   ledger_.Tell(EventKind::kSessionBegan, session, session.client);
+  return absl::OkStatus();
 }
 
 void Broker::Park(SessionRecord& session, SessionEvent on, absl::string_view why) {

@@ -119,7 +119,8 @@ class Broker {
   // Sessions. A record lives from Connect() until Forget(); `notices` lives longer.
   // Errors: QUOTA_EXCEEDED.
   absl::StatusOr<SessionRecord*> Connect(Peer peer, Notices& notices);
-  void Greet(SessionRecord& session, std::string client);
+  // Not OK: it is NEW still. Errors: QUOTA_EXCEEDED  there is no memory to write it down
+  absl::Status Greet(SessionRecord& session, std::string client);
   // Ends all leases of a NEW or READY session. The record stays, PARKED, with its charges, as long
   // as the peer has not taken what was sent.
   void Park(SessionRecord& session, SessionEvent on, absl::string_view why);

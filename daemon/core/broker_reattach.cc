@@ -42,6 +42,7 @@ absl::Status Broker::CheckIdentity(const SessionRecord& fresh, const Reattachmen
 absl::StatusOr<Reattached> Broker::Reattach(SessionRecord& fresh, const Reattachment& asked) {
   if (const Absences::Ended* ended = absences_.Find(asked.session); ended != nullptr) {
     RETURN_IF_ERROR(CheckIdentity(fresh, asked, ended->identity));
+    RETURN_IF_ERROR(ledger_.recorder.Reserve(1));
     return ReattachLate(fresh, asked, *ended);
   }
   const auto it = ledger_.sessions.find(asked.session);
@@ -62,9 +63,13 @@ Reattached Broker::Resume(SessionRecord& session, SessionRecord& fresh, const Re
   } else {
     session.charge = session.account->account.Keep(Resource::kSessions, 1);
   }
-  session.secret_before = asked.secret;
-  if (!fresh.secret.empty()) session.secret = fresh.secret;
-  ledger_.recorder.Write(session);
+  // A refusal would cost the client its leases. What was written of it is good still, and so is its
+  // secret.
+  if (ledger_.recorder.Reserve(1).ok()) {
+    session.secret_before = asked.secret;
+    if (!fresh.secret.empty()) session.secret = fresh.secret;
+    ledger_.recorder.Write(session);
+  }
   EndUnclaimed(session, asked);
   Reattached back = {.session = &session, .ended = {}, .why = std::move(session.missed_why)};
   const auto missed = std::exchange(session.missed, {});

@@ -20,7 +20,7 @@ TEST(Session, IsKnownFromItsConnectionAndReadyAfterHello) {
   SessionRecord& session = **rig.broker.Connect(PeerOf(1000), notices);
   EXPECT_EQ(session.state, SessionState::kNew);
   EXPECT_EQ(rig.broker.ledger().sessions.at(session.id).get(), &session);
-  rig.broker.Greet(session, "trainer 2.1");
+  EXPECT_TRUE(rig.broker.Greet(session, "trainer 2.1").ok());
   EXPECT_EQ(session.state, SessionState::kReady);
   EXPECT_EQ(session.client, "trainer 2.1");
   EXPECT_EQ(rig.observer.Last(EventKind::kSessionBegan).session, session.id);
@@ -162,7 +162,7 @@ TEST(Broker, EndsInTheMiddleOfEverything) {
   broker->AddDevice("fake0", std::move(owned));
   backend.Run();
   SessionRecord& session = **broker->Connect(PeerOf(1000), notices);
-  broker->Greet(session, "test");
+  EXPECT_TRUE(broker->Greet(session, "test").ok());
   for (int i = 0; i < 3; ++i)
     broker->Allocate(session, {.size_bytes = 1}, [](const absl::StatusOr<LeaseId>&) {});
   backend.Work();

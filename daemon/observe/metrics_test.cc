@@ -71,7 +71,7 @@ class MetricsTest : public testing::Test {
   LeaseId Allocate() {
     if (session_ == nullptr) {
       session_ = *broker_.Connect({.uid = 1000, .pid = 4711}, notices_);
-      broker_.Greet(*session_, "test");
+      EXPECT_TRUE(broker_.Greet(*session_, "test").ok());
     }
     LeaseId made;
     broker_.Allocate(*session_, {.size_bytes = 4096, .device = "gaudi1"},

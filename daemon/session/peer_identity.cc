@@ -34,7 +34,7 @@ constexpr decltype(statfs::f_type) kPidfsMagic = 0x50494446;
 absl::StatusOr<std::vector<gid_t>> GroupsOf(int socket) {
   std::vector<gid_t> groups(64);
   socklen_t bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
-  // ERANGE tells the size needed (socket(7)); a process has at most 65,536 groups.
+  // ERANGE tells the size needed (socket(7)).
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) == 0) {
       groups.resize(bytes / sizeof(gid_t));
@@ -42,7 +42,11 @@ absl::StatusOr<std::vector<gid_t>> GroupsOf(int socket) {
       return groups;
     }
     if (errno != ERANGE) break;
-    groups.resize(bytes / sizeof(gid_t));
+    const std::size_t count = bytes / sizeof(gid_t);
+    if (count > kGroupsMax)
+      return absl::OutOfRangeError(absl::StrCat("its process is in ", count, " groups; those in ",
+                                                kGroupsMax, " at the most are served"));
+    groups.resize(count);
   }
   return absl::ErrnoToStatus(errno, "SO_PEERGROUPS");
 }

@@ -2,6 +2,7 @@
 #ifndef HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
 #define HLBUF_DAEMON_SESSION_PEER_IDENTITY_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/statusor.h"
@@ -10,6 +11,11 @@
 #include "proto/wire/unique_fd.h"
 
 namespace hlbuf {
+
+// The most that Active Directory gives a user, and twenty times what people have. A process that
+// may make groups could have 65,536, each in the record that a restart finds, which nobody has to
+// pay.
+inline constexpr std::size_t kGroupsMax = 1024;
 
 // Who connected, as the kernel recorded it at connect(): it does not change when the socket is
 // passed on or inherited.
@@ -31,7 +37,9 @@ struct PeerIdentity {
 // A peer whose control group cannot be read is refused: it would pass for one outside of every
 // container, whose uid 0 is the administrator.
 //
-// Errors: UNAVAILABLE when the peer has exited already, else errno of the system call.
+// Errors: UNAVAILABLE   the peer has exited already
+//         OUT_OF_RANGE  it is in more than kGroupsMax groups, or see CheckPlace()
+//         others        of the system call
 absl::StatusOr<PeerIdentity> IdentifyPeer(int socket);
 
 // When the process began, in clock ticks since boot, by /proc/PID/stat. Its name, which it chose,

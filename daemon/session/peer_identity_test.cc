@@ -178,13 +178,27 @@ TEST(PeerIdentity, HasEveryGroupSorted) {
 TEST(PeerIdentity, HasGroupsBeyondWhatMostProcessesHave) {
   NEEDS_ROOT();
   const Door door;
-  std::vector<gid_t> groups(3'000);
+  std::vector<gid_t> groups(kGroupsMax);
   std::iota(groups.begin(), groups.end(), gid_t{100});
   const Stranger stranger(door, groups);
   const UniqueFd socket = door.Accept();
   const absl::StatusOr<PeerIdentity> identity = IdentifyPeer(socket.get());
   ASSERT_TRUE(identity.ok()) << identity.status();
   EXPECT_EQ(identity->peer.groups, groups);
+}
+
+TEST(PeerIdentity, IsRefusedWithMoreGroupsThanARecordHasRoomFor) {
+  NEEDS_ROOT();
+  const Door door;
+  for (const std::size_t count : {kGroupsMax + 1, std::size_t{65'536}}) {
+    std::vector<gid_t> groups(count);
+    std::iota(groups.begin(), groups.end(), gid_t{100});
+    const Stranger stranger(door, groups);
+    const UniqueFd socket = door.Accept();
+    const absl::Status refused = IdentifyPeer(socket.get()).status();
+    EXPECT_TRUE(absl::IsOutOfRange(refused)) << refused;
+    EXPECT_NE(refused.message().find(std::to_string(count)), std::string::npos) << refused;
+  }
 }
 
 TEST(PeerIdentity, IsThatOfTheMomentOfConnecting) {

@@ -67,7 +67,7 @@ absl::Status Session::HandleHello(std::uint64_t cookie, Frame frame) {
   // Who cannot come back has nothing to be kept for.
   if ((hello.features & HLBUF_WIRE_FEATURE_REATTACH) != 0) record_->secret = RandomSecret();
   wants_page_ = (hello.features & HLBUF_WIRE_FEATURE_EPOCH_PAGE) != 0;
-  context_.broker.Greet(*record_, std::move(hello.client));
+  RETURN_IF_ERROR(context_.broker.Greet(*record_, std::move(hello.client)));
   Outbox::Item welcome = PendingWelcome{.cookie = cookie, .opcode = HLBUF_WIRE_WELCOME};
   if (!outbox_.empty() || !ReadyToSend() || absl::IsUnavailable(SendPending(welcome))) {
     outbox_.Push(std::move(welcome));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "daemon/core/error.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/restart_rig.h"
 
@@ -68,6 +69,18 @@ std::uint32_t StatusOf(const std::optional<Packet>& answer) {
   return answer.has_value() && answer->opcode() == HLBUF_WIRE_ERROR
              ? answer->As<hlbuf_wire_error>().status
              : 0U;
+}
+
+TEST(Hello, IsRefusedWhereItsSessionCannotBeWrittenDown) {
+  RestartRig rig;
+  rig.OnLoop([&](Broker&) {
+    rig.recorder().fail_reserve = Error(ErrorCode::kQuotaExceeded, "no memory for more records");
+  });
+  RawClient client = RawClient::Connect(rig.path());
+  EXPECT_EQ(StatusOf(client.Ask(HelloAgainFrame())), std::uint32_t{HLBUF_WIRE_QUOTA_EXCEEDED});
+  rig.OnLoop([&](Broker&) { rig.recorder().fail_reserve = absl::OkStatus(); });
+  const std::optional<Packet> welcome = client.Ask(HelloAgainFrame());
+  EXPECT_TRUE(welcome.has_value() && welcome->opcode() == HLBUF_WIRE_WELCOME) << "NEW still";
 }
 
 std::size_t LeasesOf(RestartRig& rig, const Client& client) {

@@ -63,7 +63,7 @@ class Crowd {
     broker_.AddDevice("none0", std::move(backend));
     backend_->Run();
     session_ = *broker_.Connect({.uid = 1000, .gid = 900, .pid = 1}, notices_);
-    broker_.Greet(*session_, "bench");
+    broker_.Greet(*session_, "bench").IgnoreError();
     ids_.reserve(count);
     while (ids_.size() < count)
       ids_.push_back(Allocate(named ? "buffer." + std::to_string(ids_.size()) : ""));

@@ -236,7 +236,7 @@ FakeClient* BrokerRig::TryConnect(Peer peer) {
   client->id = (*record)->id;
   client->secret.bytes.fill(static_cast<std::uint8_t>(client->id.value | 1));
   (*record)->secret = client->secret;
-  broker.Greet(client->session(), "test");
+  EXPECT_TRUE(broker.Greet(client->session(), "test").ok());
   return clients_.emplace_back(std::move(client)).get();
 }
 

@@ -131,7 +131,7 @@ SessionRecord* ControlRig::AddSession(Peer peer) {
   OnLoop([&] {
     notices_.push_back(std::make_unique<FakeNotices>());
     session = *broker_->Connect(std::move(peer), *notices_.back());
-    broker_->Greet(*session, "test");
+    EXPECT_TRUE(broker_->Greet(*session, "test").ok());
   });
   return session;
 }

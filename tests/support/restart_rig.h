@@ -55,6 +55,8 @@ class RestartRig {
   // test.
   void Until(absl::FunctionRef<bool(Broker&)> done);
   std::vector<Event> Events();
+  // On the loop.
+  KeptRecorder& recorder() { return recorder_; }
   // Of allocations that have not come back.
   std::size_t kept() const { return fds_.size(); }
 
