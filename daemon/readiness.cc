@@ -12,6 +12,9 @@
 namespace hlbuf {
 namespace {
 
+// In a message of its own: whatever becomes of a status, the service is ready.
+constexpr const char* kReady = "READY=1";
+
 bool IsSettled(const Device& device) {
   return device.is_open() || device.state() == DeviceState::kFailed;
 }
@@ -23,8 +26,19 @@ std::string TextOf(const Device& device) {
                       failed ? device.failure() : "", ")");
 }
 
-// A service manager takes so much and no more (PIPE_BUF); the log has the whole.
-constexpr std::size_t kRemarkBytesMax = 1024;
+// A service manager takes a message of 4,096 bytes, and of a longer one nothing. So each of the
+// three parts of a status has its share; the log has the whole.
+constexpr std::size_t kPartBytesMax = 1024;
+
+// On a character's boundary: what is no UTF-8 is not shown.
+std::string Cut(std::string text) {
+  constexpr absl::string_view kCut = "...";
+  if (text.size() <= kPartBytesMax) return text;
+  std::size_t end = kPartBytesMax - kCut.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+  return absl::StrCat(text, kCut);
+}
 
 }  // namespace
 
@@ -46,8 +60,8 @@ std::string Readiness::Status() const {
   std::vector<std::string> devices;
   for (const auto& device : broker_.devices()) devices.push_back(TextOf(*device));
   const std::string status =
-      absl::StrCat("Serving ", absl::StrJoin(devices, ", "), trouble_.empty() ? "" : "; ", trouble_,
-                   remark_.empty() ? "" : "; ", remark_);
+      absl::StrCat(Cut(absl::StrCat("Serving ", absl::StrJoin(devices, ", "))),
+                   trouble_.empty() ? "" : "; ", trouble_, remark_.empty() ? "" : "; ", remark_);
   return absl::StrReplaceAll(status, {{"\n", " "}});  // the next line would be another message
 }
 
@@ -72,15 +86,13 @@ void Readiness::BeginReload() {
 }
 
 void Readiness::EndReload(std::string remark) {
-  remark_ = std::move(remark).substr(0, kRemarkBytesMax);
+  remark_ = Cut(std::move(remark));
   if (!std::exchange(reloading_, false) || stopping_) return;
-  told_ = Status();
-  notify_(absl::StrCat("READY=1\nSTATUS=", told_));
+  TellStatus(Status());
+  notify_(kReady);
 }
 
-void Readiness::SetTrouble(std::string trouble) {
-  trouble_ = std::move(trouble).substr(0, kRemarkBytesMax);
-}
+void Readiness::SetTrouble(std::string trouble) { trouble_ = Cut(std::move(trouble)); }
 
 void Readiness::TellStopping() {
   stopping_ = true;
@@ -89,8 +101,13 @@ void Readiness::TellStopping() {
 
 void Readiness::Tell(const std::string& status) {
   if (status == told_ || reloading_ || stopping_) return;
+  TellStatus(status);
+  if (!std::exchange(ready_, true)) notify_(kReady);
+}
+
+void Readiness::TellStatus(const std::string& status) {
   told_ = status;
-  notify_(absl::StrCat(std::exchange(ready_, true) ? "" : "READY=1\n", "STATUS=", status));
+  notify_(absl::StrCat("STATUS=", status));
 }
 
 }  // namespace hlbuf

@@ -42,6 +42,7 @@ class Readiness final : private EventSink {
   void LookAtDevices();
   std::string Status() const;
   void Tell(const std::string& status);
+  void TellStatus(const std::string& status);
 
   const Broker& broker_;
   Poster& poster_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -13,6 +14,8 @@
 
 namespace hlbuf {
 namespace {
+
+using Lines = std::vector<std::string>;
 
 class ReadinessTest : public testing::Test {
  protected:
@@ -50,7 +53,7 @@ TEST_F(ReadinessTest, ComesWhenNoDeviceIsBeingOpenedAnyMore) {
   Answer(first);
   EXPECT_TRUE(told.empty());
   Answer(second);
-  EXPECT_EQ(told, std::vector<std::string>{"READY=1\nSTATUS=Serving a (READY), b (READY)"});
+  EXPECT_EQ(told, (Lines{"STATUS=Serving a (READY), b (READY)", "READY=1"}));
   EXPECT_EQ(readiness.NextDeadline(), absl::InfiniteFuture());
 }
 
@@ -58,9 +61,10 @@ TEST_F(ReadinessTest, DoesNotWaitForADeviceThatFailedButTellsWhenItComes) {
   FakeBackend& backend = Add("a");
   backend.fail_open = Error(ErrorCode::kDeviceUnavailable, "no such node");
   Answer(backend);
-  EXPECT_EQ(told.back(),
-            "READY=1\nSTATUS=Serving a (FAILED: no such node; opening it is tried again 1s after "
-            "this failure)");
+  EXPECT_EQ(told,
+            (Lines{"STATUS=Serving a (FAILED: no such node; opening it is tried again 1s after "
+                   "this failure)",
+                   "READY=1"}));
   Advance(Resets::kFirstPause);
   Answer(backend);
   EXPECT_EQ(told.back(), "STATUS=Serving a (READY)");
@@ -70,11 +74,12 @@ TEST_F(ReadinessTest, SaysWhatIsWrongBesideTheDevicesUntilItIsMended) {
   FakeBackend& backend = Add("a");
   readiness.SetTrouble("it rains");
   Answer(backend);
-  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY); it rains");
+  EXPECT_EQ(told, (Lines{"STATUS=Serving a (READY); it rains", "READY=1"}));
   readiness.BeginReload();
   readiness.SetTrouble("");
+  told.clear();
   readiness.EndReload("");
-  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY)");
+  EXPECT_EQ(told, (Lines{"STATUS=Serving a (READY)", "READY=1"}));
 }
 
 TEST_F(ReadinessTest, LosesPatienceWithADriver) {
@@ -82,7 +87,7 @@ TEST_F(ReadinessTest, LosesPatienceWithADriver) {
   Advance(Readiness::kPatience - absl::Milliseconds(1));
   EXPECT_TRUE(told.empty());
   Advance(absl::Milliseconds(1));
-  EXPECT_EQ(told, std::vector<std::string>{"READY=1\nSTATUS=Serving a (OPENING)"});
+  EXPECT_EQ(told, (Lines{"STATUS=Serving a (OPENING)", "READY=1"}));
   Answer(backend);
   EXPECT_EQ(told.back(), "STATUS=Serving a (READY)");
 }
@@ -94,7 +99,7 @@ TEST_F(ReadinessTest, SaysNothingAboutAResetThatWentWell) {
       broker.SimulateReset("a", Drill::kNone, absl::Seconds(1), [](const ResetReport&) {}).ok());
   for (int i = 0; i < 3; ++i) Answer(backend);
   EXPECT_EQ(broker.FindDevice("a")->epoch(), 2u);
-  EXPECT_EQ(told.size(), 1u);
+  EXPECT_EQ(told.size(), 2u);
 }
 
 TEST_F(ReadinessTest, TellsThatTheConfigurationIsReadAgainAndWhatCameOfIt) {
@@ -104,12 +109,10 @@ TEST_F(ReadinessTest, TellsThatTheConfigurationIsReadAgainAndWhatCameOfIt) {
   readiness.EndReload("the configuration was refused: f.toml:2:1: x");
   readiness.BeginReload();
   readiness.EndReload("");
-  EXPECT_EQ(told, (std::vector<std::string>{
-                      "RELOADING=1\nSTATUS=Reading the configuration again",
-                      "READY=1\nSTATUS=Serving a (READY); the configuration was refused: "
-                      "f.toml:2:1: x",
-                      "RELOADING=1\nSTATUS=Reading the configuration again",
-                      "READY=1\nSTATUS=Serving a (READY)"}));
+  EXPECT_EQ(told, (Lines{"RELOADING=1\nSTATUS=Reading the configuration again",
+                         "STATUS=Serving a (READY); the configuration was refused: f.toml:2:1: x",
+                         "READY=1", "RELOADING=1\nSTATUS=Reading the configuration again",
+                         "STATUS=Serving a (READY)", "READY=1"}));
 }
 
 TEST_F(ReadinessTest, IsNotReadySoonerBecauseTheConfigurationWasReadAgain) {
@@ -118,14 +121,38 @@ TEST_F(ReadinessTest, IsNotReadySoonerBecauseTheConfigurationWasReadAgain) {
   readiness.EndReload("odd");
   EXPECT_TRUE(told.empty());
   Answer(backend);
-  EXPECT_EQ(told, std::vector<std::string>{"READY=1\nSTATUS=Serving a (READY); odd"});
+  EXPECT_EQ(told, (Lines{"STATUS=Serving a (READY); odd", "READY=1"}));
 }
 
 TEST_F(ReadinessTest, KeepsWhatItSaysToOneLine) {
   Answer(Add("a"));
   readiness.BeginReload();
   readiness.EndReload("one\nWATCHDOG=1");
-  EXPECT_EQ(told.back(), "READY=1\nSTATUS=Serving a (READY); one WATCHDOG=1");
+  EXPECT_EQ(told.at(told.size() - 2), "STATUS=Serving a (READY); one WATCHDOG=1");
+}
+
+// Whatever devices, certificates and configurations have to say.
+TEST_F(ReadinessTest, SaysNoMoreThanAServiceManagerTakes) {
+  std::string long_text;  // of characters of three bytes
+  while (long_text.size() < 10'000) long_text += "\u20ac";
+  for (const char* name : {"a", "b", "c"}) {
+    FakeBackend& backend = Add(name);
+    backend.fail_open = Error(ErrorCode::kDeviceUnavailable, long_text);
+    Answer(backend);
+  }
+  readiness.SetTrouble("trouble " + long_text);
+  readiness.BeginReload();
+  readiness.EndReload("remark " + long_text);
+  ASSERT_EQ(told.back(), "READY=1");
+  const std::string status = told.at(told.size() - 2);
+  EXPECT_LT(status.size(), 4096u);
+  for (const char* part : {"Serving a (FAILED: ", "; trouble ", "; remark "})
+    EXPECT_NE(status.find(part), std::string::npos) << part;
+  // All that is left of a character is whole.
+  std::string rest = status;
+  for (std::size_t at = rest.find("\u20ac"); at != std::string::npos; at = rest.find("\u20ac"))
+    rest.erase(at, 3);
+  EXPECT_TRUE(std::all_of(rest.begin(), rest.end(), [](char c) { return c > 0; })) << rest;
 }
 
 TEST_F(ReadinessTest, SaysNothingMoreWhenTheServiceStops) {
