@@ -30,6 +30,7 @@
 #include "daemon/listen.h"
 #include "daemon/may_signal.h"
 #include "daemon/namespaces.h"
+#include "daemon/notify_socket.h"
 #include "daemon/observe/audit.h"
 #include "daemon/observe/event_log.h"
 #include "daemon/observe/losses.h"
@@ -66,8 +67,6 @@ constexpr absl::Duration kControlPatience = absl::Seconds(2);
 constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
 // For devices to say what became of them, before clients are listened to all the same.
 constexpr absl::Duration kRestorePatience = absl::Seconds(5);
-
-void Notify(const std::string& lines) { ::sd_notify(0, lines.c_str()); }
 
 // How long the service manager waits for a sign of life; for ever if it waits for none.
 absl::Duration WatchdogPatience() {
@@ -106,16 +105,19 @@ class Daemon {
         feed_(events_),
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
-        inheritance_(loop,
+        notify_(clock_),
+        inheritance_(loop, notify_,
                      [this](EventKind kind, const std::string& text) {
                        broker_.Tell({.kind = kind, .text = text});
                      }),
         broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_,
                 inheritance_.journal(), inheritance_.page()),
-        readiness_(events_, broker_, loop, clock_, Notify),
+        readiness_(events_, broker_, loop, clock_,
+                   [this](const std::string& lines) { notify_.Send(lines).IgnoreError(); }),
         watchdog_(
             WatchdogPatience(), loop, clock_,
-            [this](HealthProbe::Done answered) { control_->Probe(std::move(answered)); }, Notify),
+            [this](HealthProbe::Done answered) { control_->Probe(std::move(answered)); },
+            [this](const std::string& lines) { notify_.SendNow(lines); }),
         reload_(loop, readiness_, config, std::move(source),
                 [this](const Config& read) { Apply(read); }) {}
 
@@ -145,6 +147,7 @@ class Daemon {
   EventLogFeed feed_;
   RefusalLimit limited_;
   SocketWitness witness_;
+  NotifySocket notify_;
   Inheritance inheritance_;
   Broker broker_;
   Readiness readiness_;
@@ -188,7 +191,7 @@ absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
       [this] {
         return std::min({broker_.NextDeadline(), witness_.NextDeadline(), readiness_.NextDeadline(),
-                         watchdog_.NextDeadline(), clients_->NextDeadline(),
+                         watchdog_.NextDeadline(), notify_.NextDeadline(), clients_->NextDeadline(),
                          control_->NextDeadline()});
       },
       [this] {
@@ -196,6 +199,7 @@ absl::Status Daemon::ArmTimer() {
         witness_.RunDeadlines();
         readiness_.RunDeadlines();
         watchdog_.RunDeadlines();
+        notify_.RunDeadlines();
         clients_->RunDeadlines();
         control_->RunDeadlines();
       });

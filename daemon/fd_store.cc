@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/fd_store.h"
 
-#include <systemd/sd-daemon.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -11,14 +15,6 @@
 
 namespace hlbuf {
 namespace {
-
-absl::Status Tell(const std::string& lines, const int* fds = nullptr, unsigned count = 0) {
-  const int told =
-      ::sd_pid_notify_with_fds(/*pid=*/0, /*unset_environment=*/0, lines.c_str(), fds, count);
-  if (told > 0) return absl::OkStatus();
-  if (told == 0) return absl::UnavailableError("no service manager keeps descriptors");
-  return absl::ErrnoToStatus(-told, "tell the service manager");
-}
 
 bool IsName(absl::string_view name) {
   const auto is_good = [](char c) {
@@ -28,15 +24,17 @@ bool IsName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), is_good);
 }
 
+// The manager closes the other end when it has read everything that was sent before.
+absl::Status AwaitBarrier(const UniqueFd& barrier) {
+  pollfd p = {.fd = barrier.get(), .events = 0, .revents = 0};
+  const int ended = ::poll(&p, 1, static_cast<int>(absl::ToInt64Milliseconds(FdStore::kPatience)));
+  if (ended < 0) return absl::ErrnoToStatus(errno, "poll()");
+  if (ended == 0)
+    return absl::DeadlineExceededError("the service manager has not read what it was told");
+  return absl::OkStatus();
+}
+
 absl::Status Compare(std::size_t wanted, const FdStore::CountStored& count) {
-  // It tells that by closing a pipe, when it has read everything that was sent before.
-  CrashPoint("before-store-barrier");
-  const int read = ::sd_notify_barrier(
-      /*unset_environment=*/0,
-      static_cast<std::uint64_t>(absl::ToInt64Microseconds(FdStore::kPatience)));
-  CrashPoint("after-store-barrier");
-  if (read < 0) return absl::ErrnoToStatus(-read, "the service manager has not read it");
-  if (read == 0) return absl::OkStatus();
   const absl::StatusOr<std::uint32_t> stored = count();
   if (!stored.ok()) return stored.status();
   if (*stored < wanted)
@@ -53,7 +51,8 @@ absl::Status Compare(std::size_t wanted, const FdStore::CountStored& count) {
 
 // A name that came twice was pushed while its removal was lost: the manager tells the newest first,
 // and has the rest removed with it.
-FdStore::FdStore(PassedDescriptors passed, CountStored count) : count_(std::move(count)) {
+FdStore::FdStore(NotifySocket& notify, PassedDescriptors passed, CountStored count)
+    : notify_(notify), count_(std::move(count)) {
   absl::btree_set<std::string> twice;
   for (const std::string& name : passed.Left()) {
     std::optional<UniqueFd> fd = passed.Take(name);
@@ -94,7 +93,7 @@ absl::Status FdStore::Push(const std::string& name, int fd) {
     return absl::AlreadyExistsError(absl::StrCat("a descriptor is stored as ", name));
   // Without FDPOLL=0 the manager would drop it when its other end hangs up.
   CrashPoint("before-store-push");
-  absl::Status told = Tell(absl::StrCat("FDSTORE=1\nFDNAME=", name, "\nFDPOLL=0"), &fd, 1);
+  absl::Status told = notify_.Send(absl::StrCat("FDSTORE=1\nFDNAME=", name, "\nFDPOLL=0"), fd);
   CrashPoint("after-store-push");
   if (told.ok()) names_.insert(name);
   return told;
@@ -102,11 +101,24 @@ absl::Status FdStore::Push(const std::string& name, int fd) {
 
 absl::Status FdStore::Remove(const std::string& name) {
   if (names_.erase(name) == 0) return absl::OkStatus();
-  return Tell(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", name));
+  return notify_.Send(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", name));
 }
 
-std::function<absl::Status()> FdStore::Verification() const {
-  return [wanted = names_.size(), count = count_] { return Compare(wanted, count); };
+std::function<absl::Status()> FdStore::Verification() {
+  if (!notify_.is_there()) return [] { return absl::OkStatus(); };
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return [why = absl::ErrnoToStatus(errno, "pipe2()")] { return why; };
+  const auto ours = std::make_shared<UniqueFd>(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  CrashPoint("before-store-barrier");
+  const absl::Status sent = notify_.Send("BARRIER=1", theirs.get());
+  CrashPoint("after-store-barrier");
+  if (!sent.ok()) return [sent] { return sent; };
+  return [ours, wanted = names_.size(), count = count_] {
+    const absl::Status read = AwaitBarrier(*ours);
+    return read.ok() ? Compare(wanted, count) : read;
+  };
 }
 
 }  // namespace hlbuf

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "daemon/notify_socket.h"
 #include "daemon/passed_descriptors.h"
 #include "daemon/stored_count.h"
 #include "proto/wire/unique_fd.h"
@@ -34,7 +35,7 @@ namespace hlbuf {
 // connection before that. Each costs the manager a comparison with all others, and all names
 // together are one environment string: this is for tens of descriptors, not for thousands.
 //
-// Broker thread. Tells the manager without waiting for it.
+// Broker thread. Tells the manager without waiting for it (NotifySocket).
 class FdStore {
  public:
   // How many descriptors the manager keeps for this service. Any thread; may block.
@@ -44,7 +45,9 @@ class FdStore {
   static constexpr std::size_t kNameBytesMax = 255;
 
   // `passed` has what came from the last life; sockets of socket units were taken out of it.
-  explicit FdStore(PassedDescriptors passed, CountStored count = CountStoredDescriptors);
+  // `notify` lives longer.
+  FdStore(NotifySocket& notify, PassedDescriptors passed,
+          CountStored count = CountStoredDescriptors);
 
   // What is stored, as far as it is known here, in their order.
   std::vector<std::string> Names() const { return {names_.begin(), names_.end()}; }
@@ -58,21 +61,23 @@ class FdStore {
   // Errors: INVALID_ARGUMENT  a name that is empty, too long, or not of [A-Za-z0-9._-]
   //         ALREADY_EXISTS    something is stored under it; remove that first
   //         UNAVAILABLE       there is no service manager
-  //         others            of sendmsg()
+  //         others            of NotifySocket::Send()
   absl::Status Push(const std::string& name, int fd);
-  // No error: nothing is stored under this name. Errors: UNAVAILABLE, and those of sendmsg()
+  // No error: nothing is stored under this name. Errors: those of NotifySocket::Send()
   absl::Status Remove(const std::string& name);
 
-  // Asks whether the manager has what was pushed and not removed until now, and no more; call it
-  // where nothing waits, on any thread. OK also where there is no service manager.
+  // Asks whether the manager has what was pushed and not removed until now, and no more; call what
+  // it returns where nothing waits, on any thread. OK also where there is no service manager. One
+  // at a time: with the next one, this one is no question any more.
   //
   // Errors: DATA_LOSS            it keeps less
   //         FAILED_PRECONDITION  it keeps more
   //         DEADLINE_EXCEEDED    it has not read what it was told within kPatience
-  //         others               of CountStored
-  std::function<absl::Status()> Verification() const;
+  //         others               of CountStored, pipe2() and NotifySocket::Send()
+  std::function<absl::Status()> Verification();
 
  private:
+  NotifySocket& notify_;
   CountStored count_;
   std::vector<std::pair<std::string, UniqueFd>> came_;  // from the last life, not taken yet
   absl::btree_set<std::string> names_;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tests/support/descriptors.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/fake_fd_store.h"
 
 namespace hlbuf {
@@ -24,11 +25,13 @@ ino_t InodeOf(int fd) {
 class FdStoreTest : public testing::Test {
  protected:
   // The next life of a service.
-  FdStore NextLife() { return FdStore(PassedDescriptors(kept.Passed()), count); }
+  FdStore NextLife() { return FdStore(notify, PassedDescriptors(kept.Passed()), count); }
 
   FakeFdStore kept{4};
+  FakeClock clock;
+  NotifySocket notify{clock};
   FdStore::CountStored count = [this] { return kept.Count(); };
-  FdStore store{PassedDescriptors(), count};
+  FdStore store{notify, PassedDescriptors(), count};
   UniqueFd journal = Memfd("journal");
   UniqueFd epochs = Memfd("epochs");
 };
@@ -152,13 +155,15 @@ TEST_F(FdStoreTest, KeepsTheNewestOfTwoThatCameUnderOneName) {
 }
 
 TEST_F(FdStoreTest, PassesOnWhyNobodyCouldCount) {
-  const FdStore blind(PassedDescriptors(), [] { return absl::NotFoundError("no bus"); });
+  FdStore blind(notify, PassedDescriptors(), [] { return absl::NotFoundError("no bus"); });
   EXPECT_TRUE(absl::IsNotFound(blind.Verification()()));
 }
 
 TEST(FdStore, KeepsNothingWithoutAServiceManager) {
   ::unsetenv("NOTIFY_SOCKET");
-  FdStore store{PassedDescriptors()};
+  const FakeClock clock;
+  NotifySocket notify(clock);
+  FdStore store{notify, PassedDescriptors()};
   EXPECT_TRUE(absl::IsUnavailable(store.Push("journal", Memfd("journal").get())));
   EXPECT_EQ(store.Names(), Names());
   EXPECT_TRUE(store.Verification()().ok());

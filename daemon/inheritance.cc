@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/inheritance.h"
 
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,9 +16,8 @@ namespace hlbuf {
 namespace {
 
 // Those that are spawned end with this service's unit.
-bool ServiceManagerKeeps(const SocketsConfig& sockets) {
-  const bool is_there = ::sd_notify(0, "STATUS=Starting") > 0;
-  return is_there && ::access(sockets.keeper.c_str(), F_OK) == 0;
+bool ServiceManagerKeeps(NotifySocket& notify, const SocketsConfig& sockets) {
+  return notify.Send("STATUS=Starting").ok() && ::access(sockets.keeper.c_str(), F_OK) == 0;
 }
 
 std::vector<std::string> KeeperNames(const Config& config) {
@@ -32,10 +30,10 @@ std::vector<std::string> KeeperNames(const Config& config) {
 
 // Where nothing is kept, what an earlier process had is gone: its keepers ended with it.
 absl::Status Inheritance::Open(const Config& config, PassedDescriptors passed) {
-  store_ = std::make_unique<FdStore>(std::move(passed));
+  store_ = std::make_unique<FdStore>(notify_, std::move(passed));
   if (!config.state.directory.empty()) {
     RETURN_IF_ERROR(OpenIn(config.state.directory));
-  } else if (ServiceManagerKeeps(config.sockets)) {
+  } else if (ServiceManagerKeeps(notify_, config.sockets)) {
     RETURN_IF_ERROR(OpenStored(config));
   } else {
     Log(LogLevel::kNotice, kNotKept);

@@ -14,6 +14,7 @@
 #include "daemon/core/observer.h"
 #include "daemon/device/keeper_dialer.h"
 #include "daemon/fd_store.h"
+#include "daemon/notify_socket.h"
 #include "daemon/passed_descriptors.h"
 #include "daemon/persist/shared_epoch_page.h"
 #include "daemon/state_journal.h"
@@ -29,9 +30,10 @@ class Inheritance {
   // Told of what is lost, or would be.
   using OnLoss = std::function<void(EventKind, const std::string&)>;
 
-  // `poster` lives longer.
-  Inheritance(Poster& poster, OnLoss on_loss)
+  // `poster` and `notify` live longer.
+  Inheritance(Poster& poster, NotifySocket& notify, OnLoss on_loss)
       : poster_(poster),
+        notify_(notify),
         on_loss_(std::move(on_loss)),
         journal_([this](const std::string& text) { on_loss_(EventKind::kJournalFailed, text); }) {}
 
@@ -55,6 +57,7 @@ class Inheritance {
   void OpenPage(std::uint64_t descriptors);
 
   Poster& poster_;
+  NotifySocket& notify_;
   const OnLoss on_loss_;
   std::unique_ptr<FdStore> store_;
   std::unique_ptr<StoredState> stored_;

@@ -66,7 +66,7 @@ std::string Readiness::Status() const {
 }
 
 // A device that goes through a reset says nothing new until it has come out of it: whoever takes
-// these lines may be slow, and sd_notify() waits for him.
+// these lines may be slow.
 void Readiness::LookAtDevices() {
   const auto& devices = broker_.devices();
   if (std::all_of(devices.begin(), devices.end(),

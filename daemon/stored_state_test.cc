@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/support/descriptors.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/fake_fd_store.h"
 #include "tests/support/loop_thread.h"
 #include "tests/support/posted.h"
@@ -23,7 +24,9 @@ class StoredStateTest : public testing::Test {
     kept_ = std::make_unique<FakeFdStore>(room);
     thread_.Start();
     thread_.OnLoop([&] {
-      store_ = std::make_unique<FdStore>(PassedDescriptors(), [this] { return kept_->Count(); });
+      notify_ = std::make_unique<NotifySocket>(clock_);
+      store_ = std::make_unique<FdStore>(*notify_, PassedDescriptors(),
+                                         [this] { return kept_->Count(); });
       const std::string keeper = "keeper-a";
       state_ =
           std::make_unique<StoredState>(*store_, thread_.loop(), absl::MakeConstSpan(&keeper, 1),
@@ -39,7 +42,9 @@ class StoredStateTest : public testing::Test {
 
   UniqueFd journal_ = Memfd("journal");
   std::unique_ptr<FakeFdStore> kept_;
+  FakeClock clock_;
   LoopThread thread_;
+  std::unique_ptr<NotifySocket> notify_;
   std::unique_ptr<FdStore> store_;
   std::vector<std::string> told_;
   std::unique_ptr<StoredState> state_;
@@ -96,7 +101,7 @@ class StoredStateLivesTest : public testing::Test {
   // The next life of a service with one device.
   void NextLife() {
     state.reset();
-    store = std::make_unique<FdStore>(PassedDescriptors(kept.Passed()),
+    store = std::make_unique<FdStore>(notify, PassedDescriptors(kept.Passed()),
                                       [this] { return kept.Count(); });
     state =
         std::make_unique<StoredState>(*store, posted, Names{"keeper-a"}, [](const std::string&) {});
@@ -109,6 +114,8 @@ class StoredStateLivesTest : public testing::Test {
   }
 
   FakeFdStore kept{8};
+  FakeClock clock;
+  NotifySocket notify{clock};
   Posted posted;
   std::unique_ptr<FdStore> store;
   std::unique_ptr<StoredState> state;

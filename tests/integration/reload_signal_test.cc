@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGHUP, without a service manager.
+// SIGHUP, without systemd.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -13,6 +13,13 @@ namespace hlbuf {
 namespace {
 
 constexpr std::uint64_t kBytes = 64 << 10;
+
+int CountOf(const std::string& text, const std::string& what) {
+  int count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
 
 class ReloadSignal : public DaemonTest {
  protected:
@@ -41,6 +48,25 @@ TEST_F(ReloadSignal, ChangesNothingWhenTheConfigurationIsBad) {
   Add("[[rule]]\nname = \"none\"\neffect = \"deny\"\n[log]\nlevel = \"loud\"\n");
   ASSERT_TRUE(IsLogged("log.level: found \"loud\""));
   EXPECT_EQ(alice.Allocate(kBytes).size_bytes, kBytes);
+}
+
+// Its socket takes some messages, and then none.
+TEST_F(ReloadSignal, IsTakenWhileTheServiceManagerStandsStill) {
+  LibraryClient alice(Alice(), daemon().client_socket());
+  const HeldBuffer made = alice.Allocate(kBytes);
+  Supervisor& manager = daemon().supervisor();
+  manager.SetReading(false);
+  for (int reload = 1; reload <= 20; ++reload) {
+    daemon().Signal(SIGHUP);
+    ASSERT_TRUE(Eventually([&] {
+      return CountOf(daemon().Log(), "the configuration was read again and holds") == reload;
+    })) << reload;
+  }
+  alice.Write(made, "still hers");
+  EXPECT_EQ(alice.Read(alice.Open(made.id), 10), "still hers");
+  manager.SetReading(true);
+  EXPECT_TRUE(Eventually([&] { return manager.status() == "Serving dev0 (READY)"; }))
+      << manager.status();
 }
 
 }  // namespace

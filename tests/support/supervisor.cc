@@ -115,6 +115,7 @@ void Supervisor::Run() {
     {
       const std::lock_guard lock(mutex_);
       if (finishes_) return;
+      if (!reads_) fds[0].fd = -1;
       const bool runs = child_ != nullptr && ends_.size() < static_cast<std::size_t>(lives_);
       fds.push_back({.fd = runs ? child_->pidfd() : -1, .events = POLLIN, .revents = 0});
       for (const pollfd& polled : stored_.Polled()) fds.push_back(polled);
@@ -123,7 +124,7 @@ void Supervisor::Run() {
     eventfd_t count = 0;
     static_cast<void>(::eventfd_read(wake_.get(), &count));
     const std::lock_guard lock(mutex_);
-    ReadNotifications();  // what it said before it ended comes first
+    if (reads_) ReadNotifications();  // what it said before it ended comes first
     stored_.RemoveHungUp();
     if (fds[2].revents != 0) Accept();
     if (fds[3].revents != 0) OnEnd();
@@ -246,6 +247,14 @@ int Supervisor::Stop() {
   if (!HasEnded(life)) return -1;
   const int status = Ends().back();
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void Supervisor::SetReading(bool reads) {
+  {
+    const std::lock_guard lock(mutex_);
+    reads_ = reads;
+  }
+  Wake();
 }
 
 std::vector<std::string> Supervisor::StoredNames() const {

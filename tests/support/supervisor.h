@@ -69,6 +69,9 @@ class Supervisor {
   // stored is closed, as by `systemctl stop`.
   int Stop();
 
+  // Whether it reads what it is told, which it does at first. Who waits for it waits, else.
+  void SetReading(bool reads);
+
   std::vector<std::string> StoredNames() const;
   // As if the service had stored it.
   void Store(const std::string& name, UniqueFd fd);
@@ -96,7 +99,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Child>> accepted_;
   std::vector<int> ends_;
   int lives_ = 0;
-  bool ready_ = false, stops_ = false, finishes_ = false;
+  bool ready_ = false, stops_ = false, finishes_ = false, reads_ = true;
   std::string status_;
   std::vector<std::string> environment_of_next_;
   std::thread thread_;

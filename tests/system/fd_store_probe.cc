@@ -2,6 +2,7 @@
 // A service that does nothing but store: fd_store_probe NAME... takes each name from its last life,
 // or stores a new memfd under it, removes all others, and says in its status how that went. +NAME
 // stores a new one in the place of what is there; NAME=OTHER stores what NAME is as OTHER, too.
+#include <poll.h>
 #include <sys/mman.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -11,7 +12,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/base/event_loop.h"
 #include "daemon/fd_store.h"
+#include "daemon/notify_socket.h"
 #include "daemon/passed_descriptors.h"
 
 namespace {
@@ -57,12 +60,16 @@ int main(int argc, char** argv) {
   absl::StatusOr<hlbuf::PassedDescriptors> passed = hlbuf::PassedDescriptors::Adopt();
   if (!passed.ok()) return 1;
   for (const char* const socket : {"clients", "control"}) passed->Take(socket);
-  hlbuf::FdStore store(*std::move(passed));
+  const hlbuf::BootClock clock;
+  hlbuf::NotifySocket notify(clock);
+  hlbuf::FdStore store(notify, *std::move(passed));
   std::string status;
   for (int i = 1; i < argc; ++i) absl::StrAppend(&status, TakeOrStore(store, argv[i]), "; ");
   for (const std::string& name : store.RemoveUntaken())
     absl::StrAppend(&status, name, " removed; ");
-  const absl::Status verified = store.Verification()();
+  const auto verification = store.Verification();
+  for (; !notify.idle(); notify.RunDeadlines()) ::poll(nullptr, 0, 1);
+  const absl::Status verified = verification();
   absl::StrAppend(&status, verified.ok() ? "verified" : verified.message());
   ::sd_notifyf(0, "READY=1\nSTATUS=%s", status.c_str());
   ::pause();

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/notify_socket.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "daemon/base/log.h"
+
+namespace hlbuf {
+namespace {
+
+// How long `name` is as an address, which it is made; 0: it is none. A '@' stands for the zero
+// before an abstract one.
+socklen_t AddressOf(absl::string_view name, sockaddr_un& address) {
+  if (name.size() < 2 || name.size() >= sizeof(address.sun_path)) return 0;
+  if (name[0] != '/' && name[0] != '@') return 0;
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path, name.size());
+  const std::size_t bytes = offsetof(sockaddr_un, sun_path) + name.size();
+  if (name[0] == '/') return static_cast<socklen_t>(bytes + 1);
+  address.sun_path[0] = '\0';
+  return static_cast<socklen_t>(bytes);
+}
+
+// Of what says how something is now, an earlier message says nothing any more.
+bool TakesPlaceOf(absl::string_view lines, absl::string_view earlier) {
+  for (const absl::string_view kind : {"STATUS=", "BARRIER="})
+    if (absl::StartsWith(lines, kind) && absl::StartsWith(earlier, kind)) return true;
+  return false;
+}
+
+}  // namespace
+
+NotifySocket::NotifySocket(const Clock& clock) : clock_(clock) {
+  const char* const name = std::getenv("NOTIFY_SOCKET");
+  if (name == nullptr) return;
+  address_bytes_ = AddressOf(name, address_);
+  if (address_bytes_ == 0) return;
+  socket_.Reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+// UNAVAILABLE: it has no room now.
+absl::Status NotifySocket::TrySend(const std::string& lines, int fd) const {
+  std::string text = lines;
+  iovec part = {.iov_base = text.data(), .iov_len = text.size()};
+  sockaddr_un to = address_;
+  msghdr message = {};
+  message.msg_name = &to;
+  message.msg_namelen = address_bytes_;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+  }
+  if (::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return absl::OkStatus();
+  if (errno == EAGAIN || errno == ENOBUFS)
+    return absl::UnavailableError("the service manager does not read");
+  return absl::ErrnoToStatus(errno, "tell the service manager");
+}
+
+absl::Status NotifySocket::Send(const std::string& lines, int fd) {
+  if (!is_there()) return absl::UnavailableError("no service manager keeps descriptors");
+  if (!idle()) return Enqueue(lines, fd);
+  const absl::Status sent = TrySend(lines, fd);
+  if (!absl::IsUnavailable(sent)) return sent;
+  pause_ = kFirstPause;
+  next_try_ = clock_.Now() + pause_;
+  return Enqueue(lines, fd);
+}
+
+absl::Status NotifySocket::Enqueue(const std::string& lines, int fd) {
+  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
+                                [&](const Message& m) { return TakesPlaceOf(lines, m.lines); }),
+                 waiting_.end());
+  if (waiting_.size() >= kWaitingMax)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the service manager has not read ", kWaitingMax, " messages"));
+  Message message = {.lines = lines, .fd = UniqueFd()};
+  if (fd >= 0) {
+    message.fd.Reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!message.fd) return absl::ErrnoToStatus(errno, "keep a descriptor for the service manager");
+  }
+  waiting_.push_back(std::move(message));
+  return absl::OkStatus();
+}
+
+void NotifySocket::SendNow(const std::string& lines) {
+  if (is_there() && idle()) TrySend(lines, -1).IgnoreError();
+}
+
+void NotifySocket::RunDeadlines() {
+  if (clock_.Now() < NextDeadline()) return;
+  while (!waiting_.empty()) {
+    const Message& first = waiting_.front();
+    const absl::Status sent = TrySend(first.lines, first.fd.get());
+    if (absl::IsUnavailable(sent)) {
+      pause_ = std::min(2 * pause_, kLongestPause);
+      next_try_ = clock_.Now() + pause_;
+      return;
+    }
+    if (!sent.ok())
+      Log(LogLevel::kWarning,
+          absl::StrCat("the service manager was not told ",
+                       first.lines.substr(0, first.lines.find('\n')), ": ", sent.message()));
+    waiting_.pop_front();
+  }
+}
+
+}  // namespace hlbuf

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HLBUF_DAEMON_NOTIFY_SOCKET_H_
+#define HLBUF_DAEMON_NOTIFY_SOCKET_H_
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <deque>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "daemon/base/clock.h"
+#include "proto/wire/unique_fd.h"
+
+namespace hlbuf {
+
+// What sd_notify(3) and its relatives do, without waiting: the service manager may stand still, and
+// then its socket is full after some messages, and the next one of libsystemd's blocks for ever.
+// What it does not take at once waits here, in order, and is tried again.
+//
+// Broker thread.
+class NotifySocket {
+ public:
+  static constexpr std::size_t kWaitingMax = 256;
+  // Between two tries; each pause is twice the one before.
+  static constexpr absl::Duration kFirstPause = absl::Milliseconds(5);
+  static constexpr absl::Duration kLongestPause = absl::Seconds(1);
+
+  // To where $NOTIFY_SOCKET leads now. `clock` lives longer.
+  explicit NotifySocket(const Clock& clock);
+
+  // There is a service manager.
+  bool is_there() const { return static_cast<bool>(socket_); }
+  bool idle() const { return waiting_.empty(); }
+
+  // Sends lines, and a duplicate of `fd` unless that is -1, behind all that was sent before. Of
+  // those that wait only the last counts if they begin with "STATUS=", and likewise "BARRIER=".
+  //
+  // Errors: UNAVAILABLE         there is no service manager
+  //         RESOURCE_EXHAUSTED  kWaitingMax messages wait, or there is no descriptor left
+  //         others              of sendmsg()
+  absl::Status Send(const std::string& lines, int fd = -1);
+  // Not at all, if they would have to wait: for what is worth nothing later.
+  void SendNow(const std::string& lines);
+
+  absl::Time NextDeadline() const { return idle() ? absl::InfiniteFuture() : next_try_; }
+  void RunDeadlines();
+
+ private:
+  struct Message {
+    std::string lines;
+    UniqueFd fd;
+  };
+
+  absl::Status TrySend(const std::string& lines, int fd) const;
+  absl::Status Enqueue(const std::string& lines, int fd);
+
+  const Clock& clock_;
+  UniqueFd socket_;  // none: there is no service manager
+  sockaddr_un address_ = {};
+  socklen_t address_bytes_ = 0;
+  std::deque<Message> waiting_;
+  absl::Duration pause_;
+  absl::Time next_try_;
+};
+
+}  // namespace hlbuf
+
+#endif  // HLBUF_DAEMON_NOTIFY_SOCKET_H_
