@@ -10,9 +10,9 @@ namespace hlbuf::ctl::doctor {
 namespace {
 
 constexpr const char* kUdevRule =
-    "let udev give them to the service, in /etc/udev/rules.d/70-hl-bufd.rules: "
-    "KERNEL==\"accel[0-9]*|accel_controlD*|hl[0-9]*|hl_controlD*\", "
-    "SUBSYSTEM==\"accel|habanalabs\", GROUP=\"hl-bufd\", MODE=\"0660\"; then: udevadm trigger";
+    "install the rule of this service, lib/udev/rules.d/70-hl-bufd.rules, if it is not there, and "
+    "have udev apply it: udevadm control --reload; udevadm trigger --subsystem-match=accel "
+    "--subsystem-match=habanalabs";
 
 std::string TextOf(const DeviceFile& file) {
   return absl::StrFormat("%s (%d:%d, mode %04o, uid %d, gid %d)", file.path, major(file.number),
