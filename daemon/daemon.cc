@@ -106,10 +106,12 @@ class Daemon {
         limited_(events_, clock_),
         witness_(config.sockets.holders, loop, clock_),
         notify_(clock_),
-        inheritance_(loop, notify_,
-                     [this](EventKind kind, const std::string& text) {
-                       broker_.Tell({.kind = kind, .text = text});
-                     }),
+        inheritance_(
+            loop, clock_, notify_,
+            [this](EventKind kind, const std::string& text) {
+              broker_.Tell({.kind = kind, .text = text});
+            },
+            [this](bool counting) { readiness_.AwaitCount(counting); }),
         broker_(SettingsOf(config), PolicyOf(config), clock_, limited_, &witness_,
                 inheritance_.journal(), inheritance_.page()),
         readiness_(events_, broker_, loop, clock_,
@@ -190,7 +192,8 @@ absl::Status Daemon::AddDevices() {
 absl::Status Daemon::ArmTimer() {
   return loop_.SetTimer(
       [this] {
-        return std::min({broker_.NextDeadline(), witness_.NextDeadline(), readiness_.NextDeadline(),
+        return std::min({broker_.NextDeadline(), inheritance_.NextDeadline(),
+                         witness_.NextDeadline(), readiness_.NextDeadline(),
                          watchdog_.NextDeadline(), notify_.NextDeadline(), clients_->NextDeadline(),
                          control_->NextDeadline()});
       },
@@ -200,6 +203,7 @@ absl::Status Daemon::ArmTimer() {
         readiness_.RunDeadlines();
         watchdog_.RunDeadlines();
         notify_.RunDeadlines();
+        inheritance_.RunDeadlines();
         clients_->RunDeadlines();
         control_->RunDeadlines();
       });

@@ -36,7 +36,7 @@ absl::Status AwaitBarrier(const UniqueFd& barrier) {
 
 absl::Status Compare(std::size_t wanted, const FdStore::CountStored& count) {
   const absl::StatusOr<std::uint32_t> stored = count();
-  if (!stored.ok()) return stored.status();
+  if (!stored.ok()) return absl::UnavailableError(stored.status().message());
   if (*stored < wanted)
     return absl::DataLossError(absl::StrCat("the service manager keeps ", *stored,
                                             " descriptors, not ", wanted,

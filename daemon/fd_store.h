@@ -73,7 +73,8 @@ class FdStore {
   // Errors: DATA_LOSS            it keeps less
   //         FAILED_PRECONDITION  it keeps more
   //         DEADLINE_EXCEEDED    it has not read what it was told within kPatience
-  //         others               of CountStored, pipe2() and NotifySocket::Send()
+  //         UNAVAILABLE          it could not be counted
+  //         others               of pipe2() and NotifySocket::Send()
   std::function<absl::Status()> Verification();
 
  private:

@@ -61,8 +61,8 @@ absl::Status Inheritance::OpenIn(const std::string& directory) {
 
 absl::Status Inheritance::OpenStored(const Config& config) {
   stored_ = std::make_unique<StoredState>(
-      *store_, poster_, KeeperNames(config),
-      [this](const std::string& text) { on_loss_(EventKind::kStateUnkept, text); });
+      *store_, poster_, clock_, KeeperNames(config),
+      [this](const std::string& text) { on_loss_(EventKind::kStateUnkept, text); }, on_counting_);
   ASSIGN_OR_RETURN(found_, journal_.OpenStored(stored_->TakeJournal()));
   if (found_.aside)
     absl::StrAppend(&found_.set_aside, "; the service manager keeps it as ",

@@ -30,11 +30,14 @@ class Inheritance {
   // Told of what is lost, or would be.
   using OnLoss = std::function<void(EventKind, const std::string&)>;
 
-  // `poster` and `notify` live longer.
-  Inheritance(Poster& poster, NotifySocket& notify, OnLoss on_loss)
+  // The references live longer. `on_counting`: of what the service manager keeps.
+  Inheritance(Poster& poster, const Clock& clock, NotifySocket& notify, OnLoss on_loss,
+              StoredState::OnCounting on_counting)
       : poster_(poster),
+        clock_(clock),
         notify_(notify),
         on_loss_(std::move(on_loss)),
+        on_counting_(std::move(on_counting)),
         journal_([this](const std::string& text) { on_loss_(EventKind::kJournalFailed, text); }) {}
 
   // Takes what is there out of `passed`, and has the manager forget what means nothing here.
@@ -48,6 +51,12 @@ class Inheritance {
   const StoredState* stored() const { return stored_.get(); }
   // Only after Open().
   KeeperDialer& keepers() { return *keepers_; }
+  absl::Time NextDeadline() const {
+    return stored_ != nullptr ? stored_->NextDeadline() : absl::InfiniteFuture();
+  }
+  void RunDeadlines() {
+    if (stored_ != nullptr) stored_->RunDeadlines();
+  }
   // What the journal had, once.
   Kept TakeKept() { return std::exchange(found_, {}).kept; }
 
@@ -57,8 +66,10 @@ class Inheritance {
   void OpenPage(std::uint64_t descriptors);
 
   Poster& poster_;
+  const Clock& clock_;
   NotifySocket& notify_;
   const OnLoss on_loss_;
+  const StoredState::OnCounting on_counting_;
   std::unique_ptr<FdStore> store_;
   std::unique_ptr<StoredState> stored_;
   std::unique_ptr<KeeperDialer> keepers_;

@@ -49,6 +49,7 @@ Readiness::Readiness(EventLog& log, const Broker& broker, Poster& poster, const 
       clock_(clock),
       notify_(std::move(notify)),
       latest_(clock.Now() + kPatience),
+      count_latest_(clock.Now() + kCountPatience),
       subscription_(log.Subscribe(*this, /*leases=*/false)) {}
 
 // The broker is in the middle of what it tells.
@@ -68,14 +69,30 @@ std::string Readiness::Status() const {
 // A device that goes through a reset says nothing new until it has come out of it: whoever takes
 // these lines may be slow.
 void Readiness::LookAtDevices() {
+  if (!ready_ && awaits_count_) return;
   const auto& devices = broker_.devices();
   if (std::all_of(devices.begin(), devices.end(),
                   [](const auto& device) { return IsSettled(*device); }))
     Tell(Status());
 }
 
+void Readiness::AwaitCount(bool awaited) {
+  awaits_count_ = awaited && clock_.Now() < count_latest_;
+  if (!awaited && !ready_) LookAtDevices();
+}
+
+absl::Time Readiness::NextDeadline() const {
+  if (ready_) return absl::InfiniteFuture();
+  return awaits_count_ ? count_latest_ : latest_;
+}
+
 void Readiness::RunDeadlines() {
-  if (!ready_ && clock_.Now() >= latest_) Tell(Status());
+  if (clock_.Now() < NextDeadline()) return;
+  awaits_count_ = false;
+  if (clock_.Now() >= latest_)
+    Tell(Status());
+  else
+    LookAtDevices();
 }
 
 void Readiness::BeginReload() {

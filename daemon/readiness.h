@@ -15,10 +15,13 @@ namespace hlbuf {
 
 // Tells the service manager that the service is ready once no device is being opened any more, so
 // that what is started after it finds its device; but after kPatience at the latest, for a driver
-// may take minutes. Later it tells how the devices are, when that has changed. Broker thread.
+// may take minutes. What the service manager is to keep for the next life has been counted by then,
+// or kCountPatience has passed. Later it tells how the devices are, when that has changed. Broker
+// thread.
 class Readiness final : private EventSink {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(5);
+  static constexpr absl::Duration kCountPatience = absl::Seconds(2);
   // Told lines as of sd_notify(3).
   using Notify = absl::AnyInvocable<void(const std::string& lines)>;
 
@@ -31,10 +34,12 @@ class Readiness final : private EventSink {
   void EndReload(std::string remark);
   // What else is to be said, until it is empty again.
   void SetTrouble(std::string trouble);
+  // What is kept is being counted, or is not any more.
+  void AwaitCount(bool awaited);
   // From now on nothing is told but this.
   void TellStopping();
 
-  absl::Time NextDeadline() const { return ready_ ? absl::InfiniteFuture() : latest_; }
+  absl::Time NextDeadline() const;
   void RunDeadlines();
 
  private:
@@ -49,6 +54,8 @@ class Readiness final : private EventSink {
   const Clock& clock_;
   Notify notify_;
   absl::Time latest_;
+  absl::Time count_latest_;
+  bool awaits_count_ = false;
   bool ready_ = false;
   bool stopping_ = false;
   bool reloading_ = false;  // and the service manager was told so

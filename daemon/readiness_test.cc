@@ -92,6 +92,51 @@ TEST_F(ReadinessTest, LosesPatienceWithADriver) {
   EXPECT_EQ(told.back(), "STATUS=Serving a (READY)");
 }
 
+TEST_F(ReadinessTest, ComesWhenWhatIsKeptWasCounted) {
+  FakeBackend& backend = Add("a");
+  readiness.AwaitCount(true);
+  Answer(backend);
+  EXPECT_TRUE(told.empty());
+  EXPECT_EQ(readiness.NextDeadline(), clock.Now() + Readiness::kCountPatience);
+  readiness.AwaitCount(false);
+  EXPECT_EQ(told.back(), "READY=1");
+  told.clear();
+  readiness.AwaitCount(true);
+  readiness.AwaitCount(false);
+  EXPECT_TRUE(told.empty());
+}
+
+TEST_F(ReadinessTest, DoesNotComeBeforeItsDevicesBecauseThatWasCounted) {
+  FakeBackend& backend = Add("a");
+  readiness.AwaitCount(true);
+  readiness.AwaitCount(false);
+  EXPECT_TRUE(told.empty());
+  Answer(backend);
+  EXPECT_EQ(told.back(), "READY=1");
+}
+
+TEST_F(ReadinessTest, LosesPatienceWithWhoeverCounts) {
+  FakeBackend& backend = Add("a");
+  readiness.AwaitCount(true);
+  Answer(backend);
+  Advance(Readiness::kCountPatience - absl::Milliseconds(1));
+  EXPECT_TRUE(told.empty());
+  Advance(absl::Milliseconds(1));
+  EXPECT_EQ(told.back(), "READY=1");
+}
+
+TEST_F(ReadinessTest, LosesPatienceWithBoth) {
+  Add("a");
+  readiness.AwaitCount(true);
+  Advance(Readiness::kCountPatience);
+  readiness.AwaitCount(true);
+  EXPECT_TRUE(told.empty());
+  EXPECT_EQ(readiness.NextDeadline(),
+            clock.Now() + Readiness::kPatience - Readiness::kCountPatience);
+  Advance(Readiness::kPatience);
+  EXPECT_EQ(told.back(), "READY=1");
+}
+
 TEST_F(ReadinessTest, SaysNothingAboutAResetThatWentWell) {
   FakeBackend& backend = Add("a");
   Answer(backend);

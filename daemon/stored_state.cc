@@ -17,11 +17,30 @@ namespace {
 constexpr const char* kJournal = "journal-1";
 constexpr const char* kEpochPage = "epoch-page-1";
 
+// The manager has less or more, and has it still when it is asked again.
+bool IsAnswer(const absl::Status& verified) {
+  return absl::IsDataLoss(verified) || absl::IsFailedPrecondition(verified);
+}
+
+std::string WordsOf(const absl::Status& verified) {
+  if (verified.ok()) return "";
+  return absl::StrCat(absl::IsFailedPrecondition(verified)
+                          ? "a keeper that was given up may live on: "
+                          : "what is held may not survive a restart of this service: ",
+                      verified.message());
+}
+
 }  // namespace
 
-StoredState::StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers,
-                         OnTrouble on_trouble)
-    : store_(store), poster_(poster), on_trouble_(std::move(on_trouble)), side_(poster) {
+StoredState::StoredState(FdStore& store, Poster& poster, const Clock& clock,
+                         absl::Span<const std::string> keepers, OnTrouble on_trouble,
+                         OnCounting on_counting)
+    : store_(store),
+      poster_(poster),
+      clock_(clock),
+      on_trouble_(std::move(on_trouble)),
+      on_counting_(std::move(on_counting)),
+      side_(poster) {
   for (const std::string& name : keepers)
     if (std::optional<UniqueFd> connection = store_.Take(name))
       came_.emplace(name, *std::move(connection));
@@ -104,6 +123,8 @@ void StoredState::Verify() {
     verify_again_ = true;
     return;
   }
+  repeat_ = absl::InfiniteFuture();
+  on_counting_(true);
   const auto verified = std::make_shared<absl::Status>();
   side_.Run([verified, verify = store_.Verification()] { *verified = verify(); },
             [this, verified] { OnVerified(*verified); });
@@ -114,13 +135,14 @@ void StoredState::OnVerified(const absl::Status& verified) {
   // What was told meanwhile is in that count, or is not.
   if (std::exchange(verify_again_, false)) return Verify();
   verified_ = verified.ok();
-  unverified_.clear();
-  if (verified.ok()) return;
-  unverified_ = absl::StrCat(absl::IsFailedPrecondition(verified)
-                                 ? "a keeper that was given up may live on: "
-                                 : "what is held may not survive a restart of this service: ",
-                             verified.message());
-  on_trouble_(unverified_);
+  const std::string before = std::exchange(unverified_, WordsOf(verified));
+  if (!verified.ok() && !IsAnswer(verified)) repeat_ = clock_.Now() + kRepeatPause;
+  if (!verified.ok() && unverified_ != before) on_trouble_(unverified_);
+  on_counting_(false);
+}
+
+void StoredState::RunDeadlines() {
+  if (clock_.Now() >= repeat_) Verify();
 }
 
 }  // namespace hlbuf

@@ -10,7 +10,9 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/poster.h"
 #include "daemon/base/side_job.h"
 #include "daemon/device/keeper_store.h"
@@ -24,17 +26,23 @@ namespace hlbuf {
 //
 // Broker thread, but for what KeeperStore has. What is put there is pushed before anything that was
 // posted later is done. Whether the manager has what it should, and no more, is asked behind each
-// push and removal.
+// push and removal, and again where nobody has answered.
 class StoredState final : public KeeperStore {
  public:
   // What the journal of an earlier life is called that could not be read.
   static constexpr const char* kJournalAside = "journal-bad";
-  // Told, in words, each time that something is found not to be kept.
+  // Told, in words, when something is found not to be kept.
   using OnTrouble = std::function<void(const std::string&)>;
 
-  // Takes the connections called `keepers`. Both references live longer.
-  StoredState(FdStore& store, Poster& poster, absl::Span<const std::string> keepers,
-              OnTrouble on_trouble);
+  // Told when it begins to be asked for (true), and when nothing is asked any more.
+  using OnCounting = std::function<void(bool)>;
+  // To the next question, where the last one had no answer.
+  static constexpr absl::Duration kRepeatPause = absl::Seconds(30);
+
+  // Takes the connections called `keepers`. The references live longer.
+  StoredState(
+      FdStore& store, Poster& poster, const Clock& clock, absl::Span<const std::string> keepers,
+      OnTrouble on_trouble, OnCounting on_counting = [](bool) {});
   // The journal of the last life; no descriptor: there is none. One that was set aside stays stored
   // until another one is.
   UniqueFd TakeJournal();
@@ -45,6 +53,9 @@ class StoredState final : public KeeperStore {
   // Likewise the epoch page.
   UniqueFd TakeEpochPage();
   absl::Status PutEpochPage(int page);
+
+  absl::Time NextDeadline() const { return repeat_; }
+  void RunDeadlines();
 
   // The manager has said that it keeps everything.
   bool verified() const { return verified_; }
@@ -63,15 +74,18 @@ class StoredState final : public KeeperStore {
 
   FdStore& store_;
   Poster& poster_;
+  const Clock& clock_;
   std::mutex lock_;  // of came_, which workers ask
   absl::flat_hash_map<std::string, UniqueFd> came_;
   const OnTrouble on_trouble_;
+  const OnCounting on_counting_;
   bool has_journal_ = false;
   bool verified_ = false;
   std::string unverified_;                           // why it is not, when it was asked
   absl::btree_map<std::string, std::string> unput_;  // by their names: why they are not there
   bool verifying_ = false;
   bool verify_again_ = false;
+  absl::Time repeat_ = absl::InfiniteFuture();
   SideJob side_;  // last: its work ends before the rest
 };
 

@@ -26,11 +26,15 @@ class StoredStateTest : public testing::Test {
     thread_.OnLoop([&] {
       notify_ = std::make_unique<NotifySocket>(clock_);
       store_ = std::make_unique<FdStore>(*notify_, PassedDescriptors(),
-                                         [this] { return kept_->Count(); });
+                                         [this]() -> absl::StatusOr<std::uint32_t> {
+                                           if (!count_.ok()) return count_;
+                                           return kept_->Count();
+                                         });
       const std::string keeper = "keeper-a";
-      state_ =
-          std::make_unique<StoredState>(*store_, thread_.loop(), absl::MakeConstSpan(&keeper, 1),
-                                        [this](const std::string& text) { told_.push_back(text); });
+      state_ = std::make_unique<StoredState>(
+          *store_, thread_.loop(), clock_, absl::MakeConstSpan(&keeper, 1),
+          [this](const std::string& text) { told_.push_back(text); },
+          [this](bool counting) { counting_.push_back(counting); });
     });
   }
   ~StoredStateTest() override {
@@ -47,6 +51,8 @@ class StoredStateTest : public testing::Test {
   std::unique_ptr<NotifySocket> notify_;
   std::unique_ptr<FdStore> store_;
   std::vector<std::string> told_;
+  std::vector<bool> counting_;
+  absl::Status count_;  // what counting it comes to, unless that is OK; changed between two
   std::unique_ptr<StoredState> state_;
 };
 
@@ -87,6 +93,42 @@ TEST_F(StoredStateTest, SaysWhatCouldNotBePut) {
   EXPECT_TRUE(thread_.Until([&] { return state_->troubles().empty(); }));
 }
 
+// Who is slow once is not taken for one who lost everything.
+TEST_F(StoredStateTest, IsAskedForAgainWhereNobodyAnswered) {
+  count_ = absl::DeadlineExceededError("the bus is slow");
+  Begin(2);
+  PutJournal();
+  EXPECT_TRUE(thread_.Until([&] { return !told_.empty(); }));
+  for (int again = 0; again < 2; ++again) {
+    const std::size_t asked = counting_.size();
+    thread_.OnLoop([&] {
+      EXPECT_EQ(state_->NextDeadline(), clock_.Now() + StoredState::kRepeatPause);
+      clock_.AdvanceTo(state_->NextDeadline());
+      state_->RunDeadlines();
+    });
+    EXPECT_TRUE(thread_.Until([&] { return counting_.size() == asked + 2; }));
+  }
+  thread_.OnLoop([&] {
+    EXPECT_EQ(told_.size(), 1u) << "it is the same trouble";
+    EXPECT_EQ(state_->troubles(), told_);
+    count_ = absl::OkStatus();
+    clock_.AdvanceTo(state_->NextDeadline());
+    state_->RunDeadlines();
+  });
+  EXPECT_TRUE(thread_.Until([&] { return state_->verified(); }));
+  thread_.OnLoop([&] {
+    EXPECT_TRUE(state_->troubles().empty());
+    EXPECT_EQ(state_->NextDeadline(), absl::InfiniteFuture());
+  });
+}
+
+TEST_F(StoredStateTest, IsNotAskedForAgainWhereTheManagerHasLess) {
+  Begin(0);
+  PutJournal();
+  EXPECT_TRUE(thread_.Until([&] { return !told_.empty(); }));
+  thread_.OnLoop([&] { EXPECT_EQ(state_->NextDeadline(), absl::InfiniteFuture()); });
+}
+
 using Names = std::vector<std::string>;
 
 ino_t InodeOf(const UniqueFd& fd) {
@@ -103,8 +145,8 @@ class StoredStateLivesTest : public testing::Test {
     state.reset();
     store = std::make_unique<FdStore>(notify, PassedDescriptors(kept.Passed()),
                                       [this] { return kept.Count(); });
-    state =
-        std::make_unique<StoredState>(*store, posted, Names{"keeper-a"}, [](const std::string&) {});
+    state = std::make_unique<StoredState>(*store, posted, clock, Names{"keeper-a"},
+                                          [](const std::string&) {});
   }
   std::size_t Removals() {
     std::size_t removals = 0;
