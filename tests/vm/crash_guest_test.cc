@@ -16,7 +16,7 @@ std::vector<std::string> OfACard() {
   std::vector<std::string> all;
   for (const absl::string_view point : kCrashPoints)
     if (absl::StrContains(point, "-card-") || absl::StrContains(point, "-device-re") ||
-        absl::StrContains(point, "-put-note") || absl::StrContains(point, "-revoke"))
+        absl::StrContains(point, "-note") || absl::StrContains(point, "-revoke"))
       all.push_back(absl::StrCat(point, ":1"));
   return all;
 }
