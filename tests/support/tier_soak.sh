@@ -29,6 +29,6 @@ soak_here() {
 
 soak_here || status=$?
 run_guest -t $limit -e HLBUF_KILLS=20 -e HLBUF_KILL_RESETS=6 -e HLBUF_PROGRAM_LIMIT=$limit \
-  -e "HLBUF_RESETS=${HLBUF_RESETS:-1000}" build/dev kill_soak_guest_test reset_load_guest_test ||
-  status=$?
+  -e "HLBUF_RESETS=${HLBUF_RESETS:-1000}" build/dev kill_soak_guest_test reset_load_guest_test \
+  crash_udmabuf_guest_soak || status=$?
 exit $status

@@ -9,7 +9,7 @@ usage: tests/vm/suite.sh BUILD_DIR [NAME...]
 
 Run inside the guest by tests/vm/run.sh. Runs BUILD_DIR/tests/vm/*_guest_test, the hostile tests of
 descriptors that clients send, and those of BUILD_DIR/tests/integration that its file `on_devices`
-names, with HLBUF_TEST_DEVICE=udmabuf and =dma-heap; or of these only the programs named. All are gtest programs. Writes KIND.NAME.xml and
+names, with HLBUF_TEST_DEVICE=udmabuf and =dma-heap; or of these only the programs named, *_guest_soak among them. All are gtest programs. Writes KIND.NAME.xml and
 KIND.NAME.log to $HLBUF_GUEST_OUT (a temporary directory without it); lines of a program that begin
 with "progress: " are shown while it runs. HLBUF_PROGRAM_LIMIT is what a program may take, 600
 seconds without it. Ends with 1 if anything failed or nothing ran.
@@ -79,6 +79,7 @@ run_all() {
 }
 
 run_all guest "$build"/tests/vm/*_guest_test
+if [ "$names" != "  " ]; then run_all guest "$build"/tests/vm/*_guest_soak; fi
 # This kernel, unlike newer ones, lets clients send descriptors.
 run_all hostile "$build"/tests/hostile/threat0[23]_*_test
 mapfile -t on_devices < "$build/tests/integration/on_devices"
