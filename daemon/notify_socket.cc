@@ -47,8 +47,7 @@ NotifySocket::NotifySocket(const Clock& clock) : clock_(clock) {
   socket_.Reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// UNAVAILABLE: it has no room now.
-absl::Status NotifySocket::TrySend(const std::string& lines, int fd) const {
+std::optional<absl::Status> NotifySocket::TrySend(const std::string& lines, int fd) const {
   std::string text = lines;
   iovec part = {.iov_base = text.data(), .iov_len = text.size()};
   sockaddr_un to = address_;
@@ -68,16 +67,14 @@ absl::Status NotifySocket::TrySend(const std::string& lines, int fd) const {
     std::memcpy(CMSG_DATA(rights), &fd, sizeof(int));
   }
   if (::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return absl::OkStatus();
-  if (errno == EAGAIN || errno == ENOBUFS)
-    return absl::UnavailableError("the service manager does not read");
+  if (errno == EAGAIN || errno == ENOBUFS) return std::nullopt;
   return absl::ErrnoToStatus(errno, "tell the service manager");
 }
 
 absl::Status NotifySocket::Send(const std::string& lines, int fd) {
   if (!is_there()) return absl::UnavailableError("no service manager keeps descriptors");
   if (!idle()) return Enqueue(lines, fd);
-  const absl::Status sent = TrySend(lines, fd);
-  if (!absl::IsUnavailable(sent)) return sent;
+  if (const std::optional<absl::Status> sent = TrySend(lines, fd)) return *sent;
   pause_ = kFirstPause;
   next_try_ = clock_.Now() + pause_;
   return Enqueue(lines, fd);
@@ -100,23 +97,23 @@ absl::Status NotifySocket::Enqueue(const std::string& lines, int fd) {
 }
 
 void NotifySocket::SendNow(const std::string& lines) {
-  if (is_there() && idle()) TrySend(lines, -1).IgnoreError();
+  if (is_there() && idle()) static_cast<void>(TrySend(lines, -1));
 }
 
 void NotifySocket::RunDeadlines() {
   if (clock_.Now() < NextDeadline()) return;
   while (!waiting_.empty()) {
     const Message& first = waiting_.front();
-    const absl::Status sent = TrySend(first.lines, first.fd.get());
-    if (absl::IsUnavailable(sent)) {
+    const std::optional<absl::Status> sent = TrySend(first.lines, first.fd.get());
+    if (!sent) {
       pause_ = std::min(2 * pause_, kLongestPause);
       next_try_ = clock_.Now() + pause_;
       return;
     }
-    if (!sent.ok())
+    if (!sent->ok())
       Log(LogLevel::kWarning,
           absl::StrCat("the service manager was not told ",
-                       first.lines.substr(0, first.lines.find('\n')), ": ", sent.message()));
+                       first.lines.substr(0, first.lines.find('\n')), ": ", sent->message()));
     waiting_.pop_front();
   }
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -38,7 +39,7 @@ class NotifySocket {
   // Sends lines, and a duplicate of `fd` unless that is -1, behind all that was sent before. Of
   // those that wait only the last counts if they begin with "STATUS=", and likewise "BARRIER=".
   //
-  // Errors: UNAVAILABLE         there is no service manager
+  // Errors: UNAVAILABLE         there is no service manager, or it is gone
   //         RESOURCE_EXHAUSTED  kWaitingMax messages wait, or there is no descriptor left
   //         others              of sendmsg()
   absl::Status Send(const std::string& lines, int fd = -1);
@@ -54,7 +55,8 @@ class NotifySocket {
     UniqueFd fd;
   };
 
-  absl::Status TrySend(const std::string& lines, int fd) const;
+  // None: there is no room for it now.
+  std::optional<absl::Status> TrySend(const std::string& lines, int fd) const;
   absl::Status Enqueue(const std::string& lines, int fd);
 
   const Clock& clock_;

@@ -48,6 +48,8 @@ class NotifySocketTest : public testing::Test {
     return std::string(reinterpret_cast<const char*>(packet_.bytes().data()),
                        packet_.bytes().size());
   }
+  // It ends, and what names its socket stays.
+  void Die() { manager_.Reset(); }
   Lines ReadAll() {
     Lines all;
     while (std::optional<std::string> lines = Read()) all.push_back(*std::move(lines));
@@ -194,6 +196,22 @@ TEST(NotifySocket, TellsNothingWithoutAServiceManager) {
   }
   ::unsetenv("NOTIFY_SOCKET");
   EXPECT_FALSE(NotifySocket(clock).is_there());
+}
+
+TEST_F(NotifySocketTest, SaysThatTheManagerIsGone) {
+  NotifySocket notify(clock);
+  Die();
+  EXPECT_TRUE(absl::IsUnavailable(notify.Send("STATUS=Starting")));
+  EXPECT_TRUE(notify.idle()) << "nobody reads it later";
+}
+
+TEST_F(NotifySocketTest, LetsNothingWaitForAManagerThatHasGone) {
+  NotifySocket notify(clock);
+  Fill(notify);
+  Die();
+  clock.AdvanceTo(notify.NextDeadline());
+  notify.RunDeadlines();
+  EXPECT_TRUE(notify.idle());
 }
 
 TEST(NotifySocket, SaysThatNobodyIsThere) {
