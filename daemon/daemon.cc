@@ -119,7 +119,7 @@ class Daemon {
         watchdog_(
             WatchdogPatience(), loop, clock_,
             [this](HealthProbe::Done answered) { control_->Probe(std::move(answered)); },
-            [this](const std::string& lines) { notify_.SendNow(lines); }),
+            [this](const std::string& lines) { notify_.Send(lines).IgnoreError(); }),
         reload_(loop, readiness_, config, std::move(source),
                 [this](const Config& read) { Apply(read); }) {}
 

@@ -32,7 +32,7 @@ socklen_t AddressOf(absl::string_view name, sockaddr_un& address) {
 
 // Of what says how something is now, an earlier message says nothing any more.
 bool TakesPlaceOf(absl::string_view lines, absl::string_view earlier) {
-  for (const absl::string_view kind : {"STATUS=", "BARRIER="})
+  for (const absl::string_view kind : {"STATUS=", "BARRIER=", "WATCHDOG="})
     if (absl::StartsWith(lines, kind) && absl::StartsWith(earlier, kind)) return true;
   return false;
 }
@@ -94,10 +94,6 @@ absl::Status NotifySocket::Enqueue(const std::string& lines, int fd) {
   }
   waiting_.push_back(std::move(message));
   return absl::OkStatus();
-}
-
-void NotifySocket::SendNow(const std::string& lines) {
-  if (is_there() && idle()) static_cast<void>(TrySend(lines, -1));
 }
 
 void NotifySocket::RunDeadlines() {

@@ -37,14 +37,13 @@ class NotifySocket {
   bool idle() const { return waiting_.empty(); }
 
   // Sends lines, and a duplicate of `fd` unless that is -1, behind all that was sent before. Of
-  // those that wait only the last counts if they begin with "STATUS=", and likewise "BARRIER=".
+  // those that wait only the last counts if they begin with "STATUS=", and likewise "BARRIER=" and
+  // "WATCHDOG=".
   //
   // Errors: UNAVAILABLE         there is no service manager, or it is gone
   //         RESOURCE_EXHAUSTED  kWaitingMax messages wait, or there is no descriptor left
   //         others              of sendmsg()
   absl::Status Send(const std::string& lines, int fd = -1);
-  // Not at all, if they would have to wait: for what is worth nothing later.
-  void SendNow(const std::string& lines);
 
   absl::Time NextDeadline() const { return idle() ? absl::InfiniteFuture() : next_try_; }
   void RunDeadlines();
