@@ -65,6 +65,8 @@ constexpr mode_t kControlMode = 0666;
 constexpr absl::Duration kControlPatience = absl::Seconds(2);
 // For clients that have not read yet what comes before their GOODBYE.
 constexpr absl::Duration kClientsPatience = absl::Milliseconds(500);
+// For the service manager to read what it was told.
+constexpr absl::Duration kManagerPatience = absl::Seconds(1);
 // For devices to say what became of them, before clients are listened to all the same.
 constexpr absl::Duration kRestorePatience = absl::Seconds(5);
 
@@ -126,6 +128,8 @@ class Daemon {
   absl::Status Start(PassedDescriptors passed);
   void OnSignal(int signal);
   void SayWhatItIs() const;
+  // The loop has ended: what is to be kept for the next process has to get there.
+  void Finish() { notify_.Finish(kManagerPatience); }
 
  private:
   ServiceFacts Facts() const;
@@ -341,6 +345,7 @@ absl::Status RunDaemon(const Config& config, ConfigSource source) {
   daemon->SayWhatItIs();
   const absl::Status ran = loop->Run();
   loop->RunPosted();
+  daemon->Finish();
   return ran;
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/notify_socket.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -96,22 +97,42 @@ absl::Status NotifySocket::Enqueue(const std::string& lines, int fd) {
   return absl::OkStatus();
 }
 
-void NotifySocket::RunDeadlines() {
-  if (clock_.Now() < NextDeadline()) return;
+bool NotifySocket::SendWaiting() {
   while (!waiting_.empty()) {
     const Message& first = waiting_.front();
     const std::optional<absl::Status> sent = TrySend(first.lines, first.fd.get());
-    if (!sent) {
-      pause_ = std::min(2 * pause_, kLongestPause);
-      next_try_ = clock_.Now() + pause_;
-      return;
-    }
+    if (!sent) return false;
     if (!sent->ok())
       Log(LogLevel::kWarning,
           absl::StrCat("the service manager was not told ",
                        first.lines.substr(0, first.lines.find('\n')), ": ", sent->message()));
     waiting_.pop_front();
   }
+  return true;
+}
+
+void NotifySocket::RunDeadlines() {
+  if (clock_.Now() < NextDeadline() || SendWaiting()) return;
+  pause_ = std::min(2 * pause_, kLongestPause);
+  next_try_ = clock_.Now() + pause_;
+}
+
+void NotifySocket::Finish(absl::Duration patience) {
+  if (SendWaiting()) return;
+  // Else poll() knows of no room but our own. Where that fails, so does the next message.
+  static_cast<void>(
+      ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), address_bytes_));
+  const absl::Time end = clock_.Now() + patience;
+  do {
+    const absl::Duration left = std::max(end - clock_.Now(), absl::ZeroDuration());
+    pollfd p = {.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+    ::poll(&p, 1, static_cast<int>(absl::ToInt64Milliseconds(left)));
+    if (SendWaiting()) return;
+  } while (clock_.Now() < end);
+  Log(LogLevel::kWarning,
+      absl::StrCat("the service manager does not read: it was not told ", waiting_.size(),
+                   " messages, and may keep less for the next process than it should"));
+  waiting_.clear();
 }
 
 }  // namespace hlbuf

@@ -45,6 +45,9 @@ class NotifySocket {
   //         others              of sendmsg()
   absl::Status Send(const std::string& lines, int fd = -1);
 
+  // For the end of a process: waits for up to `patience` until all was told, and drops the rest.
+  void Finish(absl::Duration patience);
+
   absl::Time NextDeadline() const { return idle() ? absl::InfiniteFuture() : next_try_; }
   void RunDeadlines();
 
@@ -56,6 +59,8 @@ class NotifySocket {
 
   // None: there is no room for it now.
   std::optional<absl::Status> TrySend(const std::string& lines, int fd) const;
+  // Whether nothing waits any more.
+  bool SendWaiting();
   absl::Status Enqueue(const std::string& lines, int fd);
 
   const Clock& clock_;

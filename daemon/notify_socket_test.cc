@@ -8,9 +8,12 @@
 
 #include <cstdlib>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "daemon/base/event_loop.h"
 #include "proto/wire/packet.h"
 #include "tests/support/child.h"
 #include "tests/support/descriptors.h"
@@ -192,6 +195,43 @@ TEST_F(NotifySocketTest, TriesMoreAndMoreSeldom) {
   ReadUntilIdle(notify);
   Fill(notify);
   EXPECT_EQ(notify.NextDeadline(), clock.Now() + NotifySocket::kFirstPause);
+}
+
+TEST_F(NotifySocketTest, TellsTheRestBeforeTheProcessEnds) {
+  const BootClock real;
+  NotifySocket notify(real);
+  const int taken = Fill(notify);
+  EXPECT_TRUE(notify.Send("FDSTORE=1\nFDNAME=a", Memfd("journal").get()).ok());
+  Lines told;
+  std::thread manager([&] {
+    const absl::Time latest = absl::Now() + absl::Seconds(20);
+    while (told.size() < static_cast<std::size_t>(taken) + 2 && absl::Now() < latest)
+      for (std::string& lines : ReadAll()) told.push_back(std::move(lines));
+  });
+  notify.Finish(absl::Seconds(20));
+  EXPECT_TRUE(notify.idle());
+  manager.join();
+  EXPECT_EQ(told.back(), "FDSTORE=1\nFDNAME=a");
+  EXPECT_EQ(fds.size(), 1u);
+}
+
+TEST_F(NotifySocketTest, EndsWithoutAManagerThatStandsStill) {
+  const BootClock real;
+  NotifySocket notify(real);
+  Fill(notify);
+  EXPECT_TRUE(notify.Send("BARRIER=1", Memfd("barrier").get()).ok());
+  const absl::Time began = real.Now();
+  notify.Finish(absl::Milliseconds(50));
+  EXPECT_GE(real.Now() - began, absl::Milliseconds(50)) << "it may still read";
+  EXPECT_EQ(CountMemfds(::getpid(), "barrier"), 0u) << "whoever waits for its end waits no more";
+}
+
+TEST_F(NotifySocketTest, EndsWithoutAManagerThatHasGone) {
+  NotifySocket notify(clock);
+  Fill(notify);
+  Die();
+  notify.Finish(absl::Seconds(20));
+  EXPECT_TRUE(notify.idle());
 }
 
 TEST(NotifySocket, TellsNothingWithoutAServiceManager) {

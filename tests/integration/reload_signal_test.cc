@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tests/support/daemon_process.h"
 #include "tests/support/library_client.h"
@@ -31,6 +32,14 @@ class ReloadSignal : public DaemonTest {
   bool IsLogged(const std::string& text) {
     return Eventually([&] { return daemon().Log().find(text) != std::string::npos; });
   }
+  void ReloadMoreThanAManagerTakes() {
+    for (int reload = 1; reload <= 20; ++reload) {
+      daemon().Signal(SIGHUP);
+      ASSERT_TRUE(Eventually([&] {
+        return CountOf(daemon().Log(), "the configuration was read again and holds") == reload;
+      })) << reload;
+    }
+  }
 };
 
 TEST_F(ReloadSignal, BringsNewRulesAndLeavesSessionsAlone) {
@@ -56,17 +65,25 @@ TEST_F(ReloadSignal, IsTakenWhileTheServiceManagerStandsStill) {
   const HeldBuffer made = alice.Allocate(kBytes);
   Supervisor& manager = daemon().supervisor();
   manager.SetReading(false);
-  for (int reload = 1; reload <= 20; ++reload) {
-    daemon().Signal(SIGHUP);
-    ASSERT_TRUE(Eventually([&] {
-      return CountOf(daemon().Log(), "the configuration was read again and holds") == reload;
-    })) << reload;
-  }
+  ReloadMoreThanAManagerTakes();
   alice.Write(made, "still hers");
   EXPECT_EQ(alice.Read(alice.Open(made.id), 10), "still hers");
   manager.SetReading(true);
   EXPECT_TRUE(Eventually([&] { return manager.status() == "Serving dev0 (READY)"; }))
       << manager.status();
+}
+
+TEST_F(ReloadSignal, IsNotTheLastThatASlowServiceManagerHearsOfAServiceThatStops) {
+  Supervisor& manager = daemon().supervisor();
+  manager.SetReading(false);
+  ReloadMoreThanAManagerTakes();
+  std::thread reader([&] {
+    EXPECT_TRUE(IsLogged("stopping on"));
+    manager.SetReading(true);
+  });
+  EXPECT_EQ(daemon().Stop(), 0);
+  reader.join();
+  EXPECT_EQ(manager.status(), "Stopping: clients are told");
 }
 
 }  // namespace
