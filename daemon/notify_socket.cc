@@ -31,11 +31,15 @@ socklen_t AddressOf(absl::string_view name, sockaddr_un& address) {
   return static_cast<socklen_t>(bytes);
 }
 
-// Of what says how something is now, an earlier message says nothing any more.
-bool TakesPlaceOf(absl::string_view lines, absl::string_view earlier) {
-  for (const absl::string_view kind : {"STATUS=", "BARRIER=", "WATCHDOG="})
-    if (absl::StartsWith(lines, kind) && absl::StartsWith(earlier, kind)) return true;
-  return false;
+// What says how something is now, by how it begins; of each the last one counts.
+constexpr absl::string_view kStates[] = {
+    "STATUS=", "WATCHDOG=", "BARRIER=", "RELOADING=", "READY=", "STOPPING="};
+
+// Empty: it has to be told, whatever comes later.
+absl::string_view StateIn(absl::string_view lines) {
+  for (const absl::string_view state : kStates)
+    if (absl::StartsWith(lines, state)) return state;
+  return "";
 }
 
 }  // namespace
@@ -82,10 +86,12 @@ absl::Status NotifySocket::Send(const std::string& lines, int fd) {
 }
 
 absl::Status NotifySocket::Enqueue(const std::string& lines, int fd) {
-  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
-                                [&](const Message& m) { return TakesPlaceOf(lines, m.lines); }),
-                 waiting_.end());
-  if (waiting_.size() >= kWaitingMax)
+  const absl::string_view state = StateIn(lines);
+  if (!state.empty())
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
+                                  [&](const Message& m) { return StateIn(m.lines) == state; }),
+                   waiting_.end());
+  else if (waiting_.size() >= kWaitingMax)
     return absl::ResourceExhaustedError(
         absl::StrCat("the service manager has not read ", kWaitingMax, " messages"));
   Message message = {.lines = lines, .fd = UniqueFd()};

@@ -36,9 +36,9 @@ class NotifySocket {
   bool is_there() const { return static_cast<bool>(socket_); }
   bool idle() const { return waiting_.empty(); }
 
-  // Sends lines, and a duplicate of `fd` unless that is -1, behind all that was sent before. Of
-  // those that wait only the last counts if they begin with "STATUS=", and likewise "BARRIER=" and
-  // "WATCHDOG=".
+  // Sends lines, and a duplicate of `fd` unless that is -1, behind all that was sent before. What
+  // says how the service is now (status, readiness, life, a barrier) takes the place of what has
+  // not been read and says the same; being one each, these are not counted by kWaitingMax.
   //
   // Errors: UNAVAILABLE         there is no service manager, or it is gone
   //         RESOURCE_EXHAUSTED  kWaitingMax messages wait, or there is no descriptor left

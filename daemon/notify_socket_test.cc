@@ -183,6 +183,38 @@ TEST_F(NotifySocketTest, LetsABoundedNumberWait) {
   EXPECT_EQ(waiting, NotifySocket::kWaitingMax + 1);
 }
 
+TEST_F(NotifySocketTest, TellsWhatTheServiceIsHoweverMuchWaits) {
+  NotifySocket notify(clock);
+  Fill(notify);
+  while (notify.Send("FDSTOREREMOVE=1\nFDNAME=a").ok()) {
+  }
+  const Lines all = {"RELOADING=1\nSTATUS=x", "STATUS=well", "WATCHDOG=1", "BARRIER=1",
+                     "STOPPING=1"};
+  for (const std::string& lines : all) EXPECT_TRUE(notify.Send(lines).ok()) << lines;
+  const Lines told = ReadUntilIdle(notify);
+  EXPECT_EQ(Lines(told.end() - 5, told.end()), all);
+}
+
+TEST_F(NotifySocketTest, EndsEachReloadThatItTells) {
+  NotifySocket notify(clock);
+  Fill(notify);
+  EXPECT_TRUE(notify.Send("READY=1").ok());
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(notify.Send("RELOADING=1\nSTATUS=Reading").ok());
+    EXPECT_TRUE(notify.Send("STATUS=" + std::to_string(i)).ok());
+    EXPECT_TRUE(notify.Send("READY=1").ok());
+  }
+  EXPECT_TRUE(notify.Send("FDSTORE=1\nFDNAME=a", Memfd("journal").get()).ok());
+  EXPECT_TRUE(notify.Send("RELOADING=1\nSTATUS=Reading").ok());
+  EXPECT_TRUE(notify.Send("STATUS=well").ok());
+  EXPECT_TRUE(notify.Send("READY=1").ok());
+  const Lines told = ReadUntilIdle(notify);
+  EXPECT_EQ(
+      Lines(told.end() - 4, told.end()),
+      (Lines{"FDSTORE=1\nFDNAME=a", "RELOADING=1\nSTATUS=Reading", "STATUS=well", "READY=1"}));
+  EXPECT_EQ(*(told.end() - 5), "FILL=" + std::to_string(told.size() - 5));
+}
+
 TEST_F(NotifySocketTest, TriesMoreAndMoreSeldom) {
   NotifySocket notify(clock);
   Fill(notify);
