@@ -65,6 +65,7 @@ FdStore::FdStore(NotifySocket& notify, PassedDescriptors passed, CountStored cou
     if (!twice.contains(name)) continue;
     static_cast<void>(Remove(name));  // a Verification() tells whether that helped
     static_cast<void>(Push(name, fd.get()));
+    unwanted_.erase(name);  // rather two of them than none
   }
 }
 
@@ -100,12 +101,21 @@ absl::Status FdStore::Push(const std::string& name, int fd) {
 }
 
 absl::Status FdStore::Remove(const std::string& name) {
-  if (names_.erase(name) == 0) return absl::OkStatus();
-  return notify_.Send(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", name));
+  if (!names_.contains(name)) return absl::OkStatus();
+  absl::Status told = notify_.Send(absl::StrCat("FDSTOREREMOVE=1\nFDNAME=", name));
+  if (told.ok()) {
+    names_.erase(name);
+    unwanted_.erase(name);
+  } else {
+    unwanted_.insert(name);
+  }
+  return told;
 }
 
 std::function<absl::Status()> FdStore::Verification() {
   if (!notify_.is_there()) return [] { return absl::OkStatus(); };
+  for (const std::string& name : absl::btree_set<std::string>(unwanted_))
+    static_cast<void>(Remove(name));  // else the manager has more
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
     return [why = absl::ErrnoToStatus(errno, "pipe2()")] { return why; };
@@ -115,7 +125,7 @@ std::function<absl::Status()> FdStore::Verification() {
   const absl::Status sent = notify_.Send("BARRIER=1", theirs.get());
   CrashPoint("after-store-barrier");
   if (!sent.ok()) return [sent] { return sent; };
-  return [ours, wanted = names_.size(), count = count_] {
+  return [ours, wanted = names_.size() - unwanted_.size(), count = count_] {
     const absl::Status read = AwaitBarrier(*ours);
     return read.ok() ? Compare(wanted, count) : read;
   };

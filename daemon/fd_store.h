@@ -63,7 +63,8 @@ class FdStore {
   //         UNAVAILABLE       there is no service manager
   //         others            of NotifySocket::Send()
   absl::Status Push(const std::string& name, int fd);
-  // No error: nothing is stored under this name. Errors: those of NotifySocket::Send()
+  // No error: nothing is stored under this name. Else it is still, until this or a Verification()
+  // has been able to tell the manager. Errors: those of NotifySocket::Send()
   absl::Status Remove(const std::string& name);
 
   // Asks whether the manager has what was pushed and not removed until now, and no more; call what
@@ -82,6 +83,7 @@ class FdStore {
   CountStored count_;
   std::vector<std::pair<std::string, UniqueFd>> came_;  // from the last life, not taken yet
   absl::btree_set<std::string> names_;
+  absl::btree_set<std::string> unwanted_;  // of these: the manager could not be told to remove it
 };
 
 }  // namespace hlbuf

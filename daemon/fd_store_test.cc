@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cstdlib>
 
+#include "absl/strings/str_cat.h"
+#include "tests/support/child.h"
 #include "tests/support/descriptors.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_fd_store.h"
@@ -34,6 +37,28 @@ class FdStoreTest : public testing::Test {
   FdStore store{notify, PassedDescriptors(), count};
   UniqueFd journal = Memfd("journal");
   UniqueFd epochs = Memfd("epochs");
+};
+
+// Of a service manager that reads when it is told to.
+class UnreadNotifySocket {
+ public:
+  UnreadNotifySocket() {
+    const std::string path = directory_.path() + "/notify";
+    sockaddr_un address = {.sun_family = AF_UNIX};
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  }
+  ~UnreadNotifySocket() { ::unsetenv("NOTIFY_SOCKET"); }
+  void ReadAll() const {
+    char byte;
+    while (::recv(socket_.get(), &byte, 1, 0) > 0) {
+    }
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  UniqueFd socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
 };
 
 TEST_F(FdStoreTest, GivesTheNextLifeWhatWasPushedByItsName) {
@@ -161,6 +186,32 @@ TEST_F(FdStoreTest, PassesOnWhyNobodyCouldCount) {
   const absl::Status status = blind.Verification()();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_NE(status.message().find("the bus hung up"), std::string::npos) << status;
+}
+
+TEST(FdStore, KeepsANameUntilTheManagerCanBeToldToRemoveIt) {
+  UnreadNotifySocket manager;
+  FakeClock clock;
+  NotifySocket notify(clock);
+  std::uint32_t stored = 0;
+  FdStore store{notify, PassedDescriptors(), [&] { return stored; }};
+  const UniqueFd memfd = Memfd("memfd");
+  ASSERT_TRUE(store.Push("old", memfd.get()).ok());
+  while (store.Push(absl::StrCat("n", store.Names().size()), memfd.get()).ok()) {
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(store.Remove("old")));
+  EXPECT_TRUE(absl::IsAlreadyExists(store.Push("old", memfd.get())));
+  stored = static_cast<std::uint32_t>(store.Names().size());
+  const auto refused_again = store.Verification();
+  while (!notify.idle()) {
+    manager.ReadAll();
+    clock.AdvanceTo(notify.NextDeadline());
+    notify.RunDeadlines();
+  }
+  manager.ReadAll();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused_again()));
+  static_cast<void>(store.Verification());
+  EXPECT_EQ(store.Names().size(), stored - 1) << "it was told now";
+  EXPECT_TRUE(store.Push("old", memfd.get()).ok());
 }
 
 TEST(FdStore, KeepsNothingWithoutAServiceManager) {
