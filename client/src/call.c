@@ -10,8 +10,6 @@
 
 #include "client/src/errors.h"
 
-enum { ROOM_PAUSE_NS = 10 * 1000 * 1000 };
-
 bool hlbuf_is_forked(const hlbuf_client* client) { return client->pid != getpid(); }
 
 int hlbuf_fail_forked(hlbuf_error* error) {
@@ -88,18 +86,17 @@ static void wait_for_room(hlbuf_client* client, struct hlbuf_call* call) {
     hlbuf_read(client, HLBUF_WAIT_ROOM, call->deadline);
     return;
   }
-  const int64_t soon = hlbuf_now() + ROOM_PAUSE_NS;
+  const int64_t soon = hlbuf_now() + HLBUF_SEND_PAUSE_NS;
   pthread_mutex_unlock(&client->lock);
   struct pollfd p = {.fd = client->socket, .events = POLLOUT};
   (void)hlbuf_poll_until(&p, 1, soon < call->deadline ? soon : call->deadline);
   pthread_mutex_lock(&client->lock);
 }
 
-/* The kernel has no memory for a packet. The socket has room, so poll() for that would return at
- * once; nothing tells when there is memory again. */
+/* The kernel has no memory for a packet. */
 static void wait_for_memory(hlbuf_client* client, struct hlbuf_call* call) {
   call->delayed = true;
-  const int64_t soon = hlbuf_now() + ROOM_PAUSE_NS;
+  const int64_t soon = client->memory_retry_at;
   const int64_t until = soon < call->deadline ? soon : call->deadline;
   if (client->reading)
     hlbuf_wait_until(client, &call->wake, until);
@@ -120,36 +117,34 @@ static void give_up_if_late(hlbuf_client* client, struct hlbuf_call* call) {
                                what, call->timeout_ms));
 }
 
+static void fail_to_send(hlbuf_client* client, struct hlbuf_call* call, int number) {
+  if (number == EPIPE || number == ECONNRESET || number == ENOTCONN) {
+    hlbuf_session_break(client);
+    call->sent = true;
+    return;
+  }
+  hlbuf_repeat_leave(client, call);
+  hlbuf_call_finish(client, call, hlbuf_fail_system(call->error, "send", number));
+}
+
 /* Until the request is on its way, or the connection is lost: then the reader finds out why. */
 static void send_request(hlbuf_client* client, struct hlbuf_call* call) {
   while (!call->done && !call->sent && hlbuf_is_up(client)) {
     hlbuf_outbox_flush(client);
-    call->sent =
-        send(client->socket, call->frame, call->frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-    if (call->sent) return;
-    switch (errno) {
-      case EINTR:
-        break;
-      case EAGAIN:
-        wait_for_room(client, call);
-        give_up_if_late(client, call);
-        break;
-      case ENOBUFS:
-      case ENOMEM:
-        wait_for_memory(client, call);
-        give_up_if_late(client, call);
-        break;
-      case EPIPE:
-      case ECONNRESET:
-      case ENOTCONN:
-        hlbuf_session_break(client);
+    switch (hlbuf_send(client, call->frame, call->frame_bytes)) {
+      case HLBUF_SENT:
         call->sent = true;
-        return;
-      default: {
-        const int number = errno;
-        hlbuf_repeat_leave(client, call);
-        hlbuf_call_finish(client, call, hlbuf_fail_system(call->error, "send", number));
-      }
+        break;
+      case HLBUF_SENT_LATER:
+        if (client->memory_retry_at != 0)
+          wait_for_memory(client, call);
+        else
+          wait_for_room(client, call);
+        give_up_if_late(client, call);
+        break;
+      case HLBUF_SENT_NEVER:
+        fail_to_send(client, call, errno);
+        break;
     }
   }
 }

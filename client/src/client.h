@@ -67,6 +67,8 @@ struct hlbuf_client {
   struct hlbuf_call* calls; /* unanswered, oldest first */
   bool reading;
   uint64_t calls_started;
+  /* The kernel had no memory for the last packet, and is asked again then; 0: it had. */
+  int64_t memory_retry_at;
 
   struct hlbuf_reconnect reconnect;
   struct hlbuf_epoch_page page;
@@ -126,6 +128,24 @@ static inline bool hlbuf_is_up(const hlbuf_client* client) {
 
 /* Sets SO_RCVTIMEO or SO_SNDTIMEO. Without the lock. */
 void hlbuf_set_socket_timeout(int socket, int option, int32_t timeout_ms);
+
+/* ---- send.c */
+
+enum { HLBUF_SEND_PAUSE_NS = 10 * 1000 * 1000 };
+
+enum hlbuf_sent {
+  HLBUF_SENT,
+  HLBUF_SENT_LATER, /* no room; or no memory, if `memory_retry_at` is set */
+  HLBUF_SENT_NEVER  /* errno says why */
+};
+/* Never wait. */
+struct iovec;
+enum hlbuf_sent hlbuf_send(hlbuf_client* client, const void* frame, size_t frame_bytes);
+enum hlbuf_sent hlbuf_send_parts(hlbuf_client* client, struct iovec* parts, size_t count);
+/* There is something that belongs to no caller to be sent, and it waits for room. */
+bool hlbuf_wants_room(const hlbuf_client* client);
+/* When it is to be tried again, if it waits for memory. */
+int64_t hlbuf_send_next(const hlbuf_client* client);
 
 /* ---- session.c */
 

@@ -31,12 +31,6 @@ static bool watch(int epoll, int operation, int fd, uint32_t events) {
   return epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
-static bool wants_room(const hlbuf_client* client) {
-  const struct hlbuf_reconnect* r = &client->reconnect;
-  if (r->link == HLBUF_LINK_REATTACHING) return !r->all_sent;
-  return r->repeats != NULL || !hlbuf_outbox_is_empty(&client->outbox);
-}
-
 static void set_timer(struct hlbuf_reconnect* r, int64_t at) {
   if (at == r->timer_at) return;
   r->timer_at = at;
@@ -51,7 +45,7 @@ static void set_timer(struct hlbuf_reconnect* r, int64_t at) {
 void hlbuf_poll_update(hlbuf_client* client) {
   if (client->poll_fd < 0) return;
   const bool has_socket = client->gone || client->reconnect.link != HLBUF_LINK_DOWN;
-  const uint32_t wanted = !has_socket ? 0 : wants_room(client) ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  const uint32_t wanted = !has_socket ? 0 : hlbuf_wants_room(client) ? EPOLLIN | EPOLLOUT : EPOLLIN;
   const int operation = client->poll_events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
   if (wanted != 0 && wanted != client->poll_events &&
       watch(client->poll_fd, operation, client->socket, wanted))
@@ -108,7 +102,7 @@ static bool poll_both(hlbuf_client* client, int64_t deadline) {
   if (hlbuf_wakeup_open(client, NULL) != HLBUF_OK) deadline = soon_or(deadline);
   struct pollfd fds[2] = {{.fd = client->socket, .events = POLLIN},
                           {.fd = client->wake_fd, .events = POLLIN}};
-  if (wants_room(client)) fds[0].events |= POLLOUT;
+  if (hlbuf_wants_room(client)) fds[0].events |= POLLOUT;
   pthread_mutex_unlock(&client->lock);
   const bool any = hlbuf_poll_until(fds, 2, deadline) > 0;
   pthread_mutex_lock(&client->lock);

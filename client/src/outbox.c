@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/src/outbox.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "client/src/client.h"
 
-enum sent { SENT, NO_ROOM, LOST };
-
-static enum sent send_parts(hlbuf_client* client, struct iovec* parts, size_t count) {
-  const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-  while (sendmsg(client->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return NO_ROOM;
-    return LOST;
-  }
-  return SENT;
-}
-
-static enum sent send_release(hlbuf_client* client, const uint64_t* leases, size_t count) {
+static enum hlbuf_sent send_release(hlbuf_client* client, const uint64_t* leases, size_t count) {
   const size_t array_bytes = count * sizeof(*leases);
   struct hlbuf_wire_release frame = {
       .header = {.frame_bytes = (uint32_t)(sizeof(frame) + array_bytes),
@@ -30,16 +16,16 @@ static enum sent send_release(hlbuf_client* client, const uint64_t* leases, size
       .lease_count = (uint32_t)count};
   struct iovec parts[2] = {{.iov_base = &frame, .iov_len = sizeof(frame)},
                            {.iov_base = (void*)leases, .iov_len = array_bytes}};
-  return send_parts(client, parts, 2);
+  return hlbuf_send_parts(client, parts, 2);
 }
 
-static enum sent send_pong(hlbuf_client* client, uint64_t nonce) {
+static enum hlbuf_sent send_pong(hlbuf_client* client, uint64_t nonce) {
   struct hlbuf_wire_ping frame = {.header = {.frame_bytes = sizeof(frame),
                                              .opcode = HLBUF_WIRE_PONG,
                                              .fixed_bytes = sizeof(frame)},
                                   .nonce = nonce};
   struct iovec part = {.iov_base = &frame, .iov_len = sizeof(frame)};
-  return send_parts(client, &part, 1);
+  return hlbuf_send_parts(client, &part, 1);
 }
 
 static bool reserve(struct hlbuf_outbox* outbox, size_t more) {
@@ -70,10 +56,10 @@ void hlbuf_outbox_release(hlbuf_client* client, const uint64_t* leases, size_t c
   if (hlbuf_is_up(client) && hlbuf_outbox_is_empty(&client->outbox)) {
     while (count > 0) {
       const size_t n = count < HLBUF_WIRE_LEASES_MAX ? count : HLBUF_WIRE_LEASES_MAX;
-      const enum sent sent = send_release(client, leases, n);
+      const enum hlbuf_sent sent = send_release(client, leases, n);
       /* A lost connection ends the leases; the reader finds it. */
-      if (sent == LOST) return;
-      if (sent == NO_ROOM) break;
+      if (sent == HLBUF_SENT_NEVER) return;
+      if (sent == HLBUF_SENT_LATER) break;
       leases += n;
       count -= n;
     }
@@ -93,10 +79,10 @@ void hlbuf_outbox_flush(hlbuf_client* client) {
   if (!hlbuf_is_up(client)) return;
   hlbuf_repeats_send(client);
   if (hlbuf_outbox_is_empty(outbox)) return;
-  if (outbox->pong && send_pong(client, outbox->nonce) != NO_ROOM) outbox->pong = false;
+  if (outbox->pong && send_pong(client, outbox->nonce) != HLBUF_SENT_LATER) outbox->pong = false;
   while (outbox->count > 0) {
     const size_t n = outbox->count < HLBUF_WIRE_LEASES_MAX ? outbox->count : HLBUF_WIRE_LEASES_MAX;
-    if (send_release(client, outbox->leases + outbox->count - n, n) == NO_ROOM) break;
+    if (send_release(client, outbox->leases + outbox->count - n, n) == HLBUF_SENT_LATER) break;
     outbox->count -= n;
   }
   hlbuf_poll_update(client);

@@ -2,11 +2,9 @@
  *
  * REATTACH: what the session has, in as many parts as it takes. It is complete and taken at one
  * moment: what the program gives back later is sent behind it. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "client/src/call.h"
@@ -70,16 +68,13 @@ static bool send_part(hlbuf_client* client, const struct hlbuf_wire_reattach* fr
   struct iovec parts[3] = {{.iov_base = (void*)frame, .iov_len = sizeof(*frame)},
                            {.iov_base = r->ids + r->sent, .iov_len = count * sizeof(*r->ids)},
                            {.iov_base = r->name, .iov_len = r->name_bytes}};
-  const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
-  ssize_t n;
-  do n = sendmsg(client->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-  return n >= 0;
+  return hlbuf_send_parts(client, parts, 3) == HLBUF_SENT;
 }
 
 void hlbuf_reattach_send(hlbuf_client* client) {
   struct hlbuf_reconnect* r = &client->reconnect;
-  while (r->link == HLBUF_LINK_REATTACHING && !r->all_sent) {
+  if (r->link != HLBUF_LINK_REATTACHING) return;
+  while (!r->all_sent) {
     struct hlbuf_wire_reattach frame = {
         .version = HLBUF_WIRE_VERSION,
         .client_bytes = (uint32_t)r->name_bytes,
@@ -92,12 +87,12 @@ void hlbuf_reattach_send(hlbuf_client* client) {
         .opcode = HLBUF_WIRE_REATTACH,
         .fixed_bytes = sizeof(frame),
         .cookie = r->cookie};
-    /* No room, or lost: the reader finds out which. */
-    if (!send_part(client, &frame, count)) return;
+    /* Later, or lost: the reader finds out which. */
+    if (!send_part(client, &frame, count)) break;
     r->sent += count;
     r->all_sent = frame.flags == 0;
-    if (r->all_sent) hlbuf_poll_update(client);
   }
+  hlbuf_poll_update(client);
 }
 
 void hlbuf_welcome_take(hlbuf_client* client, const struct hlbuf_wire_welcome* frame) {

@@ -127,8 +127,9 @@ bool hlbuf_reconnect(hlbuf_client* client, bool wait, int64_t deadline) {
 
 int64_t hlbuf_reconnect_next(const hlbuf_client* client) {
   const struct hlbuf_reconnect* r = &client->reconnect;
-  if (r->link == HLBUF_LINK_UP) return HLBUF_NEVER;
-  return r->link == HLBUF_LINK_DOWN ? earlier(r->next_try, r->give_up) : r->give_up;
+  if (r->link == HLBUF_LINK_DOWN) return earlier(r->next_try, r->give_up);
+  const int64_t send_next = hlbuf_send_next(client);
+  return r->link == HLBUF_LINK_UP ? send_next : earlier(send_next, r->give_up);
 }
 
 void hlbuf_connection_up(hlbuf_client* client) {

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Only ALLOCATE makes something that a second one would make again. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "client/src/call.h"
 
@@ -44,18 +42,18 @@ void hlbuf_repeat_leave(hlbuf_client* client, struct hlbuf_call* call) {
 }
 
 void hlbuf_repeats_send(hlbuf_client* client) {
+  if (!hlbuf_is_up(client) || client->reconnect.repeats == NULL) return;
+  enum hlbuf_sent sent = HLBUF_SENT;
   struct hlbuf_repeat* repeat;
-  while (hlbuf_is_up(client) && (repeat = client->reconnect.repeats) != NULL) {
-    if (send(client->socket, repeat->frame, repeat->bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-      if (errno == EINTR) continue;
-      /* A connection that does not take it is given up, and the next REATTACH takes the promise
-       * back; the reader finds that. */
-      if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) hlbuf_session_break(client);
-      return;
-    }
+  while ((repeat = client->reconnect.repeats) != NULL &&
+         (sent = hlbuf_send(client, repeat->frame, repeat->bytes)) == HLBUF_SENT) {
     client->reconnect.repeats = repeat->next;
     free(repeat);
   }
+  /* A connection that does not take it is given up, and the next REATTACH takes the promise back;
+   * the reader finds that. */
+  if (sent == HLBUF_SENT_NEVER) hlbuf_session_break(client);
+  hlbuf_poll_update(client);
 }
 
 void hlbuf_repeats_forget(hlbuf_client* client) {

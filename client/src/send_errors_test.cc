@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A kernel that does not take what is sent, though the connection is sound.
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <future>
 
 #include "client/src/restart_fixture.h"
@@ -11,24 +15,38 @@
 namespace {
 
 std::atomic<int> send_errno{0};
+std::atomic<int> first_errno{0};  // unless it is 0
 std::atomic<int> refusals_left{0};
 std::atomic<int> refused{0};
+
+bool Refuses() {
+  if (refusals_left.load() <= 0) return false;
+  --refusals_left;
+  ++refused;
+  const int first = first_errno.exchange(0);
+  errno = first != 0 ? first : send_errno.load();
+  return true;
+}
 
 }  // namespace
 
 // In the place of libc's. Only the library's requests go this way.
 extern "C" ssize_t send(int socket, const void* bytes, size_t count, int flags) {
-  if (refusals_left.load() <= 0) return ::sendto(socket, bytes, count, flags, nullptr, 0);
-  --refusals_left;
-  ++refused;
-  errno = send_errno;
-  return -1;
+  return Refuses() ? -1 : ::sendto(socket, bytes, count, flags, nullptr, 0);
+}
+
+// What it sends in parts; the fake daemon can wait for room.
+extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
+  if ((flags & MSG_DONTWAIT) != 0 && Refuses()) return -1;
+  return ::syscall(SYS_sendmsg, socket, message, flags);
 }
 
 namespace hlbuf::testing {
 namespace {
 
 constexpr int kForEver = 1 << 30;
+constexpr int kTimeMs = 100;
+constexpr int kTriesAtMost = 15;  // in that time: every 10 ms
 
 class SendErrors : public RestartTest {
  protected:
@@ -36,10 +54,35 @@ class SendErrors : public RestartTest {
     refusals_left = 0;
     RestartTest::TearDown();
   }
-  static void Refuse(int number, int times) {
+  static void Refuse(int number, int times, int first = 0) {
     send_errno = number;
+    first_errno = first;
     refused = 0;
     refusals_left = times;
+  }
+  // Waits for kTimeMs, without a notice.
+  using Wait = std::function<void(hlbuf_client*)>;
+  static void Dispatch(hlbuf_client* client) {
+    EXPECT_EQ(hlbuf_dispatch(client, kTimeMs, nullptr), HLBUF_OK);
+  }
+  static void Poll(hlbuf_client* client) {
+    using std::chrono::steady_clock;
+    const auto end = steady_clock::now() + std::chrono::milliseconds(kTimeMs);
+    pollfd p = {.fd = hlbuf_client_fd(client, nullptr), .events = POLLIN, .revents = 0};
+    int looks = 0;
+    for (; steady_clock::now() < end; ++looks) {
+      ::poll(&p, 1, kTimeMs);
+      EXPECT_EQ(hlbuf_dispatch(client, 0, nullptr), HLBUF_OK);
+    }
+    EXPECT_LE(looks, kTriesAtMost + 5);  // some have another reason
+  }
+  // Waits while nothing is taken, then lets everything pass.
+  static void ExpectFewTries(hlbuf_client* client, const Wait& wait) {
+    refused = 0;
+    wait(client);
+    EXPECT_GE(refused, 2);
+    EXPECT_LE(refused, kTriesAtMost);
+    refusals_left = 0;
   }
 };
 
@@ -64,12 +107,12 @@ TEST_F(SendErrors, ThatDoNotPassInTimeAreTriedNowAndThen) {
     talk.ExpectEnd();
   });
   hlbuf_client* client = Connect(daemon);
-  hlbuf_client_set_timeout(client, 100);
+  hlbuf_client_set_timeout(client, kTimeMs);
   Refuse(ENOBUFS, kForEver);
   EXPECT_EQ(Devices(client), HLBUF_E_TIMED_OUT);
   EXPECT_NE(std::string_view(error_.text).find("could not be sent"), std::string_view::npos)
       << error_.text;
-  EXPECT_LE(refused, 15);  // every 10 ms
+  EXPECT_LE(refused, kTriesAtMost);
   hlbuf_client_close(client);
 }
 
@@ -92,6 +135,54 @@ TEST_F(SendErrors, KeepNobodyFromReading) {
   EXPECT_EQ(Devices(client), HLBUF_OK) << error_.text;
   hlbuf_buffer_release(opened.get());
   hlbuf_client_close(client);
+}
+
+TEST_F(SendErrors, LetAReleaseWait) {
+  for (const Wait& wait : {Wait(Dispatch), Wait(Poll)}) {
+    FakeDaemon daemon([](Conversation& talk) {
+      talk.Greet();
+      talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 5);
+      EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{5});
+      talk.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    });
+    hlbuf_client* client = Connect(daemon);
+    hlbuf_buffer* buffer = OpenOne(client);
+    Refuse(ENOBUFS, kForEver);
+    hlbuf_buffer_release(buffer);
+    ExpectFewTries(client, wait);
+    EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+    hlbuf_client_close(client);
+  }
+}
+
+TEST_F(SendErrors, LetREATTACHWait) {
+  const Wait call = [](hlbuf_client* client) {
+    std::size_t count = 0;
+    hlbuf_client_set_timeout(client, kTimeMs);
+    EXPECT_EQ(hlbuf_devices(client, nullptr, 0, &count, nullptr), HLBUF_E_TIMED_OUT);
+    hlbuf_client_set_timeout(client, 0);
+  };
+  for (const Wait& wait : {Wait(Dispatch), Wait(Poll), call}) {
+    FakeDaemon daemon([](Conversation& talk) {
+      talk.GreetForGood();
+      talk.Expect(HLBUF_WIRE_DEVICES);
+      Refuse(ENOMEM, kForEver);
+      talk.HangUp();
+      Conversation next = talk.Next();
+      next.TakeBack();
+      AnswerDevices(next);
+      next.ExpectEnd();
+    });
+    refused = 0;
+    hlbuf_client* client = Connect(daemon, listener_.Options());
+    hlbuf_client_set_timeout(client, 1);
+    EXPECT_EQ(Devices(client), HLBUF_E_TIMED_OUT);
+    hlbuf_client_set_timeout(client, 0);
+    while (refused == 0) hlbuf_dispatch(client, 1, nullptr);  // until it is back
+    ExpectFewTries(client, wait);
+    EXPECT_EQ(Devices(client), HLBUF_OK) << error_.text;
+    hlbuf_client_close(client);
+  }
 }
 
 // The service died, and REATTACH promised that the allocation comes again.
@@ -143,6 +234,31 @@ TEST_F(SendErrorsOfAPromise, EndTheCallAndNotThePromise) {
     EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{9});
   };
   Allocate(EACCES, 1, HLBUF_E_SYSTEM);
+}
+
+// The caller is told of another error, and leaves.
+TEST_F(SendErrorsOfAPromise, LetItWaitWithoutItsCaller) {
+  for (const Wait& wait : {Wait(Dispatch), Wait(Poll)}) {
+    FakeDaemon daemon([](Conversation& talk) {
+      talk.GreetForGood();
+      talk.Expect(HLBUF_WIRE_ALLOCATE);
+      talk.HangUp();
+      Conversation next = talk.Next();
+      const Reattach asked = next.ExpectReattach();
+      Refuse(ENOBUFS, kForEver, EACCES);
+      next.Answer(asked, Conversation::WelcomeOf(2));
+      AnswerAllocate(next, next.Expect(HLBUF_WIRE_ALLOCATE), 9);
+      EXPECT_EQ(next.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{9});
+      next.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+    });
+    hlbuf_client* client = Connect(daemon);
+    hlbuf_buffer* buffer = nullptr;
+    EXPECT_EQ(RestartTest::Allocate(client, &buffer, &error_), HLBUF_E_SYSTEM) << error_.text;
+    hlbuf_dispatch(client, 0, nullptr);  // that the service is back
+    ExpectFewTries(client, wait);
+    EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
+    hlbuf_client_close(client);
+  }
 }
 
 TEST_F(SendErrorsOfAPromise, TakeItBackWithTheConnectionWhenTheyStay) {

@@ -56,7 +56,7 @@ static enum hlbuf_received receive(hlbuf_client* client, enum hlbuf_wait wait, i
 /* Without a connection that is in use nobody waits longer than it takes to look after it. */
 static void limit_wait(hlbuf_client* client, enum hlbuf_wait* wait, int64_t* deadline) {
   if (hlbuf_is_up(client) || *wait == HLBUF_WAIT_NOT) return;
-  *wait = client->reconnect.all_sent ? HLBUF_WAIT_POLL : HLBUF_WAIT_ROOM;
+  *wait = hlbuf_wants_room(client) ? HLBUF_WAIT_ROOM : HLBUF_WAIT_POLL;
   const int64_t next = hlbuf_reconnect_next(client);
   if (next < *deadline) *deadline = next;
 }
