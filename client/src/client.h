@@ -142,6 +142,8 @@ enum hlbuf_sent {
 struct iovec;
 enum hlbuf_sent hlbuf_send(hlbuf_client* client, const void* frame, size_t frame_bytes);
 enum hlbuf_sent hlbuf_send_parts(hlbuf_client* client, struct iovec* parts, size_t count);
+/* Tells who dispatches, and the epoll, that something was left to be sent by them. */
+void hlbuf_send_left(hlbuf_client* client);
 /* There is something that belongs to no caller to be sent, and it waits for room. */
 bool hlbuf_wants_room(const hlbuf_client* client);
 /* When it is to be tried again, if it waits for memory. */

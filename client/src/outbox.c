@@ -46,7 +46,7 @@ static void keep(hlbuf_client* client, const uint64_t* leases, size_t count) {
   }
   memcpy(outbox->leases + outbox->count, leases, count * sizeof(*leases));
   outbox->count += count;
-  hlbuf_poll_update(client);
+  hlbuf_send_left(client);
 }
 
 void hlbuf_outbox_release(hlbuf_client* client, const uint64_t* leases, size_t count) {
@@ -71,7 +71,7 @@ void hlbuf_outbox_pong(hlbuf_client* client, uint64_t nonce) {
   client->outbox.pong = true;
   client->outbox.nonce = nonce;
   hlbuf_outbox_flush(client);
-  hlbuf_poll_update(client);
+  if (client->outbox.pong) hlbuf_send_left(client);
 }
 
 void hlbuf_outbox_flush(hlbuf_client* client) {

@@ -39,6 +39,7 @@ void hlbuf_repeat_leave(hlbuf_client* client, struct hlbuf_call* call) {
   }
   repeat->next = client->reconnect.repeats;
   client->reconnect.repeats = repeat;
+  hlbuf_send_left(client);
 }
 
 void hlbuf_repeats_send(hlbuf_client* client) {

@@ -40,6 +40,11 @@ static bool has_unsent(const hlbuf_client* client) {
   return r->repeats != NULL || !hlbuf_outbox_is_empty(&client->outbox);
 }
 
+void hlbuf_send_left(hlbuf_client* client) {
+  hlbuf_poll_update(client);
+  hlbuf_notices_announce(client);
+}
+
 bool hlbuf_wants_room(const hlbuf_client* client) {
   return client->memory_retry_at == 0 && has_unsent(client);
 }

@@ -155,6 +155,34 @@ TEST_F(SendErrors, LetAReleaseWait) {
   }
 }
 
+// It sleeps, and would hear of the next packet only.
+TEST_F(SendErrors, WakeTheLibrarysThread) {
+  std::promise<void> released;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.Greet();
+    talk.Grant(talk.Expect(HLBUF_WIRE_OPEN), 5);
+    SendDevice(talk, "hl0", HLBUF_WIRE_DEVICE_READY, 1);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{5});
+    released.set_value();
+    talk.ExpectEnd();
+  });
+  std::promise<void> told;
+  hlbuf_connect_options options = {};
+  options.callbacks.context = &told;
+  options.callbacks.on_device = [](void* promise, const hlbuf_device_event*) {
+    static_cast<std::promise<void>*>(promise)->set_value();
+  };
+  hlbuf_client* client = Connect(daemon, options);
+  hlbuf_buffer* buffer = OpenOne(client);
+  ASSERT_EQ(hlbuf_client_start_thread(client, &error_), HLBUF_OK) << error_.text;
+  told.get_future().wait();
+  Refuse(ENOBUFS, 3);
+  hlbuf_buffer_release(buffer);
+  released.get_future().wait();
+  EXPECT_EQ(refused, 3);
+  hlbuf_client_close(client);
+}
+
 TEST_F(SendErrors, LetREATTACHWait) {
   const Wait call = [](hlbuf_client* client) {
     std::size_t count = 0;
@@ -259,6 +287,53 @@ TEST_F(SendErrorsOfAPromise, LetItWaitWithoutItsCaller) {
     EXPECT_EQ(DispatchUntil(client, [] { return false; }), HLBUF_E_SERVICE_GONE);
     hlbuf_client_close(client);
   }
+}
+
+// Polls until nothing is left to be done, which is soon.
+void Settle(hlbuf_client* client, pollfd* p) {
+  int looks = 0;
+  while (::poll(p, 1, 0) == 1 && ++looks < kTriesAtMost) hlbuf_dispatch(client, 0, nullptr);
+  EXPECT_LT(looks, kTriesAtMost);
+}
+
+// The program has nothing else to call.
+TEST_F(SendErrorsOfAPromise, ReadyTheDescriptorThatIsPolled) {
+  std::promise<void> came, settled;
+  FakeDaemon daemon([&](Conversation& talk) {
+    talk.GreetForGood();
+    talk.Expect(HLBUF_WIRE_ALLOCATE);
+    talk.HangUp();
+    Conversation next = talk.Next();
+    const Reattach asked = next.ExpectReattach();
+    Refuse(ENOBUFS, kForEver);
+    next.Answer(asked, Conversation::WelcomeOf(2));
+    const Request again = next.Expect(HLBUF_WIRE_ALLOCATE);
+    came.set_value();
+    settled.get_future().wait();
+    AnswerAllocate(next, again, 9);
+    EXPECT_EQ(next.Expect(HLBUF_WIRE_RELEASE).leases(), Leases{9});
+    next.Goodbye(HLBUF_WIRE_GOODBYE_SHUTDOWN, "");
+  });
+  refused = 0;
+  hlbuf_client* client = Connect(daemon, listener_.Options());
+  pollfd p = {.fd = hlbuf_client_fd(client, &error_), .events = POLLIN, .revents = 0};
+  hlbuf_buffer* buffer = nullptr;
+  std::future<int> allocated = std::async(
+      std::launch::async, [&] { return RestartTest::Allocate(client, &buffer, nullptr); });
+  while (refused == 0) hlbuf_dispatch(client, 1, nullptr);  // until the service is back
+  Settle(client, &p);
+  send_errno = EACCES;  // that ends the call
+  EXPECT_EQ(allocated.get(), HLBUF_E_SYSTEM);
+  refusals_left = 0;
+  EXPECT_EQ(::poll(&p, 1, 20000), 1);
+  Settle(client, &p);
+  came.get_future().wait();
+  Settle(client, &p);
+  settled.set_value();
+  while (listener_.goodbyes.empty() && ::poll(&p, 1, 20000) == 1)
+    hlbuf_dispatch(client, 0, nullptr);
+  EXPECT_EQ(listener_.goodbyes.size(), 1U);
+  hlbuf_client_close(client);
 }
 
 TEST_F(SendErrorsOfAPromise, TakeItBackWithTheConnectionWhenTheyStay) {
