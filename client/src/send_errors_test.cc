@@ -183,6 +183,23 @@ TEST_F(SendErrors, WakeTheLibrarysThread) {
   hlbuf_client_close(client);
 }
 
+// A client answers at once, whatever else it is doing.
+TEST_F(SendErrors, LetNoPONGWaitForAnAnswer) {
+  FakeDaemon daemon([](Conversation& talk) {
+    talk.Greet();
+    const Request devices = talk.Expect(HLBUF_WIRE_DEVICES);
+    Refuse(ENOBUFS, 3);
+    talk.Ping(7);
+    EXPECT_EQ(talk.Expect(HLBUF_WIRE_PONG).As<hlbuf_wire_ping>().nonce, 7U);
+    talk.Refuse(devices, HLBUF_WIRE_SHUTTING_DOWN, "");
+    talk.ExpectEnd();
+  });
+  hlbuf_client* client = Connect(daemon);
+  EXPECT_EQ(Devices(client), HLBUF_E_SHUTTING_DOWN) << error_.text;
+  EXPECT_EQ(refused, 3);
+  hlbuf_client_close(client);
+}
+
 TEST_F(SendErrors, LetREATTACHWait) {
   const Wait call = [](hlbuf_client* client) {
     std::size_t count = 0;

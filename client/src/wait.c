@@ -53,11 +53,15 @@ static enum hlbuf_received receive(hlbuf_client* client, enum hlbuf_wait wait, i
   return hlbuf_packet_receive(client->socket, &client->packet, MSG_DONTWAIT);
 }
 
-/* Without a connection that is in use nobody waits longer than it takes to look after it. */
+/* Nobody waits longer than it takes to look after a connection that is not in use yet, and after
+ * what is to be sent. */
 static void limit_wait(hlbuf_client* client, enum hlbuf_wait* wait, int64_t* deadline) {
-  if (hlbuf_is_up(client) || *wait == HLBUF_WAIT_NOT) return;
-  *wait = hlbuf_wants_room(client) ? HLBUF_WAIT_ROOM : HLBUF_WAIT_POLL;
+  if (*wait == HLBUF_WAIT_NOT) return;
   const int64_t next = hlbuf_reconnect_next(client);
+  if (hlbuf_wants_room(client))
+    *wait = HLBUF_WAIT_ROOM;
+  else if (*wait == HLBUF_WAIT_SOCKET && !(hlbuf_is_up(client) && next == HLBUF_NEVER))
+    *wait = HLBUF_WAIT_POLL;
   if (next < *deadline) *deadline = next;
 }
 
@@ -72,6 +76,7 @@ bool hlbuf_read(hlbuf_client* client, enum hlbuf_wait wait, int64_t deadline) {
   client->reading = false;
   if (received == HLBUF_RECEIVED_NOTHING) {
     hlbuf_reattach_send(client);
+    if (wait != HLBUF_WAIT_NOT) hlbuf_outbox_flush(client);
     return !hlbuf_is_up(client) && hlbuf_reconnect_give_up(client);
   }
   if (received == HLBUF_RECEIVED_PACKET)
