@@ -105,7 +105,7 @@ absl::StatusOr<Allocation> HostMemoryExporter::Export(const AllocationSpec& spec
   if (traits_.total_bytes > 0 && spec.size_bytes > left_bytes)
     return NoRoom(spec.size_bytes, left_bytes);
 
-  Mend();
+  if (opener_->Died()) Mend();
   ++serial_;
   ASSIGN_OR_RETURN(Piece piece, Make(spec, BufferName(traits_.kind, serial_)));
   Allocation made{.fd = std::move(piece.fd), .size_bytes = spec.size_bytes, .window = piece.window};
@@ -129,7 +129,7 @@ absl::Status HostMemoryExporter::Free(Allocation allocation) {
 }
 
 void HostMemoryExporter::KeepCopies(absl::Span<const int> fds) {
-  Mend();
+  if (opener_->Died()) Mend();
   for (const int fd : fds) (void)copies_.GiveBack(fd);
 }
 

@@ -33,8 +33,9 @@ struct Keeping {
 // are, and keep their share of the size until they are freed.
 //
 // A copy of each buffer is kept before it is given out. Without anybody who keeps it all goes on,
-// but does not outlive this process. Who dies is followed by another one; who cannot be begun is
-// tried again and again, and takes copies of everything then.
+// but does not outlive this process. Who dies is followed by another one, at once; who cannot be
+// begun is tried again and again by Mend(), so that no caller waits for it, and takes copies of
+// everything then.
 class HostMemoryExporter : public Exporter {
  public:
   // Of one whose successors die as well no more are tried, until the next Open().

@@ -104,14 +104,23 @@ absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Spawn(const std::string& program
   return keeper;
 }
 
-absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Adopt(UniqueFd connection, KeeperLimits limits) {
+absl::StatusOr<std::unique_ptr<Keeper>> Keeper::At(UniqueFd connection, KeeperLimits limits,
+                                                   absl::Duration answers_in) {
   std::unique_ptr<Keeper> keeper(new Keeper(std::nullopt, std::move(connection), limits));
-  // It may be closing what it was told to drop.
   const absl::Status answered =
-      keeper->Ask(Message(HLBUF_KEEPER_COUNT), {}, HLBUF_KEEPER_COUNTED, limits.drop).status();
+      keeper->Ask(Message(HLBUF_KEEPER_COUNT), {}, HLBUF_KEEPER_COUNTED, answers_in).status();
   if (answered.ok()) return keeper;
   keeper->Leave();
   return answered;
+}
+
+// It may be closing what it was told to drop.
+absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Adopt(UniqueFd connection, KeeperLimits limits) {
+  return At(std::move(connection), limits, limits.drop);
+}
+
+absl::StatusOr<std::unique_ptr<Keeper>> Keeper::Meet(UniqueFd connection, KeeperLimits limits) {
+  return At(std::move(connection), limits, limits.start);
 }
 
 absl::StatusOr<UniqueFd> Keeper::Open(const std::string& path) {

@@ -64,6 +64,9 @@ class Keeper {
   // The one at the other end of `connection`, which an earlier process of this service may have
   // used. It answered when this returns, so it has done all that it was told before.
   static absl::StatusOr<std::unique_ptr<Keeper>> Adopt(UniqueFd connection, KeeperLimits limits);
+  // A new one, which somebody else has just begun there, or is about to: it has nothing to close,
+  // so it is given no more time than a child.
+  static absl::StatusOr<std::unique_ptr<Keeper>> Meet(UniqueFd connection, KeeperLimits limits);
   ~Keeper();  // End(), unless Leave() was called
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
@@ -114,6 +117,8 @@ class Keeper {
 
  private:
   Keeper(std::optional<KeeperProcess> process, UniqueFd connection, KeeperLimits limits);
+  static absl::StatusOr<std::unique_ptr<Keeper>> At(UniqueFd connection, KeeperLimits limits,
+                                                    absl::Duration answers_in);
   absl::StatusOr<KeeperAnswer> Ask(hlbuf_keeper_message message,
                                    absl::Span<const std::byte> following, hlbuf_keeper_verb answer,
                                    absl::Duration limit);

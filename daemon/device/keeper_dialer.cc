@@ -129,21 +129,34 @@ void SpawnedKeepers::Forget(const std::string& name) {
   if (outlives()) ::unlink(PathOf(name).c_str());
 }
 
-absl::StatusOr<std::unique_ptr<Keeper>> ConnectedKeepers::Dial(const std::string& name,
-                                                               KeeperLimits limits) {
+absl::StatusOr<UniqueFd> ConnectedKeepers::ConnectionFor(const std::string& name) {
+  {
+    const std::lock_guard<std::mutex> locked(mutex_);
+    if (auto late = late_.extract(name); !late.empty()) return std::move(late.mapped());
+  }
   absl::StatusOr<UniqueFd> connected = Connect(socket_);
   if (absl::IsUnavailable(connected.status()))
     return absl::UnavailableError(
         absl::StrCat(connected.status().message(),
                      "; `systemctl start hl-bufd-keeper.socket`, or hl-bufd.target"));
   if (!connected.ok()) return connected.status();
-  UniqueFd connection = *std::move(connected);
-  if (!IsOfThisUserOrRoot(connection.get()))
+  if (!IsOfThisUserOrRoot(connected->get()))
     return absl::UnavailableError(absl::StrCat(socket_, ": another user listens there"));
+  return connected;
+}
+
+absl::StatusOr<std::unique_ptr<Keeper>> ConnectedKeepers::Dial(const std::string& name,
+                                                               KeeperLimits limits) {
+  ASSIGN_OR_RETURN(UniqueFd connection, ConnectionFor(name));
   UniqueFd copy(::fcntl(connection.get(), F_DUPFD_CLOEXEC, 0));
   if (!copy) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
-  ASSIGN_OR_RETURN(std::unique_ptr<Keeper> keeper, Keeper::Adopt(std::move(connection), limits));
-  store_.Put(name, std::move(copy));
+  absl::StatusOr<std::unique_ptr<Keeper>> keeper = Keeper::Meet(std::move(connection), limits);
+  if (keeper.ok()) {
+    store_.Put(name, std::move(copy));
+  } else if (absl::IsDeadlineExceeded(keeper.status())) {
+    const std::lock_guard<std::mutex> locked(mutex_);
+    late_.insert_or_assign(name, std::move(copy));
+  }
   return keeper;
 }
 

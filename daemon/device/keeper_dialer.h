@@ -5,9 +5,11 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -20,7 +22,8 @@ namespace hlbuf {
 class KeeperDialer {
  public:
   virtual ~KeeperDialer() = default;
-  // A new keeper, which Redial() finds from now on, where anything outlives this process.
+  // A new keeper, which Redial() finds from now on, where anything outlives this process. Waits for
+  // KeeperLimits::start.
   virtual absl::StatusOr<std::unique_ptr<Keeper>> Dial(const std::string& name,
                                                        KeeperLimits limits) = 0;
   // The one that an earlier process of this service had. UNAVAILABLE: there is none, or it has
@@ -64,7 +67,8 @@ class SpawnedKeepers final : public KeeperDialer {
   const Warn warn_;
 };
 
-// Keepers that the service manager begins, one for each connection to its socket.
+// Keepers that the service manager begins, one for each connection to its socket. One that takes
+// longer to begin than Dial() waits is the one that the next Dial() waits for.
 class ConnectedKeepers final : public KeeperDialer {
  public:
   // `store` lives longer.
@@ -79,8 +83,13 @@ class ConnectedKeepers final : public KeeperDialer {
   bool outlives() const override { return true; }
 
  private:
+  absl::StatusOr<UniqueFd> ConnectionFor(const std::string& name);
+
   const std::string socket_;
   KeeperStore& store_;
+  std::mutex mutex_;  // of late_
+  // By name: of those that did not answer in time.
+  absl::flat_hash_map<std::string, UniqueFd> late_;
 };
 
 }  // namespace hlbuf

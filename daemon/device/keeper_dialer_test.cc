@@ -261,6 +261,23 @@ TEST_F(ConnectedKeepersTest, SayWhatIsMissingWhereNobodyListens) {
   EXPECT_TRUE(store_.stored.empty());
 }
 
+// As where PID 1 stands still: the connection is made, and nobody takes it.
+TEST_F(ConnectedKeepersTest, AreNotWaitedForLongerThanForAChildAndThatOneIsTakenLater) {
+  const KeeperLimits limits{.start = absl::Milliseconds(30), .drop = absl::Hours(1)};
+  for (int i = 0; i < 3; ++i) {
+    const absl::Status late = keepers_.Dial(kName, limits).status();
+    EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+    EXPECT_TRUE(store_.stored.empty());
+  }
+  const auto keeper = DialOne();
+  ASSERT_NE(keeper, nullptr);
+  EXPECT_TRUE(keeper->Keep(7, STDERR_FILENO).ok());
+  EXPECT_EQ(Kept(*keeper), 1u);
+  EXPECT_TRUE(store_.stored.contains(kName));
+  pollfd another = {.fd = listener_.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&another, 1, 0), 0);
+}
+
 TEST_F(ConnectedKeepersTest, AreNotTakenFromAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be two users";
   Gate listens, end;
