@@ -46,7 +46,7 @@ class FakeOpener final : public DeviceOpener {
   }
   bool Died() const override { return began_ && !kept_.there; }
   std::string End() override {
-    began_ = false;
+    if (std::exchange(began_, false)) kept_.files.clear();
     return "process 7 killed by SIGKILL";
   }
   absl::Status Begin() override {

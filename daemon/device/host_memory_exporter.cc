@@ -52,14 +52,26 @@ absl::Status HostMemoryExporter::Open() {
 
 void HostMemoryExporter::BeginKeeping() {
   if (keeps_ || !retry_.IsDue()) return;
-  // One that did not take everything.
+  Judge(has_begun_ ? KeepRest() : BeginKeeper());
+}
+
+absl::Status HostMemoryExporter::BeginKeeper() {
+  // One that could not be asked.
   damage_.Remove(opener_->death_fd());
   (void)opener_->End();
-  absl::Status begun = opener_->Begin();
-  if (begun.ok()) begun = KeepNode(*opener_);
-  if (begun.ok()) begun = copies_.KeepAgain();
+  has_node_ = false;
+  const absl::Status begun = opener_->Begin();
   damage_.Add(opener_->death_fd(), 0);
-  Judge(begun);
+  has_begun_ = begun.ok();
+  RETURN_IF_ERROR(begun);
+  copies_.LoseAll();
+  return KeepRest();
+}
+
+absl::Status HostMemoryExporter::KeepRest() {
+  if (!has_node_) RETURN_IF_ERROR(KeepNode(*opener_));
+  has_node_ = true;
+  return copies_.KeepRest();
 }
 
 void HostMemoryExporter::Judge(const absl::Status& kept) {
@@ -88,7 +100,7 @@ void HostMemoryExporter::Mend() {
                             "device is opened again"
                           : "another one takes copies of everything"));
   keeps_ = last;
-  has_copies_ = false;
+  has_begun_ = has_copies_ = false;
   BeginKeeping();
 }
 
@@ -138,11 +150,11 @@ absl::StatusOr<Resumed> HostMemoryExporter::Resume(const Resumption& from) {
   if (!found.ok() && !absl::IsNotFound(found))
     return Error(ErrorCode::kDeviceUnavailable,
                  absl::StrCat(traits_.kind, ": its keeper cannot be asked: ", found.message()));
-  keeps_ = has_copies_ = found.ok();
+  has_begun_ = found.ok();
   damage_.Add(opener_->death_fd(), 0);
-  const bool has_node = ClaimNode(copies_);
+  has_node_ = ClaimNode(copies_) && has_begun_;
+  keeps_ = has_copies_ = has_node_;
   RETURN_IF_ERROR(Open());
-  if (found.ok() && !has_node) Judge(KeepNode(*opener_));
 
   Resumed resumed;
   std::size_t lost = 0;

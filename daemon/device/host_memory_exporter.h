@@ -35,7 +35,8 @@ struct Keeping {
 // A copy of each buffer is kept before it is given out. Without anybody who keeps it all goes on,
 // but does not outlive this process. Who dies is followed by another one, at once; who cannot be
 // begun is tried again and again by Mend(), so that no caller waits for it, and takes copies of
-// everything then.
+// everything then. So is who did not take everything, who is not ended for that: he may have the
+// only copies, and another one need not begin.
 class HostMemoryExporter : public Exporter {
  public:
   // Of one whose successors die as well no more are tried, until the next Open().
@@ -56,7 +57,7 @@ class HostMemoryExporter : public Exporter {
   void KeepCopies(absl::Span<const int> fds) final;
   int damage_fd() const final { return damage_.fd(); }
   // Gives copies of everything to a successor of who kept them and died, or to whom could not be
-  // begun before.
+  // begun before; and what he has not to who did not take it before.
   void Mend() final;
 
  protected:
@@ -98,6 +99,8 @@ class HostMemoryExporter : public Exporter {
 
  private:
   void BeginKeeping();
+  absl::Status BeginKeeper();
+  absl::Status KeepRest();
   // Of an attempt to have all kept.
   void Judge(const absl::Status& kept);
 
@@ -108,8 +111,10 @@ class HostMemoryExporter : public Exporter {
   KeptCopies copies_;
   RetryTimer retry_;  // of who cannot be begun
   const ReadyFds damage_;
-  bool keeps_ = false;       // or it is not tried until the next Open()
-  bool has_copies_ = false;  // whoever keeps
+  bool has_begun_ = false;   // who keeps, here or in an earlier process, and has not died
+  bool has_node_ = false;    // whoever keeps: what KeepNode() gives
+  bool keeps_ = false;       // all, or it is not tried until the next Open()
+  bool has_copies_ = false;  // likewise: of all
   int successors_ = 0;       // that were tried
   bool open_ = false;
   bool drilled_away_ = false;

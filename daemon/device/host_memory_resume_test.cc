@@ -171,7 +171,7 @@ TEST_P(HostMemoryResume, GivesEverythingToAKeeperThatCannotBeBegunAtFirst) {
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
 }
 
-TEST_P(HostMemoryResume, BeginsAnotherKeeperInPlaceOfOneThatTookNotEverything) {
+TEST_P(HostMemoryResume, GivesAKeeperThatTookNotEverythingTheRestAndNothingTwice) {
   Start();
   const Allocation first = Export(1, kAlice), second = Export(1, kAlice);
   kept_.there = false;
@@ -180,10 +180,13 @@ TEST_P(HostMemoryResume, BeginsAnotherKeeperInPlaceOfOneThatTookNotEverything) {
   exporter_->Mend();
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
   EXPECT_EQ(kept_.warnings.size(), 2u);
+  const Allocation third = Export(1, kAlice);
   kernel_.passed += RetryTimer::kFirstPause;
   exporter_->Mend();
-  EXPECT_EQ(kept_.begun, 3);
-  EXPECT_EQ(Kept(), 2u);
+  EXPECT_EQ(kept_.begun, 2) << "the same keeper";
+  EXPECT_EQ(Kept(), 3u);
+  for (const Allocation* made : {&first, &second, &third})
+    EXPECT_EQ(kept_.files.count(made->inode), 1u);
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
   EXPECT_EQ(kept_.warnings.size(), 2u);
 }

@@ -12,7 +12,7 @@ namespace hlbuf {
 
 absl::Status KeptCopies::Keep(int fd, ino_t inode) {
   // Before the attempt: a failed one can leave a copy, too.
-  kept_.insert_or_assign(fd, inode);
+  kept_.insert_or_assign(fd, Copy{.inode = inode, .is_there = true});
   const absl::Status kept = opener_.Keep(inode, fd);
   if (!kept.ok()) (void)Drop({fd});
   return kept;
@@ -20,12 +20,12 @@ absl::Status KeptCopies::Keep(int fd, ino_t inode) {
 
 absl::Status KeptCopies::Drop(absl::Span<const int> fds) {
   for (const int fd : fds)
-    if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped());
+    if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped().inode);
   return DropRest();
 }
 
 absl::Status KeptCopies::DropSoon(int fd) {
-  if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped());
+  if (auto kept = kept_.extract(fd); !kept.empty()) to_drop_.push_back(kept.mapped().inode);
   if (to_drop_.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(opener_.DropSoon(to_drop_));
   to_drop_.clear();
@@ -39,7 +39,7 @@ absl::Status KeptCopies::GiveBack(int fd) {
 }
 
 absl::Status KeptCopies::DropAll() {
-  for (const auto& [fd, inode] : kept_) to_drop_.push_back(inode);
+  for (const auto& [fd, copy] : kept_) to_drop_.push_back(copy.inode);
   kept_.clear();
   return DropRest();
 }
@@ -51,15 +51,26 @@ absl::Status KeptCopies::DropRest() {
   return absl::OkStatus();
 }
 
+absl::Status KeptCopies::KeepAgain() {
+  LoseAll();
+  return KeepRest();
+}
+
+void KeptCopies::LoseAll() {
+  for (auto& [fd, copy] : kept_) copy.is_there = false;
+}
+
 // Their owner can close a number at any time, and another file get it: what is judged and sent is a
 // duplicate.
-absl::Status KeptCopies::KeepAgain() {
-  for (const auto& [fd, inode] : kept_) {
-    const UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (!copy && errno != EBADF) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
+absl::Status KeptCopies::KeepRest() {
+  for (auto& [fd, copy] : kept_) {
+    if (copy.is_there) continue;
+    const UniqueFd file(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!file && errno != EBADF) return CallFailed("fcntl(F_DUPFD_CLOEXEC)", errno);
     ino_t found = 0;
-    if (!copy || syscalls_.Inode(copy.get(), &found) != 0 || found != inode) continue;
-    RETURN_IF_ERROR(opener_.Keep(inode, copy.get()));
+    if (!file || syscalls_.Inode(file.get(), &found) != 0 || found != copy.inode) continue;
+    RETURN_IF_ERROR(opener_.Keep(copy.inode, file.get()));
+    copy.is_there = true;
   }
   return absl::OkStatus();
 }
@@ -83,7 +94,7 @@ UniqueFd KeptCopies::Claim(ino_t inode) {
   if (it == found_.end() || syscalls_.Inode(it->second.get(), &really) != 0 || really != inode)
     return UniqueFd();
   UniqueFd fd = ClaimById(inode);
-  kept_.insert_or_assign(fd.get(), inode);
+  kept_.insert_or_assign(fd.get(), Copy{.inode = inode, .is_there = true});
   return fd;
 }
 

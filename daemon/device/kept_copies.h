@@ -37,6 +37,10 @@ class KeptCopies {
   // Gives everything to an opener that has none of it: not what was to be dropped, and no number
   // that is another file's by now. Stops at the first that it does not take.
   absl::Status KeepAgain();
+  // The same in two steps. The second can be tried again: nothing is given twice, for a second copy
+  // would look like somebody's.
+  void LoseAll();
+  absl::Status KeepRest();
 
   // Has the opener of an earlier process of this service, and what that keeps given out below.
   // Errors: those of DeviceOpener::Resume()
@@ -51,11 +55,15 @@ class KeptCopies {
   absl::Status DropUnclaimed();
 
  private:
+  struct Copy {
+    ino_t inode = 0;
+    bool is_there = false;  // or the opener has yet to get it
+  };
   absl::Status DropRest();
 
   Syscalls& syscalls_;
   DeviceOpener& opener_;
-  absl::flat_hash_map<int, ino_t> kept_;
+  absl::flat_hash_map<int, Copy> kept_;
   std::vector<std::uint64_t> to_drop_;                  // what the opener may still have
   absl::flat_hash_map<std::uint64_t, UniqueFd> found_;  // until it is claimed
 };
