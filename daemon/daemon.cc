@@ -168,15 +168,16 @@ class Daemon {
 };
 
 absl::Status Daemon::AddDevices() {
-  const KeeperLost lost = [this](const std::string& device, const std::string& text) {
-    loop_.Post([this, device, text] {
-      broker_.Tell({.kind = EventKind::kKeeperLost, .device = device, .text = text});
+  const TellOfKeeper tell = [this](EventKind kind, const std::string& device,
+                                   const std::string& text) {
+    loop_.Post([this, kind, device, text] {
+      broker_.Tell({.kind = kind, .device = device, .text = text});
     });
   };
   std::vector<NewDevice> devices;
   for (const DeviceConfig& device : config().devices) {
     ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
-                     MakeBackend(device, loop_, syscalls_, &inheritance_.keepers(), lost));
+                     MakeBackend(device, loop_, syscalls_, &inheritance_.keepers(), tell));
     devices.push_back({.name = device.name, .backend = std::move(backend)});
   }
   if (inheritance_.journal().is_open()) {

@@ -65,8 +65,8 @@ enum class EventKind : std::uint8_t {
   kLeasesLost,               // of those, likewise
   kHandlesLost,              // buffers that came back without a descriptor, likewise
   kJournalFailed,            // no more is written down
-  kStateUnkept,              // the service manager does not keep what it was given
-  kKeeperLost,               // whoever kept copies of what `device` has died, or does not begin
+  kStateUnkept,              // the service manager, or a keeper of `device`, has not all of it
+  kKeeperLost,               // whoever kept copies of what `device` has died
 };
 inline constexpr std::size_t kEventKindCount = 25;
 absl::string_view EventKindText(EventKind kind);

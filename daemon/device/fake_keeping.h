@@ -25,7 +25,8 @@ struct KeptFiles {
   absl::Status begin;  // what the next one says
   absl::Status resume;
   absl::Status keep;
-  std::vector<std::string> warnings;
+  // What was told: that a keeper died, that not all is kept, that all is.
+  std::vector<std::string> lost, unkept, all;
 };
 
 class FakeOpener final : public DeviceOpener {
@@ -74,7 +75,9 @@ class FakeOpener final : public DeviceOpener {
 
 inline Keeping KeptIn(KeptFiles& kept) {
   return {.opener = std::make_unique<FakeOpener>(kept),
-          .lost = [&kept](const std::string& text) { kept.warnings.push_back(text); }};
+          .lost = [&kept](const std::string& text) { kept.lost.push_back(text); },
+          .unkept = [&kept](const std::string& text) { kept.unkept.push_back(text); },
+          .kept = [&kept](const std::string& text) { kept.all.push_back(text); }};
 }
 
 }  // namespace hlbuf

@@ -26,6 +26,8 @@ HostMemoryExporter::HostMemoryExporter(BackendTraits traits, Syscalls& syscalls,
     : traits_(std::move(traits)),
       syscalls_(syscalls),
       lost_(std::move(keeping.lost)),
+      unkept_(std::move(keeping.unkept)),
+      kept_(std::move(keeping.kept)),
       has_keeper_(keeping.opener != nullptr),
       opener_(keeping.opener ? std::move(keeping.opener)
                              : std::make_unique<DirectOpener>(syscalls)),
@@ -76,10 +78,15 @@ absl::Status HostMemoryExporter::KeepRest() {
 
 void HostMemoryExporter::Judge(const absl::Status& kept) {
   keeps_ = has_copies_ = kept.ok();
-  if (kept.ok()) return retry_.Clear();
+  if (kept.ok()) {
+    retry_.Clear();
+    if (std::exchange(told_unkept_, false)) kept_("a keeper has copies of all that is allocated");
+    return;
+  }
   if (!retry_.Failed()) return;
-  lost_(
-      absl::StrCat("nobody keeps what is allocated, so it does not survive the end of this "
+  told_unkept_ = true;
+  unkept_(
+      absl::StrCat("not all that is allocated is kept, so it does not survive the end of this "
                    "service: ",
                    kept.message(), "; it is tried again and again, and all is kept then"));
 }

@@ -23,9 +23,16 @@ namespace hlbuf {
 
 // Who keeps an exporter's descriptors over the end of this process.
 struct Keeping {
+  // Told what concerns no caller.
+  using Told = std::function<void(const std::string&)>;
+
   std::unique_ptr<DeviceOpener> opener;  // nullptr: nobody
-  // Told what concerns no caller: that who kept died, or cannot be begun.
-  std::function<void(const std::string&)> lost = [](const std::string&) {};
+  // Who kept died.
+  Told lost = [](const std::string&) {};
+  // Not all is kept, and would not survive the end of this process. Once, until all is.
+  Told unkept = [](const std::string&) {};
+  // All is kept, after that.
+  Told kept = [](const std::string&) {};
 };
 
 // What every exporter of host memory has in common: whether it is open, how much of its size is
@@ -105,14 +112,15 @@ class HostMemoryExporter : public Exporter {
   void Judge(const absl::Status& kept);
 
   Syscalls& syscalls_;
-  const std::function<void(const std::string&)> lost_;
+  const Keeping::Told lost_, unkept_, kept_;
   const bool has_keeper_;
   const std::unique_ptr<DeviceOpener> opener_;
   KeptCopies copies_;
   RetryTimer retry_;  // of who cannot be begun
   const ReadyFds damage_;
-  bool has_begun_ = false;   // who keeps, here or in an earlier process, and has not died
-  bool has_node_ = false;    // whoever keeps: what KeepNode() gives
+  bool has_begun_ = false;  // who keeps, here or in an earlier process, and has not died
+  bool has_node_ = false;   // whoever keeps: what KeepNode() gives
+  bool told_unkept_ = false;
   bool keeps_ = false;       // all, or it is not tried until the next Open()
   bool has_copies_ = false;  // likewise: of all
   int successors_ = 0;       // that were tried

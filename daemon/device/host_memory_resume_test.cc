@@ -145,9 +145,10 @@ TEST_P(HostMemoryResume, WorksWithoutAKeeperAndSaysSoOnce) {
   Start();
   Remember(Export(1, kAlice), kAlice);
   Export(1, kAlice);
-  ASSERT_EQ(kept_.warnings.size(), 1u);
-  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "does not survive")) << kept_.warnings[0];
-  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "cannot start")) << kept_.warnings[0];
+  ASSERT_EQ(kept_.unkept.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(kept_.unkept[0], "does not survive")) << kept_.unkept[0];
+  EXPECT_TRUE(absl::StrContains(kept_.unkept[0], "cannot start")) << kept_.unkept[0];
+  EXPECT_TRUE(kept_.lost.empty()) << "nobody had anything";
   Restart();
   EXPECT_FALSE(Resume().fds.at(0));
 }
@@ -169,6 +170,9 @@ TEST_P(HostMemoryResume, GivesEverythingToAKeeperThatCannotBeBegunAtFirst) {
   EXPECT_EQ(Kept(), 2u);
   EXPECT_TRUE(kept_.files.contains(first.inode));
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
+  EXPECT_EQ(kept_.unkept.size(), 1u);
+  EXPECT_EQ(kept_.all.size(), 1u);
+  EXPECT_TRUE(kept_.lost.empty());
 }
 
 TEST_P(HostMemoryResume, GivesAKeeperThatTookNotEverythingTheRestAndNothingTwice) {
@@ -179,7 +183,8 @@ TEST_P(HostMemoryResume, GivesAKeeperThatTookNotEverythingTheRestAndNothingTwice
   kept_.keep = Error(ErrorCode::kQuotaExceeded, "the keeper has no free descriptor");
   exporter_->Mend();
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
-  EXPECT_EQ(kept_.warnings.size(), 2u);
+  EXPECT_EQ(kept_.lost.size(), 1u) << "of the one that died";
+  EXPECT_EQ(kept_.unkept.size(), 1u);
   const Allocation third = Export(1, kAlice);
   kernel_.passed += RetryTimer::kFirstPause;
   exporter_->Mend();
@@ -188,7 +193,8 @@ TEST_P(HostMemoryResume, GivesAKeeperThatTookNotEverythingTheRestAndNothingTwice
   for (const Allocation* made : {&first, &second, &third})
     EXPECT_EQ(kept_.files.count(made->inode), 1u);
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kCopies);
-  EXPECT_EQ(kept_.warnings.size(), 2u);
+  EXPECT_EQ(kept_.lost.size(), 1u);
+  EXPECT_EQ(kept_.all.size(), 1u);
 }
 
 TEST_P(HostMemoryResume, GivesEverythingToASuccessorOfAKeeperThatDied) {
@@ -200,8 +206,9 @@ TEST_P(HostMemoryResume, GivesEverythingToASuccessorOfAKeeperThatDied) {
   EXPECT_EQ(kept_.begun, 2);
   EXPECT_EQ(Kept(), 2u);
   EXPECT_TRUE(kept_.files.contains(first.inode));
-  ASSERT_EQ(kept_.warnings.size(), 1u);
-  EXPECT_TRUE(absl::StrContains(kept_.warnings[0], "killed by SIGKILL")) << kept_.warnings[0];
+  ASSERT_EQ(kept_.lost.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(kept_.lost[0], "killed by SIGKILL")) << kept_.lost[0];
+  EXPECT_TRUE(kept_.unkept.empty());
 }
 
 TEST_P(HostMemoryResume, TriesNoMoreSuccessorsThanThreeUntilTheDeviceIsOpenedAgain) {
@@ -212,8 +219,8 @@ TEST_P(HostMemoryResume, TriesNoMoreSuccessorsThanThreeUntilTheDeviceIsOpenedAga
     exporter_->Mend();
   }
   EXPECT_EQ(kept_.begun, 1 + HostMemoryExporter::kSuccessorsMax);
-  ASSERT_EQ(kept_.warnings.size(), 1u + HostMemoryExporter::kSuccessorsMax);
-  EXPECT_TRUE(absl::StrContains(kept_.warnings.back(), "so did others")) << kept_.warnings.back();
+  ASSERT_EQ(kept_.lost.size(), 1u + HostMemoryExporter::kSuccessorsMax);
+  EXPECT_TRUE(absl::StrContains(kept_.lost.back(), "so did others")) << kept_.lost.back();
   EXPECT_TRUE(exporter_->Reset(Drill::kNone).ok());
   EXPECT_TRUE(exporter_->Open().ok());
   EXPECT_TRUE(kept_.files.contains(made.inode));

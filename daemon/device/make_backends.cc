@@ -63,7 +63,7 @@ absl::Status Wrong(const DeviceConfig& config, absl::string_view why) {
 
 absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config, Reactor& reactor,
                                                      Syscalls& syscalls, KeeperDialer* keepers,
-                                                     KeeperLost lost) {
+                                                     TellOfKeeper tell) {
   if (config.isolation != "cleared" && config.isolation != "none")
     return Wrong(config, absl::StrCat("isolation is \"cleared\" or \"none\", not \"",
                                       config.isolation, "\""));
@@ -80,10 +80,16 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(const DeviceConfig& config,
   Keeping keeping;
   if (keepers != nullptr)
     keeping.opener = std::make_unique<KeeperOpener>(config.name, *keepers, KeeperLimits(), warn);
-  if (lost != nullptr)
-    keeping.lost = [name = config.name, lost = std::move(lost)](const std::string& text) {
-      lost(name, text);
+  if (tell != nullptr) {
+    const auto of = [&](EventKind what) {
+      return [what, name = config.name, tell](const std::string& text) { tell(what, name, text); };
     };
+    keeping.lost = of(EventKind::kKeeperLost);
+    keeping.unkept = of(EventKind::kStateUnkept);
+  }
+  keeping.kept = [name = config.name](const std::string& text) {
+    Log(LogLevel::kNotice, absl::StrCat(name, ": ", text), {{"HLBUFD_DEVICE", name}});
+  };
   return std::make_unique<DeviceWorker>(config.name,
                                         kind->make(config, syscalls, std::move(keeping)), reactor);
 }

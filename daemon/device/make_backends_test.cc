@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -18,6 +20,18 @@ class NoReactor final : public Reactor {
   absl::StatusOr<std::unique_ptr<FdWatch>> WatchFd(int, std::uint32_t, IoTask) override {
     return std::make_unique<FdWatch>();
   }
+};
+
+class NoKeepers final : public KeeperDialer {
+ public:
+  absl::StatusOr<std::unique_ptr<Keeper>> Dial(const std::string&, KeeperLimits) override {
+    return absl::UnavailableError("nobody is there");
+  }
+  absl::StatusOr<std::unique_ptr<Keeper>> Redial(const std::string&, KeeperLimits) override {
+    return absl::UnavailableError("nobody was there");
+  }
+  void Forget(const std::string&) override {}
+  bool outlives() const override { return true; }
 };
 
 class MakeBackendTest : public testing::Test {
@@ -38,6 +52,24 @@ TEST_F(MakeBackendTest, OpensNothingYet) {
   ASSERT_TRUE(MakeBackend({.name = "d", .kind = "udmabuf"}, reactor_, kernel_).ok());
   EXPECT_TRUE(kernel_.opened.empty());
   EXPECT_TRUE(kernel_.memfds.empty());
+}
+
+TEST_F(MakeBackendTest, TellsOfARiskAndOfNoLossWhereAKeeperCannotBeBegun) {
+  NoKeepers keepers;
+  std::promise<EventKind> told;
+  std::future<EventKind> kind = told.get_future();
+  const auto made = MakeBackend({.name = "d", .kind = "software"}, reactor_, kernel_, &keepers,
+                                [&](EventKind what, const std::string& device, const std::string&) {
+                                  EXPECT_EQ(device, "d");
+                                  told.set_value(what);
+                                });
+  ASSERT_TRUE(made.ok()) << made.status();
+  (*made)->Open([](const absl::Status&) {});
+  ASSERT_EQ(kind.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  const EventKind what = kind.get();
+  EXPECT_EQ(what, EventKind::kStateUnkept);
+  EXPECT_TRUE(IsRisk(what));
+  EXPECT_FALSE(IsLoss(what));
 }
 
 TEST_F(MakeBackendTest, NamesTheSettingThatIsWrong) {

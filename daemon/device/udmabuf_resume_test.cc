@@ -30,7 +30,7 @@ TEST_F(UdmabufResume, TriesAKeeperAgainThoughNobodyAllocates) {
   }
   EXPECT_TRUE(kept_.files.contains(made.inode));
   EXPECT_EQ(Await(exporter_->damage_fd(), POLLIN, Deadline(absl::ZeroDuration())), 0);
-  EXPECT_EQ(kept_.warnings.size(), 1u);
+  EXPECT_EQ(kept_.unkept.size(), 1u);
 }
 
 TEST_F(UdmabufResume, GoesOnWithItsArena) {
@@ -67,7 +67,7 @@ TEST_F(UdmabufResume, EndsNoKeeperThatDoesNotTakeItsArenaAndGivesItLater) {
   const Resumed resumed = Resume();
   EXPECT_TRUE(resumed.fds.at(0));
   EXPECT_EQ(exporter_->keeper(), KeeperRole::kNone);
-  EXPECT_EQ(kept_.warnings.size(), 1u);
+  EXPECT_EQ(kept_.unkept.size(), 1u);
   kept_.begin = absl::UnavailableError("/run/keeper: nobody is there");
   kept_.keep = Error(ErrorCode::kQuotaExceeded, "the keeper has no free descriptor");
   for (int i = 0; i < 2; ++i) {

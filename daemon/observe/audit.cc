@@ -98,7 +98,7 @@ absl::string_view MessageIdOf(const Event& event) {
     case EventKind::kJournalFailed:
       return kJournalBroken;
     case EventKind::kStateUnkept:
-      return kNotStored;
+      return event.device.empty() ? kNotStored : kCopiesLost;
     case EventKind::kKeeperLost:
       return kCopiesLost;
     default:

@@ -92,7 +92,8 @@ TEST_F(AuditMessageIds, SayWhatWasLostAndWhatWouldBe) {
     EXPECT_EQ(IdOf({.kind = kind}), kDidNotComeBack);
   EXPECT_EQ(IdOf({.kind = EventKind::kJournalFailed}), kJournalBroken);
   EXPECT_EQ(IdOf({.kind = EventKind::kStateUnkept}), kNotStored);
-  EXPECT_EQ(IdOf({.kind = EventKind::kKeeperLost}), kCopiesLost);
+  for (const EventKind kind : {EventKind::kKeeperLost, EventKind::kStateUnkept})
+    EXPECT_EQ(IdOf({.kind = kind, .device = "d"}), kCopiesLost);
 }
 
 TEST_F(AuditMessageIds, SayThatABufferIsHeldAndNothingOfOneThatCameBack) {
