@@ -59,7 +59,7 @@ absl::Status CheckDirectory(const std::string& directory) {
   if (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
     return Refuse(directory,
                   "is on a disk: what it has is about this boot alone, and is written too often; "
-                  "choose a directory below /run");
+                  "choose a directory on a tmpfs, as /run is on most machines");
   return absl::OkStatus();
 }
 

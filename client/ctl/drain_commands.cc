@@ -22,11 +22,10 @@ namespace hlbuf::ctl {
 namespace {
 
 constexpr const char* kDrain =
-    R"(DEVICE is kept out of use from now on, whatever its state and over its resets, until
-`hl-bufctl undrain`: nothing new of it is granted. Jobs that hold some of it run on; --grace asks
-it back from them. --wait ends when nothing of it is held by anybody, or after --timeout, and
-says meanwhile on standard error who is waited for. It is
-forgotten when the service is started anew.
+    R"(DEVICE is kept out of use from now on, whatever its state and over its resets and restarts of
+the service, until `hl-bufctl undrain`: nothing new of it is granted. Jobs that hold some of it run
+on; --grace asks it back from them. --wait ends when nothing of it is held by anybody, or after
+--timeout, and says meanwhile on standard error who is waited for.
 
 --uid and --job ask back everything that a user or a Slurm job has, and no device is drained: its
 buffers end, also for those whom they were shared with; what it holds of others' buffers is asked

@@ -10,10 +10,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "daemon/core/ledger.h"
 
 namespace hlbuf {
+
+// How the end of a session begins to be told that was given up for its client's absence.
+inline constexpr absl::string_view kNotBack = "its client did not come back within ";
 
 // Stands in for clients that have not come back: nothing reaches them.
 class AbsentClient final : public Notices {

@@ -39,9 +39,8 @@ void Broker::TellRestored() {
 }
 
 void Broker::EndAbsence(SessionRecord& session) {
-  const std::string why =
-      absl::StrCat("its client did not come back within ", absl::FormatDuration(absences_.grace()),
-                   " after this service was restarted");
+  const std::string why = absl::StrCat(kNotBack, absl::FormatDuration(absences_.grace()),
+                                       " after this service was restarted");
   const bool missed_none = session.missed.empty();
   const SessionId id = session.id;
   while (!session.leases.empty()) EndLease(*session.leases.back(), LeaseEvent::kSessionEnded);

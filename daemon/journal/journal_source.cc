@@ -30,9 +30,10 @@ constexpr const char* kMemfd = "/memfd:hl-bufd-journal";
 
 absl::Status CannotRead(const std::string& what, int error) {
   const bool rights = error == EACCES || error == EPERM;
-  return absl::ErrnoToStatus(
-      error, absl::StrCat(what, ": ", std::strerror(error),
-                          rights ? "; run this as root, or as the user of the service" : ""));
+  return absl::Status(
+      absl::ErrnoToStatusCode(error),
+      absl::StrCat(what, ": ", std::strerror(error),
+                   rights ? "; run this as root, or as the user of the service" : ""));
 }
 
 absl::Status CheckKind(const UniqueFd& file, const std::string& path, std::uint64_t bytes_max) {

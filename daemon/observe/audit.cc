@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/core/absences.h"
 #include "daemon/core/enforcement.h"
 #include "daemon/observe/message_ids.h"
 
@@ -48,8 +49,9 @@ LogLevel LevelOf(const Event& event) {
     case EventKind::kLeaseGranted:
     case EventKind::kLeaseEnded:
     case EventKind::kSessionBegan:
-    case EventKind::kSessionEnded:
       return LogLevel::kDebug;
+    case EventKind::kSessionEnded:
+      return absl::StartsWith(event.text, kNotBack) ? LogLevel::kWarning : LogLevel::kDebug;
   }
   return LogLevel::kDebug;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "daemon/core/absences.h"
 #include "daemon/core/enforcement.h"
 #include "tests/support/fake_clock.h"
 
@@ -167,6 +168,14 @@ TEST_F(AuditTest, WarnsOfASignalThatCouldNotBeSent) {
   log.OnEvent({.kind = EventKind::kHolderSignalled,
                .domain = {.uid = 1000},
                .text = absl::StrCat(kNotSent, "SIGTERM: no")});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].level, LogLevel::kWarning);
+}
+
+TEST_F(AuditTest, WarnsOfAClientThatDidNotComeBack) {
+  Start();
+  log.OnEvent({.kind = EventKind::kSessionEnded, .text = "GOODBYE"});
+  log.OnEvent({.kind = EventKind::kSessionEnded, .text = absl::StrCat(kNotBack, "1m")});
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].level, LogLevel::kWarning);
 }
