@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the rest of the service asks of the control server: other roles, and a sign of life.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <future>
@@ -9,6 +10,7 @@
 
 #include "tests/support/control_calls.h"
 #include "tests/support/control_rig.h"
+#include "tests/support/descriptors.h"
 
 namespace hlbuf {
 namespace {
@@ -56,6 +58,18 @@ TEST(ControlServer, DoesNotCountAProbeAsAConnection) {
   ControlRig rig;
   EXPECT_EQ(Probe(rig), true);
   rig.OnLoop([&] { EXPECT_EQ(rig.server().connections().counted(), 0u); });
+}
+
+TEST(ControlServer, KeepsNoDescriptorOfAProbe) {
+  ControlRig rig;
+  const auto viewer = rig.Ask(ControlRig::Viewer());  // gRPC has what it needs for itself then
+  EXPECT_EQ(Call(*viewer, &Stub::ListDevices).devices_size(), 1);
+  const std::size_t before = DescriptorsOf(::getpid()).size();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Probe(rig), true);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (DescriptorsOf(::getpid()).size() > before && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_LE(DescriptorsOf(::getpid()).size(), before);
 }
 
 TEST(ControlServer, TellsAProbeThatItDoesNotServeAnyMore) {
