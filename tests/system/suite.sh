@@ -2,6 +2,8 @@
 # Runs inside the container: installs the service, then each test program, one after the other.
 set -euo pipefail
 source_directory=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=../support/gtest_result.sh
+. "$source_directory/tests/support/gtest_result.sh"
 
 usage() {
   cat << 'U'
@@ -31,18 +33,6 @@ install_service() {
   cmake --install "$build" && ldconfig && systemd-sysusers && systemd-tmpfiles --create &&
     journalctl --update-catalog && systemctl daemon-reload
 }
-
-# A program that crashes or hangs leaves no XML: this is its one failed test.
-record_crash() {
-  cat > "$2" << X
-<testsuites tests="1" failures="1"><testsuite name="$1">
-<testcase name="EndsByItself" status="run"><failure message="$3"/></testcase>
-</testsuite></testsuites>
-X
-}
-
-# The number of tests in gtest's XML.
-tests_in() { sed -n 's/^<testsuites tests="\([0-9]*\)".*/\1/p' "$1"; }
 
 run_program() {
   local program=$1 name result status=0 started=$SECONDS

@@ -2,6 +2,8 @@
 # Runs inside the guest: every test program that needs it, one after the other.
 set -euo pipefail
 source_directory=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=../support/gtest_result.sh
+. "$source_directory/tests/support/gtest_result.sh"
 
 usage() {
   cat <<'U'
@@ -27,18 +29,6 @@ out=${HLBUF_GUEST_OUT:-$(mktemp -d)}
 program_limit=${HLBUF_PROGRAM_LIMIT:-600}  # seconds; some twenty times what a program needs without emulation
 ran=0 failed=0
 export HLBUF_BUILD_DIR=$build HLBUF_SOURCE_DIR=$source_directory
-
-# A program that crashes or hangs leaves no XML: this is its one failed test.
-record_crash() {
-  cat > "$2" << X
-<testsuites tests="1" failures="1"><testsuite name="$1">
-<testcase name="EndsByItself" status="run"><failure message="$3"/></testcase>
-</testsuite></testsuites>
-X
-}
-
-# The number of tests in gtest's XML.
-tests_in() { sed -n 's/^<testsuites tests="\([0-9]*\)".*/\1/p' "$1"; }
 
 # run_program KIND PROGRAM: KIND names the device as well, when there is one.
 run_program() {
