@@ -47,16 +47,17 @@ BrokerSettings RestartRig::Settings() const {
 }
 
 void RestartRig::Start() {
-  loop_ = *EventLoop::Create();
+  loop_ = std::make_unique<LoopThread>();
   broker_ = std::make_unique<Broker>(Settings(), Policy({}, {.service_uid = ::getuid()}), clock_,
                                      told_, nullptr, recorder_, *page_);
   std::vector<NewDevice> devices;
-  devices.push_back({.name = "memory0", .backend = std::make_unique<MemoryBackend>(*loop_, fds_)});
+  devices.push_back(
+      {.name = "memory0", .backend = std::make_unique<MemoryBackend>(loop_->loop(), fds_)});
   broker_->Restore(recorder_.kept(), std::move(devices));
-  listener_ = *Listener::Start(*broker_, *loop_, clock_,
+  listener_ = *Listener::Start(*broker_, loop_->loop(), clock_,
                                UniqueFd(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)), {},
                                page_->read_only());
-  const absl::Status timer = loop_->SetTimer(
+  const absl::Status timer = loop_->loop().SetTimer(
       [this] { return std::min(broker_->NextDeadline(), listener_->NextDeadline()); },
       [this] {
         broker_->RunDeadlines();
@@ -64,7 +65,7 @@ void RestartRig::Start() {
       });
   EXPECT_TRUE(timer.ok()) << timer;
   ++lives_;
-  thread_ = std::thread([this] { EXPECT_TRUE(loop_->Run().ok()); });
+  loop_->Start();
   Until([](Broker& broker) {
     const DeviceState state = broker.devices().front()->state();
     return state == DeviceState::kReady || state == DeviceState::kRevoking;  // a reset goes on
@@ -75,9 +76,9 @@ void RestartRig::Start() {
 void RestartRig::Kill() {
   OnLoop([this](Broker& broker) {
     broker.Suspend();
-    loop_->Exit();
+    loop_->loop().Exit();
   });
-  thread_.join();
+  loop_->Join();
   listener_.reset();
   broker_.reset();
   loop_.reset();
@@ -95,22 +96,11 @@ void RestartRig::Stop() {
 }
 
 void RestartRig::OnLoop(absl::FunctionRef<void(Broker&)> task) {
-  std::promise<void> done;
-  loop_->Post([&] {
-    task(*broker_);
-    done.set_value();
-  });
-  done.get_future().wait();
+  loop_->OnLoop([&] { task(*broker_); });
 }
 
 void RestartRig::Until(absl::FunctionRef<bool(Broker&)> done) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  bool is = false;
-  while (!is && std::chrono::steady_clock::now() < deadline) {
-    OnLoop([&](Broker& broker) { is = done(broker); });
-    if (!is) std::this_thread::yield();
-  }
-  EXPECT_TRUE(is) << "what was waited for did not come";
+  EXPECT_TRUE(loop_->Until([&] { return done(*broker_); })) << "what was waited for did not come";
 }
 
 std::vector<Event> RestartRig::Events() {

@@ -6,17 +6,16 @@
 
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
-#include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
 #include "daemon/persist/shared_epoch_page.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
 #include "tests/support/kept_recorder.h"
+#include "tests/support/loop_thread.h"
 #include "tests/support/memory_backend.h"
 
 namespace hlbuf {
@@ -80,10 +79,9 @@ class RestartRig {
   KeptFds fds_;
   std::unique_ptr<SharedEpochPage> page_;
   std::uint64_t lives_ = 0;
-  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LoopThread> loop_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<Listener> listener_;
-  std::thread thread_;
 };
 
 }  // namespace hlbuf

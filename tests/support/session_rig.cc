@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <future>
 
 #include "daemon/device/make_backends.h"
 
@@ -23,7 +22,7 @@ SessionRig::SessionRig(SessionRigOptions options) {
   char directory[] = "/tmp/hlbuf-session-XXXXXX";
   directory_ = ::mkdtemp(directory);
   path_ = directory_ + "/buf.sock";
-  loop_ = *EventLoop::Create();
+  loop_ = std::make_unique<LoopThread>();
   EXPECT_TRUE(page_.Create(1'000).ok());
   BrokerSettings settings;
   settings.limits = options.limits;
@@ -33,12 +32,12 @@ SessionRig::SessionRig(SessionRigOptions options) {
                                      recorder_, nullptr, hlbuf::Recorder::None(), page_);
   broker_->AddDevice("software0",
                      *MakeBackend({.name = "software0", .size_bytes = 1 << 30, .drills = true},
-                                  *loop_, syscalls_));
+                                  loop_->loop(), syscalls_));
   ListeningSocket listening = *ListenAt(path_, SOCK_SEQPACKET, 0666, std::nullopt);
   file_ = std::move(listening.file);
-  listener_ = *Listener::Start(*broker_, *loop_, clock_, std::move(listening.socket),
+  listener_ = *Listener::Start(*broker_, loop_->loop(), clock_, std::move(listening.socket),
                                options.timing, page_.read_only());
-  const absl::Status timer = loop_->SetTimer(
+  const absl::Status timer = loop_->loop().SetTimer(
       [this] {
         ++rounds_;
         return std::min(broker_->NextDeadline(), listener_->NextDeadline());
@@ -48,7 +47,7 @@ SessionRig::SessionRig(SessionRigOptions options) {
         listener_->RunDeadlines();
       });
   EXPECT_TRUE(timer.ok()) << timer;
-  thread_ = std::thread([this] { EXPECT_TRUE(loop_->Run().ok()); });
+  loop_->Start();
   Until([](Broker& broker) { return broker.devices().front()->state() == DeviceState::kReady; });
 }
 
@@ -56,10 +55,10 @@ SessionRig::~SessionRig() {
   OnLoop([this](Broker&) {
     listener_->Shutdown("the test ends", Listener::Leases::kEnd, absl::ZeroDuration(), [] {});
     listener_->RunDeadlines();
-    loop_->Exit();
+    loop_->loop().Exit();
   });
-  thread_.join();
-  loop_->RunPosted();
+  loop_->Join();
+  loop_->loop().RunPosted();
   listener_.reset();
   broker_.reset();
   loop_.reset();
@@ -74,22 +73,11 @@ PairedClient SessionRig::ConnectByPair() {
 }
 
 void SessionRig::OnLoop(absl::FunctionRef<void(Broker&)> task) {
-  std::promise<void> done;
-  loop_->Post([&] {
-    task(*broker_);
-    done.set_value();
-  });
-  done.get_future().wait();
+  loop_->OnLoop([&] { task(*broker_); });
 }
 
 void SessionRig::Until(absl::FunctionRef<bool(Broker&)> done) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  bool is = false;
-  while (!is && std::chrono::steady_clock::now() < deadline) {
-    OnLoop([&](Broker& broker) { is = done(broker); });
-    if (!is) std::this_thread::yield();
-  }
-  EXPECT_TRUE(is) << "what was waited for did not come";
+  EXPECT_TRUE(loop_->Until([&] { return done(*broker_); })) << "what was waited for did not come";
 }
 
 std::uint64_t SessionRig::RoundsIn(int ms) {

@@ -7,16 +7,15 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "daemon/base/event_loop.h"
 #include "daemon/core/broker.h"
 #include "daemon/device/syscalls.h"
 #include "daemon/persist/shared_epoch_page.h"
 #include "daemon/session/listen_at.h"
 #include "daemon/session/listener.h"
+#include "tests/support/loop_thread.h"
 #include "tests/support/raw_client.h"
 
 namespace hlbuf {
@@ -54,7 +53,7 @@ class SessionRig {
   std::uint64_t RoundsIn(int ms);
   // On the loop.
   Listener& listener() { return *listener_; }
-  EventLoop& loop() { return *loop_; }
+  EventLoop& loop() { return loop_->loop(); }
   const Clock& clock() const { return clock_; }
 
  private:
@@ -72,10 +71,9 @@ class SessionRig {
   Syscalls syscalls_;
   SharedEpochPage page_;
   std::uint64_t rounds_ = 0;  // broker thread
-  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LoopThread> loop_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<Listener> listener_;
-  std::thread thread_;
 };
 
 }  // namespace hlbuf
