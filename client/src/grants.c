@@ -13,7 +13,17 @@ enum {
   OPENED_ITEM_BYTES_MIN = offsetof(struct hlbuf_wire_opened_item, epoch_slot)
 };
 
-bool hlbuf_is_refusal(uint32_t status) { return status != HLBUF_OK && status < FIRST_OWN_CODE; }
+/* Whether a daemon may refuse with it: it is neither OK nor one of this library's own codes. */
+static bool is_refusal(uint32_t status) { return status != HLBUF_OK && status < FIRST_OWN_CODE; }
+
+bool hlbuf_take_refusal(const hlbuf_client* client, uint32_t* status, struct hlbuf_span* text) {
+  struct hlbuf_wire_error frame;
+  if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) ||
+      !hlbuf_span_cut(hlbuf_packet_trailing(&client->packet), 0, frame.text_bytes, text))
+    return false;
+  *status = frame.status;
+  return is_refusal(frame.status);
+}
 
 void hlbuf_set_refusal(hlbuf_error* error, uint32_t status, struct hlbuf_span text) {
   if (error == NULL) return;
@@ -71,7 +81,7 @@ static bool item_is_sound(const hlbuf_client* client, const struct opened* opene
   if (item->reserved != 0 || item->reserved2 != 0 || item->reserved3 != 0) return false;
   if (item->status == HLBUF_OK)
     return item->lease_id != 0 && hlbuf_epoch_slot_is_sound(client, item->epoch_slot);
-  return hlbuf_is_refusal(item->status) &&
+  return is_refusal(item->status) &&
          hlbuf_span_cut(opened->items.texts, item->text_offset, item->text_bytes, &text);
 }
 

@@ -24,8 +24,9 @@ enum hlbuf_took hlbuf_take_opened(struct hlbuf_call* call, hlbuf_client* client)
  */
 bool hlbuf_grants_discard(hlbuf_client* client, uint16_t opcode);
 
-/* A status that the daemon may refuse with: neither OK nor one of this library's own codes. */
-bool hlbuf_is_refusal(uint32_t status);
+/* Reads the ERROR in the client's packet; false when it is none that a daemon may send. `text` is
+ * of the packet. */
+bool hlbuf_take_refusal(const hlbuf_client* client, uint32_t* status, struct hlbuf_span* text);
 void hlbuf_set_refusal(hlbuf_error* error, uint32_t status, struct hlbuf_span text);
 
 #endif /* HLBUF_CLIENT_SRC_GRANTS_H_ */

@@ -117,21 +117,18 @@ static bool take_reattached(hlbuf_client* client) {
 }
 
 static bool take_refusal(hlbuf_client* client) {
-  struct hlbuf_wire_error frame;
+  uint32_t status;
   struct hlbuf_span text;
-  if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) ||
-      !hlbuf_span_cut(hlbuf_packet_trailing(&client->packet), 0, frame.text_bytes, &text) ||
-      !hlbuf_is_refusal(frame.status))
-    return false;
+  if (!hlbuf_take_refusal(client, &status, &text)) return false;
   /* Not now is not no. */
-  if (frame.status == HLBUF_WIRE_BUSY || frame.status == HLBUF_WIRE_SHUTTING_DOWN) {
+  if (status == HLBUF_WIRE_BUSY || status == HLBUF_WIRE_SHUTTING_DOWN) {
     hlbuf_session_break(client);
     return true;
   }
   char reason[128], words[HLBUF_ERROR_TEXT_BYTES];
   hlbuf_copy_text(reason, sizeof(reason), text.bytes, text.count);
   (void)snprintf(words, sizeof(words), "the service came back without this session: %s: %s",
-                 hlbuf_error_name((int)frame.status), reason);
+                 hlbuf_error_name((int)status), reason);
   hlbuf_session_end(client, HLBUF_GOODBYE_REATTACH, 0, words);
   return true;
 }

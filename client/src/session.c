@@ -53,15 +53,12 @@ static void breach(hlbuf_client* client, const char* what) {
 
 /* False when it is no ERROR that a daemon may send. */
 static bool take_error(hlbuf_client* client, struct hlbuf_call* call) {
-  struct hlbuf_wire_error frame;
+  uint32_t status;
   struct hlbuf_span text;
-  if (!hlbuf_packet_fixed(&client->packet, &frame, sizeof(frame)) ||
-      !hlbuf_span_cut(hlbuf_packet_trailing(&client->packet), 0, frame.text_bytes, &text) ||
-      !hlbuf_is_refusal(frame.status))
-    return false;
+  if (!hlbuf_take_refusal(client, &status, &text)) return false;
   if (call == NULL) return true;
-  hlbuf_set_refusal(call->error, frame.status, text);
-  hlbuf_call_finish(client, call, (int)frame.status);
+  hlbuf_set_refusal(call->error, status, text);
+  hlbuf_call_finish(client, call, (int)status);
   return true;
 }
 
