@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/soak/soaked_daemon.h"
 
-#include <filesystem>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/support/descriptors.h"
 
 namespace hlbuf {
-namespace {
-
-std::uint64_t CountOf(pid_t pid) {
-  std::error_code gone;
-  std::uint64_t count = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), gone)) {
-    static_cast<void>(entry);
-    ++count;
-  }
-  return count;
-}
-
-}  // namespace
 
 Program SoakedDaemon::Command(const std::vector<std::string>& words) const {
   Program program = {.arguments = {BuiltPath("client/ctl/hl-bufctl"), "--socket", control_socket()},
@@ -44,8 +29,8 @@ void SoakedDaemon::Revoke(std::uint64_t buffer) {
 
 std::map<std::string, std::uint64_t> SoakedDaemon::CountDescriptors() {
   std::uint64_t keepers = 0;
-  for (const pid_t keeper : daemon_.Keepers()) keepers += CountOf(keeper);
-  return {{"hl-bufd", CountOf(daemon_.pid())}, {"hl-bufd-keeper", keepers}};
+  for (const pid_t keeper : daemon_.Keepers()) keepers += DescriptorsOf(keeper).size();
+  return {{"hl-bufd", DescriptorsOf(daemon_.pid()).size()}, {"hl-bufd-keeper", keepers}};
 }
 
 DaemonOptions SoakedOptions() {

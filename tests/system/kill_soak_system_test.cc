@@ -3,13 +3,11 @@
 // (10) and $HLBUF_KILL_RESETS resets (2).
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tests/soak/board.h"
 #include "tests/soak/soak_figures.h"
 #include "tests/soak/soaked_service.h"
+#include "tests/support/descriptors.h"
 #include "tests/system/installed_service.h"
 
 namespace hlbuf {
@@ -29,17 +27,6 @@ sessions = 200
 leases = 8000
 in_flight_fds = 2000
 )";
-
-std::uint64_t CountOf(pid_t pid) {
-  std::error_code gone;
-  std::uint64_t count = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), gone)) {
-    static_cast<void>(entry);
-    ++count;
-  }
-  return count;
-}
 
 class InstalledKillSoak : public InstalledService {
  protected:
@@ -69,7 +56,7 @@ class InstalledKillSoak : public InstalledService {
       static_cast<void>(Ctl({"revoke", "--grace", "10s", absl::StrFormat("%x", buffer)}));
     }
     std::map<std::string, std::uint64_t> CountDescriptors() override {
-      return {{"hl-bufd", CountOf(MainPid())}};
+      return {{"hl-bufd", DescriptorsOf(MainPid()).size()}};
     }
 
    private:
